@@ -1,0 +1,140 @@
+//! How the project's components are made, in one place for everything that needs them.
+//!
+//! 1. [`Toolchain::detect`]: which of the machine's compilers can build for WebAssembly
+//! 2. [`compile`](build::compile): the guest's sources to a core module
+//! 3. [`componentize`]: the core module to a component
+//! 4. [`prebuilt`]: the same components as checked in, for machines on which none can
+//!
+//! [`provide`] walks these steps for a build script; `cargo run -p guest-builder -- refresh` walks them to check in new
+//! prebuilt components.
+
+pub mod build;
+pub mod prebuilt;
+mod sources;
+mod toolchain;
+pub mod world;
+
+pub use toolchain::{Compiler, Toolchain};
+
+use anyhow::{Context as _, Result, bail};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The component of the file server, also the stem of its file name.
+pub const FILE_SERVER: &str = "guest";
+
+/// Every component that the project builds.
+pub const COMPONENTS: &[&str] = &[FILE_SERVER];
+
+/// The environment variable that says where components come from: see [`Policy`].
+pub const POLICY_VARIABLE: &str = "WASI_HTTPD_COMPONENTS";
+
+/// The workspace that this crate was compiled in.
+pub fn workspace() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
+}
+
+/// Where a component may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// From source where a toolchain can, else prebuilt.
+    Auto,
+    /// From source or not at all.
+    Source,
+    /// As checked in.
+    Prebuilt,
+}
+
+impl Policy {
+    /// Reads [`POLICY_VARIABLE`]; absent or empty means [`Policy::Auto`].
+    pub fn from_environment() -> Result<Self> {
+        match std::env::var(POLICY_VARIABLE).unwrap_or_default().as_str() {
+            "" | "auto" => Ok(Self::Auto),
+            "source" => Ok(Self::Source),
+            "prebuilt" => Ok(Self::Prebuilt),
+            other => bail!("{POLICY_VARIABLE} is `{other}`; it takes auto, source or prebuilt"),
+        }
+    }
+}
+
+/// Where a component came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Compiled just now.
+    Source(Toolchain),
+    /// Checked in.
+    Prebuilt,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(toolchain) => write!(f, "built from source by {toolchain}"),
+            Self::Prebuilt => f.write_str("prebuilt"),
+        }
+    }
+}
+
+/// A component, ready to be embedded or written out.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// Its binary form.
+    pub bytes: Vec<u8>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Gives the component called `name`, compiled into `target_dir` or taken as checked in, as `policy` says.
+pub fn obtain(name: &str, target_dir: &Path, policy: Policy) -> Result<Component> {
+    let toolchain = match policy {
+        Policy::Prebuilt => None,
+        Policy::Auto => Toolchain::detect(),
+        Policy::Source => Some(Toolchain::detect().with_context(|| {
+            format!(
+                "{POLICY_VARIABLE} demands components from source, but no toolchain here can build for \
+                 {target}; {remedy}",
+                target = build::TARGET,
+                remedy = HOW_TO_BUILD_FROM_SOURCE
+            )
+        })?),
+    };
+    match toolchain {
+        Some(toolchain) => {
+            let module = build::compile(name, &toolchain, target_dir)?;
+            Ok(Component { bytes: build::componentize(&module)?, origin: Origin::Source(toolchain) })
+        }
+        None => Ok(Component { bytes: prebuilt::read(name)?, origin: Origin::Prebuilt }),
+    }
+}
+
+const HOW_TO_BUILD_FROM_SOURCE: &str = "`rustup target add wasm32-unknown-unknown` (or, with Debian's compiler, \
+                                        `apt-get install rustc-web cargo-web rust-web-src`) provides one";
+
+/// For a build script: puts the component called `name` into `OUT_DIR` as `{name}.wasm`, says in the variable
+/// `COMPONENT_ORIGIN` of the crate being built where it came from, and asks to be run again when a source changes.
+///
+/// Anything but the active toolchain's own target is said in one warning.
+pub fn provide(name: &str) -> Result<()> {
+    for path in sources::watched() {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    println!("cargo::rerun-if-env-changed={POLICY_VARIABLE}");
+
+    let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
+    // …/target/debug/build/host-0123/out: next to `debug`, so that the profiles share the guest's standard library.
+    let target_dir = out_dir.ancestors().nth(4).context("OUT_DIR has no target directory")?.join("components");
+    let component = obtain(name, &target_dir, Policy::from_environment()?)?;
+
+    match &component.origin {
+        Origin::Source(toolchain) if toolchain.is_active_target() => {}
+        Origin::Source(_) => println!("cargo::warning=the {name} component is {}", component.origin),
+        Origin::Prebuilt => println!(
+            "cargo::warning=the {name} component is the prebuilt one of guest/prebuilt, not compiled from its \
+             sources; to compile it: {HOW_TO_BUILD_FROM_SOURCE}"
+        ),
+    }
+    println!("cargo::rustc-env=COMPONENT_ORIGIN={}", component.origin);
+    let file = out_dir.join(format!("{name}.wasm"));
+    std::fs::write(&file, &component.bytes).with_context(|| format!("cannot write {}", file.display()))
+}

@@ -1,0 +1,105 @@
+//! What a component is made from: the files to watch, and a digest by which a stale prebuilt component is known.
+
+use crate::{FILE_SERVER, workspace};
+use anyhow::{Context as _, Result};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The files and folders, relative to the workspace, whose content goes into a component as it stands.
+const SOURCES: &[&str] = &["guest/Cargo.toml", "guest/src", "guest/builder/src/build.rs", "wit"];
+
+/// What a build script has to watch.
+pub(crate) fn watched() -> Vec<PathBuf> {
+    let root = workspace();
+    let others = ["Cargo.toml", "Cargo.lock", "guest/builder/src", "guest/prebuilt"];
+    let mut watched: Vec<_> = SOURCES.iter().chain(&others).map(|source| root.join(source)).collect();
+    // rustup notes an added target here.
+    if let Some(toolchain) = crate::Toolchain::detect() {
+        watched.push(toolchain.compiler().sysroot().join("lib/rustlib/components"));
+        watched.retain(|path| path.exists());
+    }
+    watched
+}
+
+/// The SHA-256, in hexadecimal digits, of everything that the components are made from: the sources, the profile, and
+/// the locked dependencies.
+pub(crate) fn digest() -> Result<String> {
+    let root = workspace();
+    let mut hash = Sha256::new();
+    let mut add = |name: &str, content: &[u8]| {
+        hash.update(format!("{name} {}\n", content.len()));
+        hash.update(content);
+    };
+    for source in SOURCES {
+        for path in files_below(&root.join(source))? {
+            let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            add(&name, &std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+        }
+    }
+    add("profile", profile(&root)?.as_bytes());
+    add("dependencies", locked_dependencies(&root, FILE_SERVER)?.as_bytes());
+    Ok(hex(&hash.finalize()))
+}
+
+/// Bytes in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Every file below `path`, which may itself be one, in the order of their names.
+fn files_below(path: &Path) -> Result<BTreeSet<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(BTreeSet::from([path.to_owned()]));
+    }
+    let mut files = BTreeSet::new();
+    for entry in std::fs::read_dir(path).with_context(|| format!("cannot list {}", path.display()))? {
+        files.append(&mut files_below(&entry?.path())?);
+    }
+    Ok(files)
+}
+
+fn read_table(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    text.parse().with_context(|| format!("cannot parse {}", path.display()))
+}
+
+fn profile(root: &Path) -> Result<String> {
+    let manifest = read_table(&root.join("Cargo.toml"))?;
+    let profile = |name| manifest.get("profile")?.get(name).map(Value::to_string);
+    Ok(format!("{:?} {:?}", profile("release"), profile("component")))
+}
+
+/// Name, version and checksum of each package that `package` depends on by `Cargo.lock`, a line each.
+fn locked_dependencies(root: &Path, package: &str) -> Result<String> {
+    let lock = read_table(&root.join("Cargo.lock"))?;
+    let packages = lock.get("package").and_then(Value::as_array).context("Cargo.lock lists no package")?;
+    let text = |package: &Value, key: &str| package.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+
+    let mut found = BTreeSet::new();
+    let mut wanted = vec![package.to_owned()];
+    while let Some(wanted_name) = wanted.pop() {
+        // "name", or "name version" where there are several.
+        let (name, version) = wanted_name.split_once(' ').unwrap_or((&wanted_name, ""));
+        let matching = packages.iter().filter(|package| {
+            text(package, "name") == name && (version.is_empty() || text(package, "version") == version)
+        });
+        for package in matching {
+            if found.insert(format!(
+                "{} {} {}",
+                text(package, "name"),
+                text(package, "version"),
+                text(package, "checksum")
+            )) {
+                let dependencies = package.get("dependencies").and_then(Value::as_array);
+                wanted.extend(dependencies.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+            }
+        }
+    }
+    Ok(found.into_iter().collect::<Vec<_>>().join("\n"))
+}

@@ -1,0 +1,156 @@
+//! Which of the machine's compilers can build for WebAssembly.
+
+use crate::build::TARGET;
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The oldest compiler, as (major, minor), that the guest's crates accept; a distribution may have an older one.
+const OLDEST: (u32, u32) = (1, 95);
+
+/// A pair of `cargo` and `rustc`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compiler {
+    /// The cargo to call.
+    pub cargo: OsString,
+    /// The rustc to call.
+    pub rustc: OsString,
+    sysroot: PathBuf,
+    version: String,
+}
+
+impl Compiler {
+    /// The one that builds this workspace: rustup's choice, or what is on the path.
+    fn active() -> Option<Self> {
+        let named = |variable, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
+        Self::ask(named("CARGO", "cargo"), named("RUSTC", "rustc"))
+    }
+
+    /// The distribution's.
+    fn system() -> Option<Self> {
+        Self::ask("/usr/bin/cargo".into(), "/usr/bin/rustc".into())
+    }
+
+    fn ask(cargo: OsString, rustc: OsString) -> Option<Self> {
+        let sysroot = PathBuf::from(output(&rustc, &["--print", "sysroot"])?.trim());
+        let version = output(&rustc, &["-vV"])?;
+        Some(Self { cargo, rustc, sysroot, version })
+    }
+
+    /// What `rustc -vV` says: it identifies the compiler to the commit.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The root below which the compiler keeps its libraries.
+    pub fn sysroot(&self) -> &Path {
+        &self.sysroot
+    }
+
+    fn release(&self) -> &str {
+        self.version.lines().find_map(|line| line.strip_prefix("release: ")).unwrap_or("of unknown version")
+    }
+
+    fn is_recent(&self) -> bool {
+        let mut parts = self.release().split('.').map_while(|part| part.parse().ok());
+        matches!((parts.next(), parts.next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
+    }
+
+    fn has_target(&self) -> bool {
+        let library = self.sysroot.join("lib/rustlib").join(TARGET).join("lib");
+        std::fs::read_dir(library)
+            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libcore-")))
+    }
+
+    fn has_source(&self) -> bool {
+        self.sysroot.join("lib/rustlib/src/rust/library/Cargo.lock").is_file()
+    }
+}
+
+/// A way to compile for WebAssembly on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Toolchain {
+    /// The active compiler, which has the target's standard library.
+    Target(Compiler),
+    /// A compiler that has the standard library's source, from which it is built along with the guest.
+    Source(Compiler),
+}
+
+impl Toolchain {
+    /// The first that works of: the active compiler with the target, the active compiler with the library's source, the
+    /// distribution's compiler with the library's source.
+    pub fn detect() -> Option<Self> {
+        let active = Compiler::active();
+        if let Some(active) = active.clone().filter(Compiler::has_target) {
+            return Some(Self::Target(active));
+        }
+        [active, Compiler::system()]
+            .into_iter()
+            .flatten()
+            .find(|compiler| compiler.is_recent() && compiler.has_source() && compiler.linker().is_some())
+            .map(Self::Source)
+    }
+
+    /// The compiler of either.
+    pub fn compiler(&self) -> &Compiler {
+        match self {
+            Self::Target(compiler) | Self::Source(compiler) => compiler,
+        }
+    }
+
+    /// Whether this is what a usual developer machine has.
+    pub fn is_active_target(&self) -> bool {
+        matches!(self, Self::Target(_))
+    }
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Compiler { rustc, .. } = self.compiler();
+        let path = rustc.to_string_lossy();
+        match self {
+            Self::Target(compiler) => write!(f, "rustc {}", compiler.release()),
+            Self::Source(compiler) => {
+                write!(f, "rustc {} ({path}), its standard library too", compiler.release())
+            }
+        }
+    }
+}
+
+impl Compiler {
+    /// A linker for WebAssembly, where the compiler does not bring its own: the active toolchain's `rust-lld`, or the
+    /// distribution's `wasm-ld`.
+    pub fn linker(&self) -> Option<PathBuf> {
+        let bundled = |compiler: &Self| {
+            let host = compiler.version.lines().find_map(|line| line.strip_prefix("host: "))?.to_owned();
+            let path = compiler.sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
+            path.is_file().then_some(path)
+        };
+        bundled(self).or_else(|| Self::active().as_ref().and_then(bundled)).or_else(distribution_linker)
+    }
+}
+
+/// Debian's `wasm-ld`, with or without a version in its name; the newest wins.
+fn distribution_linker() -> Option<PathBuf> {
+    let plain = PathBuf::from("/usr/bin/wasm-ld");
+    if plain.is_file() {
+        return Some(plain);
+    }
+    std::fs::read_dir("/usr/bin")
+        .ok()?
+        .flatten()
+        .filter_map(|file| {
+            let version = file.file_name().to_str()?.strip_prefix("wasm-ld-")?.parse::<u32>().ok()?;
+            Some((version, file.path()))
+        })
+        .max()
+        .map(|(_, path)| path)
+}
+
+fn output(program: &OsString, arguments: &[&str]) -> Option<String> {
+    // A build script's LD_LIBRARY_PATH names the active toolchain's libraries, which are not another compiler's.
+    let output = Command::new(program).args(arguments).env_remove("LD_LIBRARY_PATH").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,27 @@
+//! What a component may import, by the world that it was written for, and what it does import.
+
+use crate::workspace;
+use anyhow::{Context as _, Result, bail};
+use std::collections::BTreeSet;
+use wit_component::DecodedWasm;
+use wit_parser::{Resolve, WorldId};
+
+/// The interfaces that a component imports.
+pub fn imports_of_component(component: &[u8]) -> Result<BTreeSet<String>> {
+    match wit_component::decode(component)? {
+        DecodedWasm::Component(resolve, world) => Ok(imports(&resolve, world)),
+        DecodedWasm::WitPackage(..) => bail!("this is a package of interfaces, not a component"),
+    }
+}
+
+/// The interfaces that a world of `wit/` lets its components import.
+pub fn imports_of_world(world: &str) -> Result<BTreeSet<String>> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(workspace().join("wit"))?;
+    let world = resolve.select_world(&[package], Some(world)).with_context(|| format!("no world {world} in wit/"))?;
+    Ok(imports(&resolve, world))
+}
+
+fn imports(resolve: &Resolve, world: WorldId) -> BTreeSet<String> {
+    resolve.worlds[world].imports.keys().map(|key| resolve.name_world_key(key)).collect()
+}

@@ -1,0 +1,229 @@
+//! Conditional requests: proceed, 304 or 412, in the order of RFC 9110 §13.2.2.
+
+use crate::request::{Headers, Method, Request};
+use crate::validators::{EntityTag, Validators};
+use std::time::UNIX_EPOCH;
+
+/// What the preconditions of a request come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// They hold, or there are none: answer as if there were none.
+    Proceed,
+    /// The client has this representation already: 304.
+    NotModified,
+    /// The client asked for another state of the file than this one: 412.
+    PreconditionFailed,
+}
+
+/// Evaluates the preconditions of a GET or HEAD request against the file that it would be answered with.
+///
+/// `If-Range` is not among them: it decides about the range only, once these have let the request proceed.
+pub fn evaluate(request: &Request, validators: &Validators) -> Outcome {
+    let headers = &request.headers;
+    if headers.contains("if-match") {
+        let matched = any_tag_matches(headers, "if-match", validators, EntityTag::matches_strongly);
+        if !matched {
+            return Outcome::PreconditionFailed;
+        }
+    } else if let (Some(limit), Some(modified)) = (date(headers, "if-unmodified-since"), validators.last_modified)
+        && modified > limit
+    {
+        return Outcome::PreconditionFailed;
+    }
+
+    if headers.contains("if-none-match") {
+        if any_tag_matches(headers, "if-none-match", validators, EntityTag::matches_weakly) {
+            return match request.method {
+                Method::Get | Method::Head => Outcome::NotModified,
+                Method::Options | Method::Other => Outcome::PreconditionFailed,
+            };
+        }
+    } else if matches!(request.method, Method::Get | Method::Head)
+        && let (Some(since), Some(modified)) = (date(headers, "if-modified-since"), validators.last_modified)
+        && modified <= since
+    {
+        return Outcome::NotModified;
+    }
+    Outcome::Proceed
+}
+
+/// Whether any member of a list of entity tags matches, `*` matching whatever exists (RFC 9110 §13.1.1, §13.1.2).
+fn any_tag_matches(
+    headers: &Headers,
+    name: &str,
+    validators: &Validators,
+    matches: fn(&EntityTag, &EntityTag) -> bool,
+) -> bool {
+    headers.values(name).any(|value| {
+        value.trim_ascii() == b"*"
+            || validators.entity_tag.as_ref().is_some_and(|ours| entity_tags(value).any(|tag| matches(&tag, ours)))
+    })
+}
+
+/// The members of one field line of entity tags.
+///
+/// A tag may hold commas (RFC 9110 §8.8.3), so the line is read from left to right and not split at them. A member that
+/// is no entity tag is passed over up to the next comma: it matches nothing, and the others keep their say.
+fn entity_tags(line: &[u8]) -> impl Iterator<Item = EntityTag> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_ascii_start();
+            if let Some(after) = rest.strip_prefix(b",") {
+                rest = after;
+                continue;
+            }
+            if rest.is_empty() {
+                return None;
+            }
+            if let Some((tag, after)) = entity_tag(rest) {
+                rest = after.trim_ascii_start();
+                if matches!(rest.first(), None | Some(b',')) {
+                    return Some(tag);
+                }
+            }
+            rest = rest.iter().position(|&byte| byte == b',').map_or(&[], |comma| &rest[comma..]);
+        }
+    })
+}
+
+/// One entity tag at the start of `bytes`, and what follows it.
+fn entity_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
+    // `W/` is case-sensitive (RFC 9110 §8.8.3).
+    let (weak, quoted) = match bytes.strip_prefix(b"W/") {
+        Some(quoted) => (true, quoted),
+        None => (false, bytes),
+    };
+    let inside = quoted.strip_prefix(b"\"")?;
+    let end = inside.iter().position(|&byte| byte == b'"')?;
+    let opaque = &inside[..end];
+    // etagc (RFC 9110 §8.8.3): visible characters but the quote, and bytes beyond ASCII.
+    opaque
+        .iter()
+        .all(|&byte| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80)
+        .then(|| (EntityTag { weak, opaque: opaque.to_vec() }, &inside[end + 1..]))
+}
+
+/// The date of a field in seconds since 1970, before which every date counts as the first second; `None` when the field
+/// is absent, came twice or is no HTTP-date, and so has to be ignored (RFC 9110 §13.1.3, §13.1.4).
+fn date(headers: &Headers, name: &str) -> Option<u64> {
+    let value = std::str::from_utf8(headers.single(name)?).ok()?;
+    let time = httpdate::parse_http_date(value.trim()).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Outcome, entity_tags, evaluate};
+    use crate::request::{Headers, Method, Request};
+    use crate::validators::{EntityTag, Validators};
+    use proptest::prelude::*;
+
+    const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn outcome(fields: &[(&str, &str)]) -> Outcome {
+        let tag = EntityTag { weak: false, opaque: b"e".to_vec() };
+        outcome_for(fields, &Validators { entity_tag: Some(tag), last_modified: Some(784_111_777) })
+    }
+
+    fn outcome_for(fields: &[(&str, &str)], validators: &Validators) -> Outcome {
+        let headers = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        let request = Request { method: Method::Get, target: "/".into(), headers: Headers::new(headers) };
+        evaluate(&request, validators)
+    }
+
+    #[test]
+    fn if_none_match_compares_weakly_over_the_whole_list() {
+        for value in ["\"e\"", "W/\"e\"", "*", " * ", "\"a,b\", \"x\" , \"e\"", ",,\"e\"", "junk, \"e\"", "\"x\" y, \"e\""] {
+            assert_eq!(outcome(&[("If-None-Match", value)]), Outcome::NotModified, "{value}");
+        }
+        for value in ["\"nope\"", "", "e", "\"e", "w/\"e\"", "\"a,\"e\"", "\"x\"\"e\"", "W/ \"e\""] {
+            assert_eq!(outcome(&[("If-None-Match", value)]), Outcome::Proceed, "{value}");
+        }
+        assert_eq!(outcome(&[("If-None-Match", "\"a\""), ("if-none-match", "\"e\"")]), Outcome::NotModified);
+    }
+
+    #[test]
+    fn if_none_match_overrides_if_modified_since() {
+        assert_eq!(outcome(&[("If-None-Match", "\"n\""), ("If-Modified-Since", MODIFIED)]), Outcome::Proceed);
+        let old = "Sat, 01 Jan 2000 00:00:00 GMT";
+        assert_eq!(outcome(&[("If-None-Match", "\"e\""), ("If-Modified-Since", old)]), Outcome::NotModified);
+    }
+
+    #[test]
+    fn if_modified_since_means_this_old_or_older() {
+        for (value, expected) in [
+            (MODIFIED, Outcome::NotModified),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", Outcome::Proceed),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", Outcome::NotModified),
+            ("Sun Nov  6 08:49:37 1994", Outcome::NotModified),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Outcome::NotModified),
+            ("Thu, 01 Jan 1970 00:00:00 GMT", Outcome::Proceed),
+            ("yesterday", Outcome::Proceed),
+            ("", Outcome::Proceed),
+        ] {
+            assert_eq!(outcome(&[("If-Modified-Since", value)]), expected, "{value}");
+        }
+        assert_eq!(outcome(&[("If-Modified-Since", MODIFIED), ("If-Modified-Since", MODIFIED)]), Outcome::Proceed);
+    }
+
+    #[test]
+    fn if_match_compares_strongly() {
+        for (value, expected) in [
+            ("\"e\"", Outcome::Proceed),
+            ("*", Outcome::Proceed),
+            ("W/\"e\"", Outcome::PreconditionFailed),
+            ("\"nope\"", Outcome::PreconditionFailed),
+        ] {
+            assert_eq!(outcome(&[("If-Match", value)]), expected, "{value}");
+        }
+        let weak = Validators { entity_tag: Some(EntityTag { weak: true, opaque: b"e".to_vec() }), last_modified: None };
+        assert_eq!(outcome_for(&[("If-Match", "\"e\"")], &weak), Outcome::PreconditionFailed);
+        assert_eq!(outcome_for(&[("If-Match", "*")], &weak), Outcome::Proceed);
+    }
+
+    #[test]
+    fn if_match_overrides_if_unmodified_since() {
+        let old = "Sat, 01 Jan 1994 00:00:00 GMT";
+        assert_eq!(outcome(&[("If-Unmodified-Since", old)]), Outcome::PreconditionFailed);
+        assert_eq!(outcome(&[("If-Unmodified-Since", MODIFIED)]), Outcome::Proceed);
+        assert_eq!(outcome(&[("If-Unmodified-Since", "garbage")]), Outcome::Proceed);
+        assert_eq!(outcome(&[("If-Match", "\"e\""), ("If-Unmodified-Since", old)]), Outcome::Proceed);
+    }
+
+    #[test]
+    fn without_validators_only_the_asterisk_says_anything() {
+        let none = Validators::default();
+        assert_eq!(outcome_for(&[("If-None-Match", "\"e\"")], &none), Outcome::Proceed);
+        assert_eq!(outcome_for(&[("If-None-Match", "*")], &none), Outcome::NotModified);
+        assert_eq!(outcome_for(&[("If-Modified-Since", MODIFIED)], &none), Outcome::Proceed);
+        assert_eq!(outcome_for(&[("If-Unmodified-Since", "Sat, 01 Jan 1994 00:00:00 GMT")], &none), Outcome::Proceed);
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_of_tags_is_read_back(tags in prop::collection::vec(("[!#-~\u{80}-\u{ff}]{0,6}", any::<bool>()), 0..6)) {
+            let tags: Vec<_> =
+                tags.into_iter().map(|(opaque, weak)| EntityTag { weak, opaque: opaque.into_bytes() }).collect();
+            let line: Vec<u8> = tags
+                .iter()
+                .flat_map(|tag| {
+                    let mut member = if tag.weak { b"W/\"".to_vec() } else { b"\"".to_vec() };
+                    member.extend_from_slice(&tag.opaque);
+                    member.extend_from_slice(b"\" ,");
+                    member
+                })
+                .collect();
+            prop_assert_eq!(entity_tags(&line).collect::<Vec<_>>(), tags);
+        }
+
+        #[test]
+        fn any_bytes_are_answered(tags: Vec<u8>, date: Vec<u8>) {
+            let fields = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
+            let values = [&tags, &tags, &date, &date];
+            let headers = fields.iter().zip(values).map(|(name, value)| ((*name).into(), value.clone())).collect();
+            let request = Request { method: Method::Get, target: "/".into(), headers: Headers::new(headers) };
+            evaluate(&request, &Validators { entity_tag: None, last_modified: Some(1) });
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Validators: the entity tag and the modification date of an opened file (RFC 9110 §8.8).
+
+use crate::resolve::{Metadata, Timestamp};
+use httpdate::HttpDate;
+use std::fmt;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// A file changed less than this long ago may change again without its timestamp moving, so its tag is weak until then
+/// (RFC 9110 §8.8.1).
+const SETTLED_AFTER_SECONDS: u64 = 1;
+
+/// Modification times up to this many seconds after 1970 are no times: reproducible builds (Nix, container images) give
+/// every file the time 0 or 1, whatever it holds.
+const LATEST_PLACEHOLDER_SECONDS: u64 = 1;
+
+/// The largest file, in bytes, whose content is hashed for a tag where the time says nothing: a few milliseconds' work.
+pub const LARGEST_HASHED: u64 = 8 * 1024 * 1024;
+
+/// The first second of the year 10000, which an HTTP-date cannot say (RFC 9110 §5.6.7).
+const END_OF_DATES_SECONDS: u64 = 253_402_300_800;
+
+/// An entity tag (RFC 9110 §8.8.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntityTag {
+    /// Whether the tag only promises equivalence, not identity byte by byte.
+    pub weak: bool,
+    /// What stands between the quotes.
+    pub opaque: Vec<u8>,
+}
+
+impl EntityTag {
+    /// Weak comparison: the opaque parts are equal (RFC 9110 §8.8.3.2).
+    pub fn matches_weakly(&self, other: &Self) -> bool {
+        self.opaque == other.opaque
+    }
+
+    /// Strong comparison: equal, and neither is weak (RFC 9110 §8.8.3.2).
+    pub fn matches_strongly(&self, other: &Self) -> bool {
+        !self.weak && !other.weak && self.opaque == other.opaque
+    }
+}
+
+impl fmt::Display for EntityTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let weak = if self.weak { "W/" } else { "" };
+        write!(f, "{weak}\"{}\"", String::from_utf8_lossy(&self.opaque))
+    }
+}
+
+/// What identifies one state of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Validators {
+    /// The `ETag`, where one can be given.
+    pub entity_tag: Option<EntityTag>,
+    /// The `Last-Modified` date in whole seconds since 1970, where there is one.
+    pub last_modified: Option<u64>,
+}
+
+impl Validators {
+    /// The validators of a file whose modification time can be believed; `None` when it cannot, and the content has to
+    /// be hashed instead.
+    ///
+    /// The tag is made of time and length, never of the inode: replicas of a site have to agree on it.
+    pub fn from_metadata(metadata: &Metadata, now: Timestamp) -> Option<Self> {
+        let modified = metadata.modified.filter(|time| time.seconds > LATEST_PLACEHOLDER_SECONDS)?;
+        let nanoseconds = u128::from(modified.seconds) * 1_000_000_000 + u128::from(modified.nanoseconds);
+        let settled = Timestamp { seconds: modified.seconds.saturating_add(SETTLED_AFTER_SECONDS), ..modified };
+        Some(Self {
+            entity_tag: Some(EntityTag {
+                weak: settled > now,
+                opaque: format!("{nanoseconds:x}-{:x}", metadata.length).into_bytes(),
+            }),
+            // A date later than the answer's own must not be sent (RFC 9110 §8.8.2.1).
+            last_modified: Some(modified.seconds.min(now.seconds)),
+        })
+    }
+
+    /// The validators of a file that is told apart by its content alone.
+    pub fn from_content(content: &[u8]) -> Self {
+        let hash = xxhash_rust::xxh3::xxh3_128(content);
+        Self {
+            entity_tag: Some(EntityTag { weak: false, opaque: format!("{hash:032x}").into_bytes() }),
+            last_modified: None,
+        }
+    }
+}
+
+/// An HTTP-date for seconds since 1970, always in the form that RFC 9110 §5.6.7 prefers; `None` past the year 9999.
+pub fn http_date(seconds: u64) -> Option<String> {
+    (seconds < END_OF_DATES_SECONDS)
+        .then(|| HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EntityTag, Validators, http_date};
+    use crate::resolve::{Kind, Metadata, Timestamp};
+    use proptest::prelude::*;
+
+    fn file(seconds: u64, nanoseconds: u32, length: u64) -> Metadata {
+        Metadata { kind: Kind::File, length, modified: Some(Timestamp { seconds, nanoseconds }) }
+    }
+
+    fn at(seconds: u64, nanoseconds: u32) -> Timestamp {
+        Timestamp { seconds, nanoseconds }
+    }
+
+    fn tag(metadata: &Metadata, now: Timestamp) -> String {
+        Validators::from_metadata(metadata, now).unwrap().entity_tag.unwrap().to_string()
+    }
+
+    #[test]
+    fn a_tag_is_the_time_in_nanoseconds_and_the_length() {
+        assert_eq!(tag(&file(1_700_000_000, 5, 1000), at(1_800_000_000, 0)), "\"17979cfe362a0005-3e8\"");
+    }
+
+    #[test]
+    fn a_tag_is_weak_until_a_second_has_passed() {
+        let fresh = file(1_700_000_000, 500, 1);
+        assert!(tag(&fresh, at(1_700_000_000, 600)).starts_with("W/"));
+        assert!(tag(&fresh, at(1_700_000_001, 499)).starts_with("W/"));
+        assert!(!tag(&fresh, at(1_700_000_001, 500)).starts_with("W/"));
+    }
+
+    #[test]
+    fn a_date_in_the_future_is_sent_as_now() {
+        let validators = Validators::from_metadata(&file(4_102_444_800, 0, 1), at(1_700_000_000, 0)).unwrap();
+        assert_eq!(validators.last_modified, Some(1_700_000_000));
+        assert!(validators.entity_tag.unwrap().weak);
+    }
+
+    #[test]
+    fn placeholder_times_are_not_believed() {
+        for seconds in [0, 1] {
+            assert_eq!(Validators::from_metadata(&file(seconds, 0, 1), at(1_700_000_000, 0)), None);
+        }
+        let absent = Metadata { modified: None, ..file(0, 0, 1) };
+        assert_eq!(Validators::from_metadata(&absent, at(1_700_000_000, 0)), None);
+        assert_ne!(Validators::from_content(b"a"), Validators::from_content(b"b"));
+        assert_eq!(Validators::from_content(b"a").last_modified, None);
+    }
+
+    #[test]
+    fn weak_and_strong_comparison_are_those_of_the_rfc() {
+        let tag = |weak, opaque: &str| EntityTag { weak, opaque: opaque.into() };
+        // The table of RFC 9110 §8.8.3.2.
+        for (a, b, strong, weak) in [
+            (tag(true, "1"), tag(true, "1"), false, true),
+            (tag(true, "1"), tag(true, "2"), false, false),
+            (tag(true, "1"), tag(false, "1"), false, true),
+            (tag(false, "1"), tag(false, "1"), true, true),
+        ] {
+            assert_eq!(a.matches_strongly(&b), strong);
+            assert_eq!(a.matches_weakly(&b), weak);
+        }
+    }
+
+    #[test]
+    fn dates_end_with_the_year_9999() {
+        assert_eq!(http_date(784_111_777).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        assert_eq!(http_date(253_402_300_799).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
+        assert_eq!(http_date(253_402_300_800), None);
+    }
+
+    proptest! {
+        #[test]
+        fn no_time_or_length_is_too_odd(seconds: u64, nanoseconds: u32, length: u64, now: u64) {
+            if let Some(validators) = Validators::from_metadata(&file(seconds, nanoseconds, length), at(now, 0)) {
+                prop_assert!(validators.last_modified.unwrap() <= now);
+                let _ = http_date(seconds);
+            }
+        }
+
+        #[test]
+        fn another_time_or_length_is_another_tag(a in 2..u64::MAX / 2, b in 2..u64::MAX / 2, length: u64) {
+            let now = at(u64::MAX, 0);
+            prop_assume!(a != b);
+            prop_assert_ne!(tag(&file(a, 0, length), now), tag(&file(b, 0, length), now));
+            prop_assert_ne!(tag(&file(a, 0, a), now), tag(&file(a, 0, b), now));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! A running guest, and the response body that drives it.
+//!
+//! The guest runs inside the connection's own task, first until it has set its response, then whenever the connection
+//! asks for more of the body. So a slow client slows its guest and nobody else, a client that goes away takes the
+//! instance with it at once, and no byte changes threads on its way.
+
+use super::Subject;
+use super::slots::Slot;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tracing::error;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+/// The whole life of one instance.
+pub type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
+
+/// Why a guest did not finish.
+#[derive(Debug, Error)]
+pub enum Fault {
+    /// It trapped, or could not be instantiated.
+    #[error("{}", crate::component::one_line(.0))]
+    Failed(wasmtime::Error),
+    /// It computed for too long.
+    #[error("it used {} s of processor time; --timeout allows more", .0.as_secs())]
+    Busy(Duration),
+}
+
+/// A guest that has not finished yet.
+pub struct Running {
+    guest: GuestFuture,
+    /// The time spent in the guest since it last gave something away, and how much it may be.
+    busy: Duration,
+    limit: Duration,
+    subject: Subject,
+    _slot: Slot,
+}
+
+impl Running {
+    /// A guest that is about to start.
+    pub fn new(guest: GuestFuture, limit: Duration, subject: Subject, slot: Slot) -> Self {
+        Self { guest, busy: Duration::ZERO, limit, subject, _slot: slot }
+    }
+
+    /// Lets the guest run until it waits, ends, or has used up its time. The engine's ticks make sure that this returns.
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        if self.busy > self.limit {
+            return Poll::Ready(Err(Fault::Busy(self.limit)));
+        }
+        let start = Instant::now();
+        let outcome = self.guest.as_mut().poll(context);
+        self.busy += start.elapsed();
+        outcome.map(|result| result.map_err(Fault::Failed))
+    }
+
+    /// What the guest is working on.
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// Runs on after the response is complete: a guest may still have something to note down. Nobody waits for it, so
+    /// its time is that on the clock.
+    fn finish_alone(mut self) {
+        // Without a runtime the process is ending.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let limit = self.limit;
+            match tokio::time::timeout(limit, std::future::poll_fn(|context| self.poll(context))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => error!("the guest failed after its response to {}: {fault}", self.subject),
+                Err(_) => {
+                    error!("the guest was stopped {} s after its response to {}", limit.as_secs(), self.subject);
+                }
+            }
+        });
+    }
+}
+
+/// The response cannot be completed: the client is told by the connection being closed short of its end.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the guest did not complete the response")]
+pub struct Incomplete;
+
+/// The body of a guest's response.
+pub struct GuestBody {
+    content: HyperOutgoingBody,
+    running: Option<Running>,
+    failed: bool,
+    complete: bool,
+    /// Bytes that the head promised and that have not been given away, where it promised any.
+    remaining: Option<u64>,
+}
+
+impl GuestBody {
+    /// A body for a response with this Content-Length, if it has one; `bodiless` where the client gets the head only.
+    pub fn new(content: HyperOutgoingBody, running: Option<Running>, length: Option<u64>, bodiless: bool) -> Self {
+        let complete = bodiless || content.is_end_stream();
+        Self { content, running, failed: false, complete, remaining: length }
+    }
+
+    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let frame = match Pin::new(&mut self.content).poll_frame(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(Incomplete))),
+            // The end looks the same whether the guest finished the body or trapped, so a running guest has the word.
+            Poll::Ready(None) if self.failed => return Poll::Ready(Some(Err(Incomplete))),
+            Poll::Ready(None) => {
+                self.complete = true;
+                return Poll::Ready(None);
+            }
+        };
+        if let Some(running) = &mut self.running {
+            running.busy = Duration::ZERO;
+        }
+        if let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) {
+            *remaining = remaining.saturating_sub(data.len() as u64);
+            self.complete |= *remaining == 0;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl Body for GuestBody {
+    type Data = Bytes;
+    type Error = Incomplete;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        // The guest goes first: it says how it ended before the end of the body is believed.
+        if let Some(running) = &mut self.running {
+            match running.poll(context) {
+                Poll::Pending => {}
+                Poll::Ready(Ok(())) => self.running = None,
+                Poll::Ready(Err(fault)) => {
+                    error!("the guest failed during its response to {}: {fault}", running.subject);
+                    self.running = None;
+                    self.failed = true;
+                }
+            }
+        }
+        self.poll_content(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.content.size_hint()
+    }
+}
+
+impl Drop for GuestBody {
+    fn drop(&mut self) {
+        // Otherwise the client has gone, and the instance goes with it.
+        if self.complete
+            && let Some(running) = self.running.take()
+        {
+            running.finish_alone();
+        }
+    }
+}

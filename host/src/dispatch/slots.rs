@@ -1,0 +1,105 @@
+//! How many instances live at a time, and who waits for one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many requests may wait, as a multiple of the instances: more than this could not be served in the time that
+/// anybody waits.
+const WAITING_PER_INSTANCE: u32 = 4;
+
+/// How long a request waits. A browser shows a blank page meanwhile, and a proxy may ask another server.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The right to have one instance, until it is dropped.
+#[derive(Debug)]
+pub struct Slot {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The slots of a server.
+#[derive(Debug)]
+pub struct Slots {
+    free: Arc<Semaphore>,
+    waiting: AtomicU32,
+    max_waiting: u32,
+}
+
+impl Slots {
+    /// As many slots as `instances`.
+    pub fn new(instances: u32) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(instances as usize)),
+            waiting: AtomicU32::new(0),
+            max_waiting: instances.saturating_mul(WAITING_PER_INSTANCE),
+        }
+    }
+
+    /// A slot, perhaps after a while; `None` when too many wait already or the wait is too long.
+    pub async fn take(&self) -> Option<Slot> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Some(Slot { _permit: permit });
+        }
+        let _place = Place::take(self)?;
+        let permit = tokio::time::timeout(LONGEST_WAIT, Arc::clone(&self.free).acquire_owned()).await.ok()?;
+        permit.ok().map(|permit| Slot { _permit: permit })
+    }
+}
+
+/// A place in the queue, given up also when the client goes away.
+struct Place<'a>(&'a Slots);
+
+impl<'a> Place<'a> {
+    fn take(slots: &'a Slots) -> Option<Self> {
+        let place = Self(slots);
+        // Counted first and judged then, so that two cannot take the last place.
+        (slots.waiting.fetch_add(1, Ordering::Relaxed) < slots.max_waiting).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Slots;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_freed_slot_goes_to_who_waits() {
+        let slots = Arc::new(Slots::new(1));
+        let slot = slots.take().await.unwrap();
+        let waiting = tokio::spawn({
+            let slots = Arc::clone(&slots);
+            async move { slots.take().await.is_some() }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(slots.waiting.load(Ordering::Relaxed), 1);
+        drop(slot);
+        assert!(waiting.await.unwrap());
+        assert_eq!(slots.waiting.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_is_bounded_in_number_and_in_time() {
+        let slots = Arc::new(Slots::new(1));
+        let _slot = slots.take().await.unwrap();
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let slots = Arc::clone(&slots);
+                tokio::spawn(async move { slots.take().await.is_some() })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert!(slots.take().await.is_none(), "the fifth is turned away at once");
+        for waiting in waiting {
+            assert!(!waiting.await.unwrap(), "the others after the longest wait");
+        }
+        assert_eq!(slots.waiting.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,7 @@
+//! The command `wasi-httpd`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    host::run(std::env::args_os())
+}
