@@ -1,1 +1,33 @@
-//! stub
+//! The harness of the black-box suites: a [`Site`] on disk, a [`Server`] as a process of its own, a [`Client`] on a raw
+//! socket, and [`guests`] that misbehave.
+
+pub mod client;
+pub mod guests;
+pub mod server;
+pub mod site;
+
+pub use client::{Client, Response};
+pub use server::{Programs, Runtime, Server};
+pub use site::Site;
+
+/// The programs under test, which cargo names to integration tests only.
+#[macro_export]
+macro_rules! programs {
+    () => {
+        $crate::Programs {
+            ours: env!("CARGO_BIN_EXE_wasi-httpd-under-test"),
+            stock: env!("CARGO_BIN_EXE_wasmtime-serve"),
+        }
+    };
+}
+
+/// Runs a case against the built-in guest on our host and on stock `wasmtime serve`.
+#[macro_export]
+macro_rules! on_each_runtime {
+    ($site:expr, |$server:ident| $case:expr) => {
+        for $server in $crate::programs!().each(&$site) {
+            println!("on {:?}", $server.runtime());
+            $case
+        }
+    };
+}

@@ -1,0 +1,184 @@
+//! A client on a raw socket: it sends what it is given and takes answers apart by RFC 9112, without leniency.
+
+use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// After this long without a byte, a test fails and does not hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A connection.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+/// An answer, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields in their order, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body, decoded where it was chunked.
+    pub body: Vec<u8>,
+    /// Whether all of the body came that the head promised.
+    pub complete: bool,
+}
+
+impl Response {
+    /// The value of a field that came once; `None` when it did not come.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        assert_eq!(values.next(), None, "{name} came twice: {:?}", self.headers);
+        first
+    }
+
+    /// The names of the fields, in alphabetical order, without the date that every answer has.
+    pub fn header_names(&self) -> Vec<&str> {
+        assert!(self.header("date").is_some(), "an answer without a date: {:?}", self.headers);
+        let mut names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.retain(|&name| name != "date");
+        names.sort_unstable();
+        names
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Client {
+    /// Connects to a server.
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream) }
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    /// Sends bytes that the server may refuse to take.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        let _ = self.stream.get_mut().write_all(bytes.as_ref());
+        self
+    }
+
+    /// Says that nothing more will be sent.
+    pub fn finish_sending(&mut self) -> &mut Self {
+        self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+        self
+    }
+
+    /// Sends a request with a Host field and these others, and reads its answer.
+    pub fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
+        for (name, value) in fields {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str("\r\n");
+        self.send(head);
+        self.response(method)
+    }
+
+    /// Reads the answer to a request of this method.
+    pub fn response(&mut self, method: &str) -> Response {
+        let mut response = self.head();
+        let bodiless = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
+        if !bodiless {
+            response.complete = self.read_body(&response.headers, &mut response.body);
+        }
+        response
+    }
+
+    /// Reads the head of an answer and leaves its body to be read.
+    pub fn head(&mut self) -> Response {
+        let status_line = self.line().expect("an answer");
+        let status = status_line.strip_prefix("HTTP/1.1 ").or(status_line.strip_prefix("HTTP/1.0 "));
+        let status = status.and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("not a status line: {status_line:?}"));
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().expect("the end of the head");
+            if line.is_empty() {
+                return Response { status, headers, body: Vec::new(), complete: true };
+            }
+            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("not a field: {line:?}"));
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+        }
+    }
+
+    /// Reads some bytes of a body; fewer only at the end of the connection.
+    pub fn read(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let _ = (&mut self.stream).take(length as u64).read_to_end(&mut bytes);
+        bytes
+    }
+
+    /// The reader itself, for bodies that are too long to keep.
+    pub fn reader(&mut self) -> &mut impl Read {
+        &mut self.stream
+    }
+
+    /// Whether the server closes the connection without sending anything more.
+    pub fn is_closed(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(rest) => rest.is_empty(),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+                true
+            }
+        }
+    }
+
+    fn read_body(&mut self, headers: &[(String, String)], body: &mut Vec<u8>) -> bool {
+        let field = |name| headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
+        match (field("transfer-encoding"), field("content-length")) {
+            (Some("chunked"), None) => self.read_chunks(body),
+            (None, Some(length)) => {
+                let length = length.parse().expect("a length");
+                *body = self.read(length);
+                body.len() == length
+            }
+            (None, None) => self.stream.read_to_end(body).is_ok(),
+            framing => panic!("contradictory framing: {framing:?}"),
+        }
+    }
+
+    fn read_chunks(&mut self, body: &mut Vec<u8>) -> bool {
+        loop {
+            let Some(size) = self.line().and_then(|line| usize::from_str_radix(&line, 16).ok()) else {
+                return false;
+            };
+            let chunk = self.read(size);
+            let whole = chunk.len() == size;
+            body.extend(chunk);
+            if !whole || self.line().as_deref() != Some("") {
+                return false;
+            }
+            if size == 0 {
+                return true;
+            }
+        }
+    }
+
+    /// A line without its end; `None` when the connection ends first.
+    fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        match self.stream.read_until(b'\n', &mut line) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+            Err(error) => panic!("while reading an answer: {error}"),
+        }
+        let line = line.strip_suffix(b"\r\n")?;
+        Some(String::from_utf8(line.to_vec()).expect("text"))
+    }
+}
