@@ -25,7 +25,8 @@ pub fn evaluate(request: &Request, validators: &Validators) -> Outcome {
         if !matched {
             return Outcome::PreconditionFailed;
         }
-    } else if let (Some(limit), Some(modified)) = (date(headers, "if-unmodified-since"), validators.last_modified)
+    } else if let (Some(limit), Some(modified)) =
+        (date(headers, "if-unmodified-since"), validators.last_modified)
         && modified > limit
     {
         return Outcome::PreconditionFailed;
@@ -56,7 +57,10 @@ fn any_tag_matches(
 ) -> bool {
     headers.values(name).any(|value| {
         value.trim_ascii() == b"*"
-            || validators.entity_tag.as_ref().is_some_and(|ours| entity_tags(value).any(|tag| matches(&tag, ours)))
+            || validators
+                .entity_tag
+                .as_ref()
+                .is_some_and(|ours| entity_tags(value).any(|tag| matches(&tag, ours)))
     })
 }
 
@@ -127,14 +131,24 @@ mod tests {
     }
 
     fn outcome_for(fields: &[(&str, &str)], validators: &Validators) -> Outcome {
-        let headers = fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+        let headers =
+            fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
         let request = Request { method: Method::Get, target: "/".into(), headers: Headers::new(headers) };
         evaluate(&request, validators)
     }
 
     #[test]
     fn if_none_match_compares_weakly_over_the_whole_list() {
-        for value in ["\"e\"", "W/\"e\"", "*", " * ", "\"a,b\", \"x\" , \"e\"", ",,\"e\"", "junk, \"e\"", "\"x\" y, \"e\""] {
+        for value in [
+            "\"e\"",
+            "W/\"e\"",
+            "*",
+            " * ",
+            "\"a,b\", \"x\" , \"e\"",
+            ",,\"e\"",
+            "junk, \"e\"",
+            "\"x\" y, \"e\"",
+        ] {
             assert_eq!(outcome(&[("If-None-Match", value)]), Outcome::NotModified, "{value}");
         }
         for value in ["\"nope\"", "", "e", "\"e", "w/\"e\"", "\"a,\"e\"", "\"x\"\"e\"", "W/ \"e\""] {
@@ -164,7 +178,10 @@ mod tests {
         ] {
             assert_eq!(outcome(&[("If-Modified-Since", value)]), expected, "{value}");
         }
-        assert_eq!(outcome(&[("If-Modified-Since", MODIFIED), ("If-Modified-Since", MODIFIED)]), Outcome::Proceed);
+        assert_eq!(
+            outcome(&[("If-Modified-Since", MODIFIED), ("If-Modified-Since", MODIFIED)]),
+            Outcome::Proceed
+        );
     }
 
     #[test]
@@ -177,7 +194,10 @@ mod tests {
         ] {
             assert_eq!(outcome(&[("If-Match", value)]), expected, "{value}");
         }
-        let weak = Validators { entity_tag: Some(EntityTag { weak: true, opaque: b"e".to_vec() }), last_modified: None };
+        let weak = Validators {
+            entity_tag: Some(EntityTag { weak: true, opaque: b"e".to_vec() }),
+            last_modified: None,
+        };
         assert_eq!(outcome_for(&[("If-Match", "\"e\"")], &weak), Outcome::PreconditionFailed);
         assert_eq!(outcome_for(&[("If-Match", "*")], &weak), Outcome::Proceed);
     }
@@ -197,7 +217,10 @@ mod tests {
         assert_eq!(outcome_for(&[("If-None-Match", "\"e\"")], &none), Outcome::Proceed);
         assert_eq!(outcome_for(&[("If-None-Match", "*")], &none), Outcome::NotModified);
         assert_eq!(outcome_for(&[("If-Modified-Since", MODIFIED)], &none), Outcome::Proceed);
-        assert_eq!(outcome_for(&[("If-Unmodified-Since", "Sat, 01 Jan 1994 00:00:00 GMT")], &none), Outcome::Proceed);
+        assert_eq!(
+            outcome_for(&[("If-Unmodified-Since", "Sat, 01 Jan 1994 00:00:00 GMT")], &none),
+            Outcome::Proceed
+        );
     }
 
     proptest! {

@@ -127,10 +127,15 @@ const TYPES: &[(&str, &str)] = &[
 
 /// The value of `Content-Type` for a file of this name: text carries its encoding, which is UTF-8.
 pub fn of(path: &RelativePath) -> String {
-    let extension = path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+    let extension =
+        path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     let found = TYPES.binary_search_by_key(&extension.as_str(), |&(known, _)| known);
     let media_type = found.map_or(UNKNOWN, |at| TYPES[at].1);
-    if media_type.starts_with("text/") { format!("{media_type}; charset=utf-8") } else { media_type.to_owned() }
+    if media_type.starts_with("text/") {
+        format!("{media_type}; charset=utf-8")
+    } else {
+        media_type.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -167,8 +172,8 @@ mod tests {
     #[test]
     fn the_table_agrees_with_mime_guess() {
         let on_purpose = [
-            "deb", "m3u8", "m4a", "m4v", "map", "mid", "midi", "mjs", "msi", "otf", "rar", "rs", "sh", "sql", "tgz",
-            "toml", "ts", "vcf", "woff", "xsl", "xslt", "yaml", "yml",
+            "deb", "m3u8", "m4a", "m4v", "map", "mid", "midi", "mjs", "msi", "otf", "rar", "rs", "sh", "sql",
+            "tgz", "toml", "ts", "vcf", "woff", "xsl", "xslt", "yaml", "yml",
         ];
         for &(extension, ours) in TYPES {
             let theirs = mime_guess::from_ext(extension).first_raw();

@@ -198,14 +198,44 @@ mod tests {
 
     #[test]
     fn malformed_targets_are_told_apart_from_names_that_cannot_be() {
-        for target in ["", "*", "a", "/%", "/%4", "/%zz", "/a%00.html", "/a%0d%0aX:y", "/%7f", "/.git/%", "//%"] {
+        for target in
+            ["", "*", "a", "/%", "/%4", "/%zz", "/a%00.html", "/a%0d%0aX:y", "/%7f", "/.git/%", "//%"]
+        {
             assert_eq!(relative(target), Err(PathError::Malformed), "{target}");
         }
         for target in [
-            "/../x", "/%2e%2e/x", "/.%2e/x", "/..%2fx", "/%2e%2e%2fx", "/a/..;/x", "/./a", "/a/.", "//a", "/a//b",
-            "//", "/%5cevil.com", "/private%5cs.txt", "/private%2fs.txt", "/C:/x", "/a.txt::$DATA", "/.git/config",
-            "/%2egit/config", "/a/.b/c", "/a/.well-known/x", "/.well-known/.x", "/a.txt.", "/a.txt%20", "/%ff",
-            "/NUL", "/con.txt", "/a/aux", "/COM%C2%B9", "/lpt9.tar.gz", "/nul%20.txt", "/A~1.TXT", "/GIT~1/config",
+            "/../x",
+            "/%2e%2e/x",
+            "/.%2e/x",
+            "/..%2fx",
+            "/%2e%2e%2fx",
+            "/a/..;/x",
+            "/./a",
+            "/a/.",
+            "//a",
+            "/a//b",
+            "//",
+            "/%5cevil.com",
+            "/private%5cs.txt",
+            "/private%2fs.txt",
+            "/C:/x",
+            "/a.txt::$DATA",
+            "/.git/config",
+            "/%2egit/config",
+            "/a/.b/c",
+            "/a/.well-known/x",
+            "/.well-known/.x",
+            "/a.txt.",
+            "/a.txt%20",
+            "/%ff",
+            "/NUL",
+            "/con.txt",
+            "/a/aux",
+            "/COM%C2%B9",
+            "/lpt9.tar.gz",
+            "/nul%20.txt",
+            "/A~1.TXT",
+            "/GIT~1/config",
         ] {
             assert_eq!(relative(target), Err(PathError::NoSuchName), "{target}");
         }
@@ -213,7 +243,9 @@ mod tests {
 
     #[test]
     fn ordinary_names_are_served() {
-        for name in ["/.well-known/security.txt", "/a..b", "/com10", "/console", "/backup~", "/~user/a", "/a~b.txt"] {
+        for name in
+            ["/.well-known/security.txt", "/a..b", "/com10", "/console", "/backup~", "/~user/a", "/a~b.txt"]
+        {
             assert_eq!(relative(name), Ok(name[1..].into()));
         }
     }

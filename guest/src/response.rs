@@ -94,7 +94,9 @@ impl<F> Plan<F> {
             404 => "404 Not Found\n",
             405 => "405 Method Not Allowed: this server answers GET, HEAD and OPTIONS.\n",
             412 => "412 Precondition Failed: the file is not in the state that the request asked for.\n",
-            _ => "500 Internal Server Error: the file could not be read; the server's system reported a fault.\n",
+            _ => {
+                "500 Internal Server Error: the file could not be read; the server's system reported a fault.\n"
+            }
         };
         let mut plan = Self::new(status)
             .with("content-type", "text/plain; charset=utf-8")

@@ -64,7 +64,8 @@ impl Validators {
     pub fn from_metadata(metadata: &Metadata, now: Timestamp) -> Option<Self> {
         let modified = metadata.modified.filter(|time| time.seconds > LATEST_PLACEHOLDER_SECONDS)?;
         let nanoseconds = u128::from(modified.seconds) * 1_000_000_000 + u128::from(modified.nanoseconds);
-        let settled = Timestamp { seconds: modified.seconds.saturating_add(SETTLED_AFTER_SECONDS), ..modified };
+        let settled =
+            Timestamp { seconds: modified.seconds.saturating_add(SETTLED_AFTER_SECONDS), ..modified };
         Some(Self {
             entity_tag: Some(EntityTag {
                 weak: settled > now,

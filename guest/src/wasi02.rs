@@ -154,7 +154,8 @@ impl From<ErrorCode> for TreeError {
 /// Sends a plan. An error means that the response could not be made or that the body could not be sent in full.
 fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> {
     let Plan { status, headers, body } = plan;
-    let fields: Vec<_> = headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+    let fields: Vec<_> =
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
     let headers = http::Fields::from_list(&fields).context("a header field was refused")?;
     let response = http::OutgoingResponse::new(headers);
     if status != 200 {

@@ -56,7 +56,8 @@ impl AccessLog {
     pub fn start() -> std::io::Result<(Self, Writer)> {
         let log = Self(Arc::default());
         let shared = Arc::clone(&log.0);
-        let thread = std::thread::Builder::new().name("access log".to_owned()).spawn(move || shared.write_all())?;
+        let thread =
+            std::thread::Builder::new().name("access log".to_owned()).spawn(move || shared.write_all())?;
         Ok((log.clone(), Writer { log, thread }))
     }
 
@@ -104,7 +105,9 @@ impl Shared {
             drop(pending);
 
             if dropped > 0 {
-                warn!("{dropped} lines of the access log were dropped: nobody reads standard output fast enough");
+                warn!(
+                    "{dropped} lines of the access log were dropped: nobody reads standard output fast enough"
+                );
             }
             let mut output = std::io::stdout().lock();
             if !broken && let Err(error) = output.write_all(lines.as_bytes()).and_then(|()| output.flush()) {

@@ -142,7 +142,9 @@ mod tests {
         assert_eq!(address("localhost:8080"), Ok(("localhost".into(), 8080)));
         assert_eq!(address("0.0.0.0:0"), Ok(("0.0.0.0".into(), 0)));
         assert_eq!(address("[::1]:80"), Ok(("::1".into(), 80)));
-        for text in ["", "8080", ":8080", "localhost", "localhost:", "localhost:65536", "localhost:+80", "::1:80"] {
+        for text in
+            ["", "8080", ":8080", "localhost", "localhost:", "localhost:65536", "localhost:+80", "::1:80"]
+        {
             assert_eq!(address(text), Err(ConfigError::Address(text.into())));
         }
     }
@@ -150,7 +152,8 @@ mod tests {
     #[test]
     fn a_directory_has_a_name_of_its_own() {
         let directory = |host: &str, guest: &str| Directory { host: host.into(), guest: guest.into() };
-        let parse = |texts: &[&str]| directories(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        let parse =
+            |texts: &[&str]| directories(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
         assert_eq!(parse(&[]), Ok(vec![directory(".", "/")]));
         assert_eq!(parse(&["a", "b::/b"]), Ok(vec![directory("a", "/"), directory("b", "/b")]));
         assert_eq!(parse(&["a", "b"]), Err(ConfigError::SameName("/".into())));

@@ -2,12 +2,12 @@
 
 use crate::access_log::{AccessLog, Logged};
 use crate::dispatch::Dispatcher;
+use crate::linger::Lent;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -39,8 +39,7 @@ impl Connections {
         http.timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_header_size(LONGEST_HEAD)
-            .max_buf_size(BUFFER)
-            .pipeline_flush(true);
+            .max_buf_size(BUFFER);
         Self { http, dispatcher, log }
     }
 
@@ -55,14 +54,22 @@ impl Connections {
             let status = response.status().as_u16();
             Ok::<_, Infallible>(response.map(|body| Logged::new(body, entry, status)))
         });
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(stream), service));
+        let (stream, home) = Lent::new(stream);
+        let mut connection = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
+        let mut stopped = false;
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
             () = stop(&mut stopping) => {
+                stopped = true;
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                connection.as_mut().await
             }
         };
+        drop(connection);
+        // An answer that was finished before the server stops was read by whoever wanted it.
+        if !stopped || outcome.is_err() {
+            home.drain().await;
+        }
         // A client that goes away or talks nonsense is its own business.
         if let Err(error) = outcome {
             debug!("connection of {peer}: {error}");

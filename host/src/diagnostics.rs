@@ -1,6 +1,6 @@
 //! What the host has to say while it runs: a line each on standard error.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -25,7 +25,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let level = if *event.metadata().level() == Level::ERROR { "error" } else { "warning" };
         let mut message = Message(String::new());
         event.record(&mut message);
@@ -39,7 +44,7 @@ impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let text = format!("{value:?}");
         if field.name() != "message" {
-            self.0.push_str(&format!(" {}=", field.name()));
+            let _ = write!(self.0, " {}=", field.name());
         }
         for character in text.chars() {
             match character {

@@ -4,7 +4,9 @@ use crate::config::Limits;
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 use tracing::warn;
-use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{
+    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+};
 
 /// How often a running guest is interrupted, to let others run and to see whether its time is up. Long beside the cost
 /// of an interruption (some microseconds), short beside what a person notices.
@@ -81,7 +83,10 @@ fn cache() -> Option<Cache> {
     match std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe)) {
         Ok(()) => Some(cache),
         Err(error) => {
-            warn!("compiled components are not cached: cannot write to {}: {error}", cache.directory().display());
+            warn!(
+                "compiled components are not cached: cannot write to {}: {error}",
+                cache.directory().display()
+            );
             None
         }
     }

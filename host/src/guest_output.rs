@@ -24,13 +24,15 @@ pub struct GuestOutput(Arc<Mutex<State>>);
 struct State {
     prefix: &'static str,
     line: Vec<u8>,
-    printed: usize,
+    /// Bytes that may still be printed.
+    room: usize,
+    is_cut: bool,
 }
 
 impl GuestOutput {
     /// A stream whose lines begin with `prefix`.
     pub fn new(prefix: &'static str) -> Self {
-        Self(Arc::new(Mutex::new(State { prefix, line: Vec::new(), printed: 0 })))
+        Self(Arc::new(Mutex::new(State { prefix, line: Vec::new(), room: LIMIT, is_cut: false })))
     }
 
     fn print(&self, bytes: &[u8]) {
@@ -41,10 +43,11 @@ impl GuestOutput {
 impl State {
     fn print(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            if self.printed >= LIMIT {
+            if self.room == 0 {
+                self.cut();
                 return;
             }
-            self.printed += 1;
+            self.room -= 1;
             if byte == b'\n' {
                 self.end_line();
             } else {
@@ -54,8 +57,14 @@ impl State {
                 }
             }
         }
-        if self.printed >= LIMIT {
-            self.end_line();
+    }
+
+    /// Says once that there is more.
+    fn cut(&mut self) {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            if !self.line.is_empty() {
+                self.end_line();
+            }
             self.line.extend_from_slice(b"(more than 64 KiB: the rest is not shown)");
             self.end_line();
         }

@@ -8,7 +8,7 @@
 //! 4. [`component`]: the guest, checked and compiled
 //! 5. [`sandbox`], [`link`]: what one instance of it may touch
 //! 6. [`dispatch`]: a request to a fresh instance, and its response back
-//! 7. [`connection`], [`listen`]: HTTP on sockets
+//! 7. [`connection`], [`linger`], [`listen`]: HTTP on sockets
 //! 8. [`access_log`], [`guest_output`], [`diagnostics`]: what happened
 //!
 //! [`server`] walks steps 3 to 8.
@@ -22,6 +22,7 @@ pub mod diagnostics;
 pub mod dispatch;
 pub mod engine;
 pub mod guest_output;
+pub mod linger;
 pub mod link;
 pub mod listen;
 pub mod sandbox;
@@ -57,9 +58,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 return ExitCode::from(WRONG_USAGE);
             }
         },
-        cli::Command::Guest { output } => {
-            std::fs::write(&output, component::BUILT_IN).with_context(|| format!("cannot write {}", output.display()))
-        }
+        cli::Command::Guest { output } => std::fs::write(&output, component::BUILT_IN)
+            .with_context(|| format!("cannot write {}", output.display())),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -72,6 +72,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Says a failure in one line.
 fn complain(message: &str) {
-    let line = message.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    let line =
+        message.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     eprintln!("wasi-httpd: {line}");
 }

@@ -21,7 +21,7 @@ const MAX_CONNECTIONS: usize = 10_000;
 /// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache.
 const OTHER_FILES: usize = 64;
 
-/// How often a free port is looked for that both 127.0.0.1 and [::1] have.
+/// How often a free port is looked for that both loopback addresses have.
 const PORT_TRIES: usize = 16;
 
 /// How long to wait when the system has no file left for a connection: until one is closed, asking again is idle.
@@ -45,7 +45,9 @@ pub fn bind(addresses: &[(String, u16)]) -> Result<Vec<TcpListener>> {
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let found: Vec<_> = (host, port)
         .to_socket_addrs()
-        .with_context(|| format!("cannot find the address of `{host}`; --addr takes a name or address of this machine"))?
+        .with_context(|| {
+            format!("cannot find the address of `{host}`; --addr takes a name or address of this machine")
+        })?
         .collect();
     if found.is_empty() {
         bail!("`{host}` has no address; --addr takes a name or address of this machine");
@@ -81,8 +83,12 @@ struct BindError(std::io::Error);
 
 fn hint(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::AddrInUse => "; another program has it: stop that, or take another port with --addr HOST:PORT",
-        ErrorKind::AddrNotAvailable => "; it is not an address of this machine: take another with --addr HOST:PORT",
+        ErrorKind::AddrInUse => {
+            "; another program has it: stop that, or take another port with --addr HOST:PORT"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "; it is not an address of this machine: take another with --addr HOST:PORT"
+        }
         ErrorKind::PermissionDenied => {
             "; low ports are the superuser's: take one from 1024 on, such as --addr localhost:8080"
         }
@@ -111,7 +117,9 @@ pub fn max_connections(guest_files: u32) -> usize {
     let reserved = OTHER_FILES + guest_files as usize;
     let available = files.saturating_sub(reserved).max(files / 4);
     if available < MAX_CONNECTIONS {
-        warn!("at most {available} connections at a time: the limit of open files is {files}; `ulimit -n` raises it");
+        warn!(
+            "at most {available} connections at a time: the limit of open files is {files}; `ulimit -n` raises it"
+        );
     }
     available.min(MAX_CONNECTIONS)
 }
@@ -159,7 +167,10 @@ pub async fn accept(
 fn is_of_one_connection(error: &std::io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused | ErrorKind::Interrupted
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::Interrupted
     )
 }
 

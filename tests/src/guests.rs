@@ -72,12 +72,15 @@ const PRELUDE: &str = r#"
 
 /// A component whose handler does this, in WebAssembly text; `$out` is where the response goes.
 pub fn handler(body: &str) -> Vec<u8> {
-    component("guest", &format!(
-        r#"(module {PRELUDE}
+    component(
+        "guest",
+        &format!(
+            r#"(module {PRELUDE}
             (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $request i32) (param $out i32)
                 (local $stream i32) (local $count i32)
                 {body}))"#
-    ))
+        ),
+    )
 }
 
 /// A component of a world of this module, from a core module in text.

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// After this long without what a test waits for, it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What hosts the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,12 +187,16 @@ impl Server {
     /// Open file descriptors.
     pub fn open_files(&self) -> Vec<OsString> {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
-        files.flatten().filter_map(|file| Some(std::fs::read_link(file.path()).ok()?.into_os_string())).collect()
+        files
+            .flatten()
+            .filter_map(|file| Some(std::fs::read_link(file.path()).ok()?.into_os_string()))
+            .collect()
     }
 
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
+        let status =
+            Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 

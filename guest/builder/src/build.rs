@@ -28,7 +28,8 @@ pub fn compile(name: &str, toolchain: &Toolchain, target_dir: &Path) -> Result<V
     cargo.env("RUSTC", &compiler.rustc).env("CARGO_ENCODED_RUSTFLAGS", remap_flags(compiler.sysroot()));
     if let Toolchain::Source(_) = toolchain {
         cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
-        let linker = compiler.linker().context("there is no linker for WebAssembly; `apt-get install lld` has one")?;
+        let linker =
+            compiler.linker().context("there is no linker for WebAssembly; `apt-get install lld` has one")?;
         cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     }
 
@@ -73,10 +74,7 @@ fn remap_flags(sysroot: &Path) -> OsString {
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
         .unwrap_or_default();
-    let mut remapped = vec![
-        (workspace(), "/wasi-httpd"),
-        (sysroot.join("lib/rustlib/src/rust"), "/rust"),
-    ];
+    let mut remapped = vec![(workspace(), "/wasi-httpd"), (sysroot.join("lib/rustlib/src/rust"), "/rust")];
     // One folder for each registry, whose name depends on the machine's configuration.
     let registries = std::fs::read_dir(home.join("registry/src"));
     remapped.extend(registries.into_iter().flatten().flatten().map(|registry| (registry.path(), "/crates")));
@@ -99,6 +97,6 @@ pub fn componentize(module: &[u8]) -> Result<Vec<u8>> {
     ComponentEncoder::default()
         .validate(true)
         .module(module)
-        .and_then(|encoder| encoder.encode())
+        .and_then(ComponentEncoder::encode)
         .context("the compiled guest does not make a component")
 }

@@ -123,7 +123,8 @@ pub fn provide(name: &str) -> Result<()> {
 
     let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
     // …/target/debug/build/host-0123/out: next to `debug`, so that the profiles share the guest's standard library.
-    let target_dir = out_dir.ancestors().nth(4).context("OUT_DIR has no target directory")?.join("components");
+    let target_dir =
+        out_dir.ancestors().nth(4).context("OUT_DIR has no target directory")?.join("components");
     let component = obtain(name, &target_dir, Policy::from_environment()?)?;
 
     match &component.origin {

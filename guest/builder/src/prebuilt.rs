@@ -18,14 +18,15 @@ fn folder() -> PathBuf {
 
 fn read_text(name: &str) -> Result<String> {
     let path = folder().join(name);
-    std::fs::read_to_string(&path).with_context(|| format!("cannot read {}; `{REFRESH}` writes it", path.display()))
+    std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}; `{REFRESH}` writes it", path.display()))
 }
 
 /// The prebuilt component called `name`, after its checksum was found right.
 pub fn read(name: &str) -> Result<Vec<u8>> {
     let path = folder().join(format!("{name}.wasm"));
-    let bytes =
-        std::fs::read(&path).with_context(|| format!("cannot read {}; `{REFRESH}` writes it", path.display()))?;
+    let bytes = std::fs::read(&path)
+        .with_context(|| format!("cannot read {}; `{REFRESH}` writes it", path.display()))?;
     let line = format!("{}  {name}.wasm", hex(&Sha256::digest(&bytes)));
     ensure!(
         read_text("SHA256SUMS")?.lines().any(|known| known == line),
@@ -54,7 +55,9 @@ pub fn refresh(target_dir: &Path) -> Result<()> {
     let mut sums = String::new();
     for name in COMPONENTS {
         let Component { bytes, origin } = obtain(name, target_dir, Policy::Source)?;
-        let Origin::Source(toolchain) = &origin else { bail!("the {name} component did not come from source") };
+        let Origin::Source(toolchain) = &origin else {
+            bail!("the {name} component did not come from source")
+        };
         println!("{name}: {} bytes, {origin}", bytes.len());
         let _ = writeln!(sums, "{}  {name}.wasm", hex(&Sha256::digest(&bytes)));
         write(&format!("{name}.wasm"), &bytes)?;
@@ -77,9 +80,13 @@ pub fn verify(target_dir: &Path) -> Result<()> {
     check()?;
     for name in COMPONENTS {
         let Component { bytes, origin } = obtain(name, target_dir, Policy::Source)?;
-        let Origin::Source(toolchain) = &origin else { bail!("the {name} component did not come from source") };
+        let Origin::Source(toolchain) = &origin else {
+            bail!("the {name} component did not come from source")
+        };
         if toolchain.compiler().version() != read_text("TOOLCHAIN")? {
-            println!("{name}: {origin}, another compiler than that of guest/prebuilt/TOOLCHAIN: bytes not compared");
+            println!(
+                "{name}: {origin}, another compiler than that of guest/prebuilt/TOOLCHAIN: bytes not compared"
+            );
         } else if bytes == read(name)? {
             println!("{name}: {origin}, the same {} bytes as prebuilt", bytes.len());
         } else {

@@ -79,7 +79,8 @@ fn profile(root: &Path) -> Result<String> {
 fn locked_dependencies(root: &Path, package: &str) -> Result<String> {
     let lock = read_table(&root.join("Cargo.lock"))?;
     let packages = lock.get("package").and_then(Value::as_array).context("Cargo.lock lists no package")?;
-    let text = |package: &Value, key: &str| package.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |package: &Value, key: &str| package.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
 
     let mut found = BTreeSet::new();
     let mut wanted = vec![package.to_owned()];
@@ -97,7 +98,8 @@ fn locked_dependencies(root: &Path, package: &str) -> Result<String> {
                 text(package, "checksum")
             )) {
                 let dependencies = package.get("dependencies").and_then(Value::as_array);
-                wanted.extend(dependencies.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
+                wanted
+                    .extend(dependencies.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned));
             }
         }
     }

@@ -60,8 +60,9 @@ impl Compiler {
 
     fn has_target(&self) -> bool {
         let library = self.sysroot.join("lib/rustlib").join(TARGET).join("lib");
-        std::fs::read_dir(library)
-            .is_ok_and(|files| files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libcore-")))
+        std::fs::read_dir(library).is_ok_and(|files| {
+            files.flatten().any(|file| file.file_name().to_string_lossy().starts_with("libcore-"))
+        })
     }
 
     fn has_source(&self) -> bool {

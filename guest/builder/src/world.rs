@@ -18,7 +18,8 @@ pub fn imports_of_component(component: &[u8]) -> Result<BTreeSet<String>> {
 pub fn imports_of_world(world: &str) -> Result<BTreeSet<String>> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(workspace().join("wit"))?;
-    let world = resolve.select_world(&[package], Some(world)).with_context(|| format!("no world {world} in wit/"))?;
+    let world =
+        resolve.select_world(&[package], Some(world)).with_context(|| format!("no world {world} in wit/"))?;
     Ok(imports(&resolve, world))
 }
 

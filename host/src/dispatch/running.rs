@@ -72,7 +72,11 @@ impl Running {
                 Ok(Ok(())) => {}
                 Ok(Err(fault)) => error!("the guest failed after its response to {}: {fault}", self.subject),
                 Err(_) => {
-                    error!("the guest was stopped {} s after its response to {}", limit.as_secs(), self.subject);
+                    error!(
+                        "the guest was stopped {} s after its response to {}",
+                        limit.as_secs(),
+                        self.subject
+                    );
                 }
             }
         });
@@ -96,7 +100,12 @@ pub struct GuestBody {
 
 impl GuestBody {
     /// A body for a response with this Content-Length, if it has one; `bodiless` where the client gets the head only.
-    pub fn new(content: HyperOutgoingBody, running: Option<Running>, length: Option<u64>, bodiless: bool) -> Self {
+    pub fn new(
+        content: HyperOutgoingBody,
+        running: Option<Running>,
+        length: Option<u64>,
+        bodiless: bool,
+    ) -> Self {
         let complete = bodiless || content.is_end_stream();
         Self { content, running, failed: false, complete, remaining: length }
     }

@@ -57,8 +57,14 @@ impl Sandbox {
             .max_random_size(RANDOM_BYTES)
             .build();
         let limits = StoreLimitsBuilder::new().memory_size(self.memory).build();
-        let state =
-            State { table, wasi, http: WasiHttpCtx::new(), hooks: NoRequests, limits, sandbox: Arc::clone(self) };
+        let state = State {
+            table,
+            wasi,
+            http: WasiHttpCtx::new(),
+            hooks: NoRequests,
+            limits,
+            sandbox: Arc::clone(self),
+        };
 
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
@@ -145,7 +151,10 @@ impl Directory {
         // The path must mean the same for as long as the server runs, even where the working directory is removed.
         let path = std::path::absolute(&config.host).with_context(|| format!("cannot find --dir {shown}"))?;
         let metadata = std::fs::metadata(&path).with_context(|| format!("cannot serve --dir {shown}"))?;
-        ensure!(metadata.is_dir(), "cannot serve --dir {shown}: it is not a directory; serve the one that it is in");
+        ensure!(
+            metadata.is_dir(),
+            "cannot serve --dir {shown}: it is not a directory; serve the one that it is in"
+        );
         // Being listable is more than being opened needs, and what listings will need.
         std::fs::read_dir(&path).with_context(|| format!("cannot read --dir {shown}"))?;
         let opened = Opened::at(&path).with_context(|| format!("cannot open --dir {shown}"))?;

@@ -1,0 +1,107 @@
+//! Closing a connection so that the last answer arrives.
+//!
+//! A socket that is closed while bytes lie unread in it is reset, and a reset takes with it what the client has not
+//! read yet: a client that is still sending when it is refused would never learn why. So the connection is closed for
+//! writing first, and read to its end for a little while (RFC 9112 §9.6).
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+
+/// How long a client may take to notice that it was refused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many bytes are read and thrown away for that, at most.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// A stream that comes home when it is dropped.
+#[derive(Debug)]
+pub struct Lent<S> {
+    stream: Option<S>,
+    ended: bool,
+    home: Home<S>,
+}
+
+/// Where a [`Lent`] stream comes back to, if its other side has not ended it.
+#[derive(Debug)]
+pub struct Home<S>(Arc<Mutex<Option<S>>>);
+
+impl<S> Lent<S> {
+    /// Lends out a stream.
+    pub fn new(stream: S) -> (Self, Home<S>) {
+        let home = Arc::new(Mutex::new(None));
+        (Self { stream: Some(stream), ended: false, home: Home(Arc::clone(&home)) }, Home(home))
+    }
+
+    fn get(&mut self) -> io::Result<&mut S> {
+        // It leaves only when this is dropped.
+        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl<S> Drop for Lent<S> {
+    fn drop(&mut self) {
+        if !self.ended {
+            *self.home.0.lock().unwrap_or_else(PoisonError::into_inner) = self.stream.take();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Home<S> {
+    /// Reads and forgets what still comes, if the stream has come back.
+    pub async fn drain(self) {
+        let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(stream) = stream {
+            let mut rest = stream.take(MOST_BYTES);
+            let mut sink = tokio::io::sink();
+            // Neither the end, nor an error, nor the time being up needs any more to be done.
+            let _ = tokio::time::timeout(PATIENCE, tokio::io::copy(&mut rest, &mut sink)).await;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lent<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let outcome = ready!(Pin::new(self.get()?).poll_read(cx, buffer));
+        self.ended |= outcome.is_err() || (buffer.filled().len() == before && buffer.remaining() > 0);
+        Poll::Ready(outcome)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Lent<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = ready!(Pin::new(self.get()?).poll_write(cx, bytes));
+        self.ended |= outcome.is_err();
+        Poll::Ready(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = ready!(Pin::new(self.get()?).poll_write_vectored(cx, pieces));
+        self.ended |= outcome.is_err();
+        Poll::Ready(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get()?).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.get()?).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,132 @@
+//! The access log: a line for each request, in the Combined format, whatever the request holds.
+
+use std::process::{Command, Stdio};
+use tests::programs;
+use tests::site::Site;
+
+/// Takes a line apart as log analysers do: peer, time, request, status, bytes, referer, user agent.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = Vec::new();
+    let mut rest = line;
+    while !rest.is_empty() {
+        let (field, after) = match rest.as_bytes()[0] {
+            b'[' => rest[1..].split_once(']').unwrap(),
+            b'"' => {
+                let mut escaped = false;
+                let end = rest[1..]
+                    .find(|character| {
+                        let end = character == '"' && !escaped;
+                        escaped = character == '\\' && !escaped;
+                        end
+                    })
+                    .unwrap();
+                (&rest[1..=end], &rest[end + 2..])
+            }
+            _ => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        fields.push(field.to_owned());
+        rest = after.trim_start();
+    }
+    fields
+}
+
+#[test]
+fn each_request_is_a_line_in_the_combined_format() {
+    let site = Site::new();
+    site.file("a.txt", "hello");
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.request("GET", "/a.txt?x=1", &[("Referer", "http://localhost/"), ("User-Agent", "test/1.0")]);
+    client.request("HEAD", "/a.txt", &[]);
+    client.request("GET", "/missing", &[]);
+
+    let line = server.wait_for_log(|line| line.contains("/a.txt?x=1"));
+    let time = fields(&line)[3].clone();
+    assert_eq!(
+        line,
+        format!(
+            "127.0.0.1 - - [{time}] \"GET /a.txt?x=1 HTTP/1.1\" 200 5 \"http://localhost/\" \"test/1.0\""
+        )
+    );
+    // 23/Nov/2026:04:28:54 +0000
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    assert_eq!((&shape[..3], &shape[6..]), ("99/", "/9999:99:99:99 +9999"));
+
+    let head = fields(&server.wait_for_log(|line| line.contains("HEAD")));
+    assert_eq!(head[4..], ["HEAD /a.txt HTTP/1.1", "200", "-", "-", "-"]);
+    let missing = fields(&server.wait_for_log(|line| line.contains("missing")));
+    assert_eq!(missing[4..], ["GET /missing HTTP/1.1", "404", "14", "-", "-"]);
+}
+
+#[test]
+fn a_client_cannot_forge_a_line_or_speak_to_the_terminal() {
+    let site = Site::new();
+    let server = programs!().ours(&site, &[]);
+    let agent = "a\" 200 1 \"b\\\" \x1b[31m\t\u{e9}";
+    // A tab is the one control character that a field may hold; the rest is refused before it could be logged.
+    server.connect().request("GET", "/1", &[("User-Agent", &agent.replace('\x1b', ""))]);
+    assert_eq!(server.connect().request("GET", "/2", &[("User-Agent", agent)]).status, 400);
+    let line = server.wait_for_log(|line| line.contains("/1"));
+    assert_eq!(fields(&line)[8], r#"a\" 200 1 \"b\\\" [31m\x09\xc3\xa9"#);
+    assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{line:?}");
+}
+
+#[test]
+fn the_bytes_are_those_that_were_given_away_when_the_client_left() {
+    let site = Site::new();
+    site.file("big.bin", vec![1; 64 << 20]);
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.head();
+    client.read(1 << 20);
+    drop(client);
+    let bytes: u64 = fields(&server.wait_for_log(|line| line.contains("/big.bin")))[6].parse().unwrap();
+    assert!(((1 << 20)..(64 << 20)).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn no_line_is_lost_at_the_end() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    for request in 0..1000 {
+        client.request("GET", &format!("/a.txt?{request}"), &[]);
+    }
+    drop(client);
+    server.signal("TERM");
+    let (status, log, _) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    let requests: Vec<_> = log.iter().map(|line| fields(line)[4].clone()).collect();
+    let expected: Vec<_> = (0..1000).map(|request| format!("GET /a.txt?{request} HTTP/1.1")).collect();
+    assert_eq!(requests, expected);
+}
+
+#[test]
+fn quiet_leaves_it_out() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &["--quiet"]);
+    assert_eq!(server.get("/a.txt").status, 200);
+    server.signal("TERM");
+    let (_, log, _) = server.wait();
+    assert!(log.is_empty(), "{log:?}");
+}
+
+#[test]
+fn requests_are_answered_when_nobody_reads_the_log() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let mut command = programs!().command();
+    command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+    // A pipe that is closed at the other end, by a shell that closes it before it starts the server.
+    let program = command.get_program().to_owned();
+    let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$@\" >&-", "sh"]).arg(program).args(arguments).stdout(Stdio::piped());
+    let server = tests::Server::start(tests::Runtime::Ours, shell);
+    for _ in 0..10 {
+        assert_eq!(server.get("/a.txt").text(), "a");
+    }
+}

@@ -1,0 +1,57 @@
+//! The component itself: what it imports, how large it is, and whether the prebuilt one is what the sources say.
+
+use guest_builder::{FILE_SERVER, prebuilt, world};
+use host::component::BUILT_IN;
+
+#[test]
+fn the_component_imports_nothing_beyond_its_world() {
+    let allowed = world::imports_of_world("file-server").unwrap();
+    for (name, component) in [("built-in", BUILT_IN), ("prebuilt", &prebuilt::read(FILE_SERVER).unwrap())] {
+        let imports = world::imports_of_component(component).unwrap();
+        assert!(imports.contains("wasi:filesystem/types@0.2.12"), "{name} imports {imports:?}");
+        let beyond: Vec<_> = imports.difference(&allowed).collect();
+        assert!(beyond.is_empty(), "{name} imports {beyond:?}, which its world does not name");
+    }
+}
+
+#[test]
+fn the_world_gives_no_network_no_output_and_no_randomness() {
+    let allowed = world::imports_of_world("file-server").unwrap();
+    let expected = [
+        "wasi:cli/environment@0.2.12",
+        "wasi:clocks/monotonic-clock@0.2.12",
+        "wasi:clocks/wall-clock@0.2.12",
+        "wasi:filesystem/preopens@0.2.12",
+        "wasi:filesystem/types@0.2.12",
+        "wasi:http/types@0.2.12",
+        "wasi:io/error@0.2.12",
+        "wasi:io/poll@0.2.12",
+        "wasi:io/streams@0.2.12",
+    ];
+    // The two that the world does not name stand in its types: `pollable` and `duration`.
+    assert_eq!(allowed.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_component_imports_no_more_than_it_calls() {
+    let imports = world::imports_of_component(BUILT_IN).unwrap();
+    let expected = [
+        "wasi:clocks/wall-clock@0.2.12",
+        "wasi:filesystem/preopens@0.2.12",
+        "wasi:filesystem/types@0.2.12",
+        "wasi:http/types@0.2.12",
+        "wasi:io/error@0.2.12",
+        "wasi:io/streams@0.2.12",
+    ];
+    assert_eq!(imports.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn the_component_is_under_150_kib() {
+    assert!(BUILT_IN.len() < 150 * 1024, "{} bytes", BUILT_IN.len());
+}
+
+#[test]
+fn the_prebuilt_components_are_intact_and_up_to_date() {
+    prebuilt::check().unwrap();
+}

@@ -1,0 +1,202 @@
+//! Validators and the conditions on them: RFC 9110 §8.8 and §13.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tests::on_each_runtime;
+use tests::server::eventually;
+use tests::site::{MODIFIED, MODIFIED_TAG, Site};
+
+fn site() -> Site {
+    let site = Site::new();
+    site.file("a.txt", [b'x'; 1000]);
+    site
+}
+
+fn tag() -> String {
+    format!("\"{MODIFIED_TAG}-3e8\"")
+}
+
+#[test]
+fn a_304_carries_the_tag_and_nothing_of_the_content() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        let response = client.request("GET", "/a.txt", &[("If-None-Match", &tag())]);
+        assert_eq!(response.status, 304);
+        assert_eq!(response.header_names(), ["etag", "x-content-type-options"]);
+        assert_eq!(response.header("etag"), Some(tag().as_str()));
+        // The connection goes on, so that nothing followed the head.
+        assert_eq!(client.request("HEAD", "/a.txt", &[("If-None-Match", &tag())]).status, 304);
+        assert_eq!(client.request("GET", "/a.txt", &[]).body.len(), 1000);
+    });
+}
+
+#[test]
+fn if_none_match_finds_the_tag_in_every_form_of_a_list() {
+    let site = site();
+    let tag = tag();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        for (value, status) in [
+            ("*".to_owned(), 304),
+            (format!("W/{tag}"), 304),
+            (format!("\"a,b\", \"x\" , {tag}"), 304),
+            (format!(", ,{tag},"), 304),
+            ("\"nope\"".to_owned(), 200),
+            (MODIFIED_TAG.to_owned(), 200),
+            (String::new(), 200),
+        ] {
+            assert_eq!(
+                client.request("GET", "/a.txt", &[("If-None-Match", &value)]).status,
+                status,
+                "{value}"
+            );
+        }
+        let two_lines = [("If-None-Match", "\"x\""), ("If-None-Match", tag.as_str())];
+        assert_eq!(client.request("GET", "/a.txt", &two_lines).status, 304);
+    });
+}
+
+#[test]
+fn if_none_match_overrides_if_modified_since() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let both = |tag: &str, date: &str| {
+            server.get_with("/a.txt", &[("If-None-Match", tag), ("If-Modified-Since", date)]).status
+        };
+        assert_eq!(both("\"nope\"", MODIFIED), 200);
+        assert_eq!(both(&tag(), "Sat, 01 Jan 2000 00:00:00 GMT"), 304);
+    });
+}
+
+#[test]
+fn if_modified_since_is_true_of_the_same_or_a_later_date() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        for (date, status) in [
+            (MODIFIED, 304),
+            ("Tue, 14 Nov 2023 22:13:19 GMT", 200),
+            ("Tuesday, 14-Nov-23 22:13:20 GMT", 304),
+            ("Tue Nov 14 22:13:20 2023", 304),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 304),
+            ("garbage", 200),
+        ] {
+            assert_eq!(
+                client.request("GET", "/a.txt", &[("If-Modified-Since", date)]).status,
+                status,
+                "{date}"
+            );
+        }
+        let twice = [("If-Modified-Since", MODIFIED), ("If-Modified-Since", MODIFIED)];
+        assert_eq!(client.request("GET", "/a.txt", &twice).status, 200);
+    });
+}
+
+#[test]
+fn if_match_asks_for_the_very_same_file() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        for (value, status) in
+            [("*", 200), (tag().as_str(), 200), (format!("W/{}", tag()).as_str(), 412), ("\"nope\"", 412)]
+        {
+            assert_eq!(client.request("GET", "/a.txt", &[("If-Match", value)]).status, status, "{value}");
+        }
+        assert_eq!(client.request("GET", "/missing", &[("If-Match", "*")]).status, 404);
+        let old = "Sat, 01 Jan 2000 00:00:00 GMT";
+        assert_eq!(client.request("GET", "/a.txt", &[("If-Unmodified-Since", old)]).status, 412);
+        let both = [("If-Match", tag()), ("If-Unmodified-Since", old.to_owned())];
+        let both = both.each_ref().map(|(name, value)| (*name, value.as_str()));
+        assert_eq!(client.request("GET", "/a.txt", &both).status, 200);
+    });
+}
+
+#[test]
+fn conditions_come_after_redirects_and_missing_files() {
+    let site = site();
+    site.file("dir/index.html", "x");
+    on_each_runtime!(site, |server| {
+        assert_eq!(server.get_with("/dir", &[("If-None-Match", "*")]).status, 308);
+        assert_eq!(server.get_with("/missing", &[("If-None-Match", "*")]).status, 404);
+    });
+}
+
+#[test]
+fn another_length_or_time_is_another_tag() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let tag = |_: &str| server.get("/b.txt").header("etag").unwrap().to_owned();
+        let at = |nanoseconds| UNIX_EPOCH + Duration::new(1_600_000_000, nanoseconds);
+        site.file_modified("b.txt", "1", at(0));
+        let first = tag("first");
+        site.file_modified("b.txt", "2", at(1_000));
+        let second = tag("within the same second");
+        site.file_modified("b.txt", "22", at(1_000));
+        let third = tag("longer");
+        assert!(first != second && second != third && first != third, "{first} {second} {third}");
+    });
+}
+
+#[test]
+fn a_tag_is_weak_for_a_second_and_then_strong() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let tag = || server.get("/fresh.txt").header("etag").unwrap().to_owned();
+        site.file_modified("fresh.txt", "x", SystemTime::now() + Duration::from_secs(1));
+        let weak = tag();
+        assert!(weak.starts_with("W/\""), "{weak}");
+        eventually("the tag becomes strong", || !tag().starts_with("W/"));
+        assert_eq!(weak.trim_start_matches("W/"), tag(), "and is otherwise the same");
+    });
+}
+
+#[test]
+fn a_date_in_the_future_is_not_sent() {
+    let site = site();
+    site.file_modified("future.txt", "x", UNIX_EPOCH + Duration::from_secs(4_102_444_800));
+    on_each_runtime!(site, |server| {
+        let response = server.get("/future.txt");
+        let sent = httpdate::parse_http_date(response.header("last-modified").unwrap()).unwrap();
+        let date = httpdate::parse_http_date(response.header("date").unwrap()).unwrap();
+        assert!(sent <= date, "{sent:?} is later than {date:?}");
+    });
+}
+
+#[test]
+fn a_time_that_says_nothing_gives_way_to_the_content() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        for seconds in [0, 1] {
+            let tag = |content: &str| {
+                site.file_modified("nix.txt", content, UNIX_EPOCH + Duration::from_secs(seconds));
+                let response = server.get("/nix.txt");
+                assert_eq!(response.header("last-modified"), None);
+                assert_eq!(response.text(), content);
+                response.header("etag").unwrap().to_owned()
+            };
+            let (first, second, again) = (tag("one"), tag("two"), tag("one"));
+            assert_ne!(first, second);
+            assert_eq!(first, again);
+            assert!(!first.starts_with("W/"));
+            assert_eq!(server.get_with("/nix.txt", &[("If-None-Match", &first)]).status, 304);
+        }
+        let before_1970 = UNIX_EPOCH - Duration::from_secs(1_000_000);
+        site.file_modified("old.txt", "old", before_1970);
+        let response = server.get("/old.txt");
+        assert_eq!((response.status, response.text()), (200, "old"));
+        assert_eq!(response.header("last-modified"), None);
+    });
+}
+
+#[test]
+fn a_large_file_whose_time_says_nothing_has_no_tag() {
+    let site = site();
+    site.file_modified("8m.bin", vec![b'x'; 8 << 20], UNIX_EPOCH);
+    site.file_modified("larger.bin", vec![b'x'; (8 << 20) + 1], UNIX_EPOCH);
+    on_each_runtime!(site, |server| {
+        let tag =
+            |target: &str| server.connect().request("HEAD", target, &[]).header("etag").map(str::to_owned);
+        assert!(tag("/8m.bin").is_some());
+        assert_eq!(tag("/larger.bin"), None);
+    });
+}

@@ -1,0 +1,156 @@
+//! Connections: keep-alive, pipelining, HTTP/1.0, and requests whose framing is a trick.
+
+use tests::site::Site;
+use tests::{Client, on_each_runtime};
+
+fn site() -> Site {
+    let site = Site::new();
+    site.file("a.txt", "a").file("b.txt", "bb").file("big.bin", vec![7; 1 << 20]);
+    site
+}
+
+#[test]
+fn a_connection_serves_one_request_after_another() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        for _ in 0..50 {
+            assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");
+            assert_eq!(client.request("GET", "/missing", &[]).status, 404);
+            assert_eq!(client.request("GET", "/big.bin", &[]).body, vec![7; 1 << 20]);
+        }
+        assert_eq!(client.request("GET", "/a.txt", &[("Connection", "close")]).text(), "a");
+        assert!(client.is_closed());
+    });
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_their_order() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        let one = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send((one("/a.txt") + &one("/big.bin") + &one("/missing") + &one("/b.txt")).repeat(10));
+        for _ in 0..10 {
+            assert_eq!(client.response("GET").text(), "a");
+            assert_eq!(client.response("GET").body.len(), 1 << 20);
+            assert_eq!(client.response("GET").status, 404);
+            assert_eq!(client.response("GET").text(), "bb");
+        }
+    });
+}
+
+#[test]
+fn a_request_may_come_a_byte_at_a_time() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        for byte in "GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n".bytes() {
+            client.send([byte]);
+        }
+        assert_eq!(client.response("GET").text(), "a");
+    });
+}
+
+#[test]
+fn http_1_0_is_answered_and_closed() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    for head in ["GET /a.txt HTTP/1.0\r\n\r\n", "GET /a.txt HTTP/1.0\r\nHost: test\r\n\r\n"] {
+        let mut client = server.connect();
+        let response = client.send(head).response("GET");
+        assert_eq!((response.status, response.text()), (200, "a"));
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn half_a_connection_is_enough_for_an_answer() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send("GET /a.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    assert_eq!(client.response("GET").text(), "a");
+    client.finish_sending();
+    assert!(client.is_closed());
+}
+
+/// Sends a request that is none and expects a 400, after which the connection ends.
+fn is_refused(client: &mut Client, request: &str) {
+    client.try_send(request);
+    let response = client.response("GET");
+    assert_eq!(response.status, 400, "{request:?}");
+    assert!(client.is_closed(), "{request:?} leaves the connection open");
+}
+
+#[test]
+fn a_request_names_exactly_one_host() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    for fields in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: a/b\r\n"] {
+        is_refused(&mut server.connect(), &format!("GET /a.txt HTTP/1.1\r\n{fields}\r\n"));
+    }
+    let mut client = server.connect();
+    client.send("GET http://test/a.txt HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.response("GET").text(), "a", "the absolute form of a target");
+}
+
+#[test]
+fn ambiguous_framing_is_refused() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    for fields in [
+        "Content-Length: 1\r\nContent-Length: 2\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: -1\r\n",
+        "Content-Length: 1, 2\r\n",
+        "Content-Length: 0x1\r\n",
+        "Content-Length: 18446744073709551616\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: gzip\r\n",
+        "X: y\r\n folded\r\n",
+        "Host : test\r\n",
+        " Leading: space\r\n",
+        "Na me: x\r\n",
+        "X: a\0b\r\n",
+        "X: a\rb\r\n",
+        "no colon\r\n",
+    ] {
+        is_refused(&mut server.connect(), &format!("POST /a.txt HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+    }
+    for line in
+        ["GET  /a.txt HTTP/1.1", "GET /a b HTTP/1.1", "GET /a.txt HTTP/1.1 x", "/a.txt", "GET /a.txt FTP/1.1"]
+    {
+        is_refused(&mut server.connect(), &format!("{line}\r\nHost: test\r\n\r\n"));
+    }
+}
+
+#[test]
+fn a_length_beside_chunks_does_not_hide_a_second_request() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send(
+        "POST /a.txt HTTP/1.1\r\nHost: test\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\nGET /b.txt HTTP/1.1\r\nHost: test\r\n\r\n",
+    );
+    // RFC 9112 §6.3: refused, or the chunks count and the connection ends after the answer.
+    let response = client.response("POST");
+    assert!(matches!(response.status, 400 | 405), "{}", response.status);
+    assert!(client.is_closed(), "what follows was answered as a request");
+}
+
+#[test]
+fn heads_that_are_too_large_are_a_431() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    let long_field = format!("X: {}\r\n", "y".repeat(100_000));
+    let many_fields = (0..1000).map(|number| format!("X-{number}: y\r\n")).collect::<String>();
+    for fields in [long_field, many_fields] {
+        let mut client = server.connect();
+        client.try_send(format!("GET /a.txt HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        assert_eq!(client.response("GET").status, 431);
+        assert!(client.is_closed());
+    }
+    assert_eq!(server.get("/a.txt").text(), "a");
+}

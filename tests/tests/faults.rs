@@ -1,0 +1,208 @@
+//! Guests that fail: a 500 or a connection cut short, a line that says why, and a next request that is fine.
+
+use tests::guests::{self, GuestFile};
+use tests::{Server, programs};
+
+/// Serves a guest whose handler does this.
+fn serve(body: &str, options: &[&str]) -> (Server, GuestFile) {
+    let guest = GuestFile::new(guests::handler(body));
+    (programs!().ours_with_guest(&guest.path, options), guest)
+}
+
+/// Expects a 500 and a line on standard error, again and again.
+fn fails(body: &str, options: &[&str], word: &str) {
+    let (server, _guest) = serve(body, options);
+    for request in 0..3 {
+        let response = server.get(&format!("/{request}"));
+        assert_eq!(response.status, 500);
+        assert!(response.text().starts_with("500 Internal Server Error"));
+        assert_eq!(response.header("cache-control"), Some("no-store"));
+        let start = format!("wasi-httpd: error: the guest did not answer GET /{request}");
+        let line = server.wait_for_error(|line| line.starts_with(&start));
+        assert!(line.contains(word), "{line}");
+    }
+}
+
+#[test]
+fn a_handler_in_text_answers() {
+    let (server, _guest) = serve(guests::ANSWER, &[]);
+    let response = server.get("/");
+    assert_eq!((response.status, response.text(), response.complete), (200, "half an answer", true));
+    assert_eq!(server.errors().len(), 1, "{:?}", server.errors());
+}
+
+#[test]
+fn a_trap_is_a_500() {
+    fails("unreachable", &[], "unreachable");
+}
+
+#[test]
+fn no_response_is_a_500() {
+    fails("", &[], "without a response");
+}
+
+#[test]
+fn endless_recursion_is_a_500() {
+    let guest = GuestFile::new(guests::component(
+        "guest",
+        r#"(module (memory (export "memory") 1)
+            (func $deeper (param i32) (result i32) (i32.add (i32.const 1) (call $deeper (local.get 0))))
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32)
+                (drop (call $deeper (local.get 0)))))"#,
+    ));
+    let server = programs!().ours_with_guest(&guest.path, &[]);
+    assert_eq!(server.get("/").status, 500);
+    assert!(server.wait_for_error(|line| line.contains("did not answer")).contains("stack"));
+}
+
+#[test]
+fn memory_beyond_the_limit_is_refused_to_the_guest() {
+    // Traps unless a growth by one page of 64 KiB fails before 32 MiB are reached.
+    let grow = "(block $refused (loop $more
+            (br_if $refused (i32.eq (memory.grow (i32.const 1)) (i32.const -1)))
+            (br_if $more (i32.lt_u (memory.size) (i32.const 512)))
+            unreachable))";
+    let (server, _guest) = serve(&format!("{grow} {}", guests::ANSWER), &["--max-memory", "16"]);
+    assert_eq!(server.get("/").text(), "half an answer");
+    fails(grow, &["--max-memory", "64"], "unreachable");
+}
+
+#[test]
+fn a_guest_that_never_answers_is_stopped() {
+    fails("(loop $forever (br $forever))", &["--timeout", "1"], "1 s");
+}
+
+#[test]
+fn a_busy_guest_does_not_keep_others_from_their_answers() {
+    // More busy requests than the machine has threads for.
+    let busy = "(local.set $count (i32.const 0))
+        (loop $forever (br $forever))";
+    let (server, _guest) = serve(busy, &["--timeout", "2"]);
+    let clients: Vec<_> = (0..16)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            client
+        })
+        .collect();
+    // A refusal of the host's own needs a thread as well.
+    assert_eq!(server.connect().request("TRACE", "/", &[]).status, 405);
+    for mut client in clients {
+        assert_eq!(client.response("GET").status, 500);
+    }
+}
+
+/// A body that is long enough for its head to be sent before it ends.
+const LONG_BODY: &str = "
+    (local.set $stream (call $respond (local.get $out)))
+    (loop $more
+        (call $say (local.get $stream) (i32.const 1024) (i32.const 4096))
+        (local.set $count (i32.add (local.get $count) (i32.const 1)))
+        (br_if $more (i32.lt_u (local.get $count) (i32.const 100))))";
+
+#[test]
+fn a_trap_after_the_head_cuts_the_connection() {
+    let (server, _guest) = serve(&format!("{LONG_BODY} unreachable"), &[]);
+    for _ in 0..3 {
+        let mut client = server.connect();
+        let response = client.request("GET", "/", &[]);
+        assert_eq!(response.header("transfer-encoding"), Some("chunked"));
+        assert!(response.status == 200 && !response.complete, "the client takes it for the whole answer");
+    }
+    server.wait_for_error(|line| {
+        line.starts_with("wasi-httpd: error: the guest failed during its response to GET /")
+    });
+}
+
+#[test]
+fn a_body_that_is_not_finished_cuts_the_connection() {
+    let drop_it = "(call $drop-stream (local.get $stream))
+        (call $drop-body (i32.load offset=4 (i32.const 16)))";
+    let (server, _guest) = serve(&format!("{LONG_BODY} {drop_it}"), &[]);
+    let response = server.get("/");
+    assert!(!response.complete, "the client takes it for the whole answer");
+}
+
+#[test]
+fn work_after_the_response_does_not_delay_it() {
+    let body = format!("{} (loop $forever (br $forever))", guests::ANSWER);
+    // The guest may go on for an hour; the answers are there at once.
+    let (server, _guest) = serve(&body, &["--timeout", "3600"]);
+    for _ in 0..4 {
+        assert_eq!(server.get("/").text(), "half an answer");
+    }
+    let (server, _guest) = serve(&body, &["--timeout", "1"]);
+    assert_eq!(server.get("/").text(), "half an answer");
+    server.wait_for_error(|line| line.contains("after its response to GET /"));
+}
+
+#[test]
+fn what_guests_print_is_marked_and_harmless() {
+    let print = format!("(call $say (call $stderr) (i32.const 2048) (i32.const 24)) {}", guests::ANSWER);
+    let (server, _guest) = serve(&print, &[]);
+    assert_eq!(server.get("/").status, 200);
+    server.wait_for_error(|line| line == "guest stderr: \\u{1b}[31mred\\u{1b}[0m");
+    server.wait_for_error(|line| line == "guest stderr: second line");
+    let print = format!("(call $say (call $stdout) (i32.const 2048) (i32.const 17)) {}", guests::ANSWER);
+    let (server, _guest) = serve(&print, &[]);
+    assert_eq!(server.get("/").status, 200);
+    server.wait_for_error(|line| {
+        line == "guest stdout: se" || line == "guest stdout: \\u{1b}[31mred\\u{1b}[0m"
+    });
+}
+
+#[test]
+fn what_guests_print_is_bounded() {
+    // 100 times 4,096 bytes of NUL, which are shown as four characters each.
+    let print = format!(
+        "(loop $more
+            (call $say (call $stderr) (i32.const 4096) (i32.const 4096))
+            (local.set $count (i32.add (local.get $count) (i32.const 1)))
+            (br_if $more (i32.lt_u (local.get $count) (i32.const 100))))
+        {}",
+        guests::ANSWER
+    );
+    let (server, _guest) = serve(&print, &[]);
+    assert_eq!(server.get("/").status, 200);
+    server.wait_for_error(|line| line == "guest stderr: (more than 64 KiB: the rest is not shown)");
+    let lines = server.errors().iter().filter(|line| line.starts_with("guest stderr: ")).count();
+    assert_eq!(lines, 16 + 1);
+}
+
+#[test]
+fn the_environment_is_what_was_given_and_nothing_else() {
+    // Traps unless the list of variables has this many members.
+    let expect = |number: u32| {
+        let count = format!(
+            "(call $environment (i32.const 80))
+            (if (i32.ne (i32.load offset=4 (i32.const 80)) (i32.const {number})) (then unreachable))"
+        );
+        format!("{count} {}", guests::ANSWER)
+    };
+    let (server, _guest) = serve(&expect(0), &[]);
+    assert_eq!(server.get("/").status, 200);
+    let (server, _guest) = serve(&expect(2), &["--env", "A=1", "--env", "B="]);
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn when_every_instance_is_taken_requests_wait_and_then_get_a_503() {
+    // One runs, four may wait, and one is turned away at once; the four are when they have waited for 5 s.
+    let (server, _guest) =
+        serve("(loop $forever (br $forever))", &["--timeout", "8", "--max-instances", "1"]);
+    let mut statuses: Vec<u16> = std::thread::scope(|scope| {
+        let ask = || {
+            let response = server.get("/");
+            if response.status == 503 {
+                assert_eq!(response.header("retry-after"), Some("5"));
+                assert_eq!(response.header("cache-control"), Some("no-store"));
+                assert!(response.text().starts_with("503 Service Unavailable"));
+            }
+            response.status
+        };
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [500, 503, 503, 503, 503, 503]);
+}

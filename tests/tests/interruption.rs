@@ -1,0 +1,141 @@
+//! What is cut short: files that shrink, clients that leave, directories that go away.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use tests::server::eventually;
+use tests::site::{Site, noise};
+use tests::{on_each_runtime, programs};
+
+/// More than every buffer between the file and a client that does not read.
+const LENGTH: usize = 64 << 20;
+
+#[test]
+fn a_file_that_shrinks_ends_the_connection_short_and_is_never_padded() {
+    let site = Site::new();
+    let content = noise(LENGTH);
+    site.file("small.txt", "small");
+    on_each_runtime!(site, |server| {
+        site.file("shrinking.bin", &content);
+        let mut client = server.connect();
+        client.send("GET /shrinking.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        let head = client.head();
+        assert_eq!(head.header("content-length"), Some(LENGTH.to_string().as_str()));
+        let mut body = client.read(1 << 20);
+        File::options().write(true).open(site.path("shrinking.bin")).unwrap().set_len(2 << 20).unwrap();
+        body.extend(client.read(LENGTH));
+        assert!(body.len() < LENGTH, "padded");
+        assert!(body == content[..body.len()], "something else than the file was sent");
+        assert_eq!(server.get("/small.txt").text(), "small");
+    });
+}
+
+#[test]
+fn a_file_that_grows_is_sent_as_long_as_it_was() {
+    let site = Site::new();
+    let content = noise(LENGTH);
+    on_each_runtime!(site, |server| {
+        site.file("growing.bin", &content);
+        let mut client = server.connect();
+        client.send("GET /growing.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.head();
+        let mut body = client.read(1 << 20);
+        let mut file = File::options().append(true).open(site.path("growing.bin")).unwrap();
+        file.write_all(&vec![0; 1 << 20]).unwrap();
+        body.extend(client.read(LENGTH - (1 << 20)));
+        assert_eq!(body.len(), LENGTH);
+        assert_eq!(client.request("HEAD", "/growing.bin", &[]).status, 200, "the answer ended where it said");
+    });
+}
+
+#[test]
+fn a_file_that_is_replaced_is_sent_as_it_was_opened() {
+    let site = Site::new();
+    let content = noise(LENGTH);
+    on_each_runtime!(site, |server| {
+        site.file("replaced.bin", &content);
+        let mut client = server.connect();
+        client.send("GET /replaced.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.head();
+        site.file("new.bin", vec![0; LENGTH]);
+        fs::rename(site.path("new.bin"), site.path("replaced.bin")).unwrap();
+        assert!(client.read(LENGTH) == content);
+    });
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_instance_with_it() {
+    let site = Site::new();
+    site.file("big.bin", noise(LENGTH)).file("small.txt", "small");
+    // With one instance, the next request can only be answered when the last one's is gone.
+    let server = programs!().ours(&site, &["--max-instances", "1"]);
+    for _ in 0..20 {
+        let mut client = server.connect();
+        client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        assert_eq!(client.head().status, 200);
+        drop(client);
+        assert_eq!(server.get("/small.txt").text(), "small");
+    }
+    let opened =
+        || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
+    eventually("the files are closed", || opened() == 0);
+}
+
+#[test]
+fn a_client_that_leaves_before_its_answer_leaves_nothing_behind() {
+    let site = Site::new();
+    site.file("small.txt", "small");
+    let server = programs!().ours(&site, &["--max-instances", "2"]);
+    for _ in 0..200 {
+        let mut client = server.connect();
+        client.send("GET /small.txt HTTP/1.1\r\nHost: test\r\n\r\n");
+        drop(client);
+    }
+    assert_eq!(server.get("/small.txt").text(), "small");
+}
+
+#[test]
+fn a_directory_below_may_go_and_come_back() {
+    let site = Site::new();
+    on_each_runtime!(site, |server| {
+        for _ in 0..3 {
+            site.file("dir/a.txt", "a");
+            assert_eq!(server.get("/dir/a.txt").text(), "a");
+            fs::remove_dir_all(site.path("dir")).unwrap();
+            assert_eq!(server.get("/dir/a.txt").status, 404);
+        }
+    });
+}
+
+#[test]
+fn the_directory_itself_may_go_and_come_back() {
+    let site = Site::new();
+    let server = programs!().ours(&site, &[]);
+    for _ in 0..3 {
+        site.file("a.txt", "a");
+        assert_eq!(server.get("/a.txt").text(), "a");
+        fs::remove_dir_all(site.root()).unwrap();
+        assert_eq!(server.get("/a.txt").status, 404);
+        fs::write(site.root(), "a file in its place").unwrap();
+        assert_eq!(server.get("/a.txt").status, 404);
+        fs::remove_file(site.root()).unwrap();
+        fs::create_dir(site.root()).unwrap();
+    }
+}
+
+#[test]
+fn a_new_directory_moved_into_its_place_is_served_at_once() {
+    let site = Site::new();
+    site.file("a.txt", "old");
+    let server = programs!().ours(&site, &[]);
+    assert_eq!(server.get("/a.txt").text(), "old");
+    let new = site.outside().join("new");
+    fs::create_dir(&new).unwrap();
+    fs::write(new.join("a.txt"), "new").unwrap();
+    fs::rename(site.root(), site.outside().join("old")).unwrap();
+    fs::rename(&new, site.root()).unwrap();
+    assert_eq!(server.get("/a.txt").text(), "new");
+    let directories = |server: &tests::Server| {
+        server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("/old")).count()
+    };
+    assert_eq!(directories(&server), 0, "the old one is not kept open");
+}

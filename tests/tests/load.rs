@@ -1,0 +1,89 @@
+//! Many at once: every answer right, none lost, nothing left behind.
+
+use std::io::Read as _;
+use tests::site::{Site, noise};
+use tests::{on_each_runtime, programs};
+
+#[test]
+fn ten_thousand_mixed_requests_over_64_connections_are_all_right() {
+    const CONNECTIONS: usize = 64;
+    const REQUESTS: usize = 10_000;
+    let site = Site::new();
+    let big = noise(300_000);
+    site.file("a.txt", "a").file("big.bin", &big).file("dir/index.html", "dir").file("empty", "");
+    on_each_runtime!(site, |server| {
+        let counts: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..CONNECTIONS)
+                .map(|connection| {
+                    let (server, big) = (&server, &big);
+                    scope.spawn(move || {
+                        let mut client = server.connect();
+                        let mut answered = 0;
+                        for request in (connection..REQUESTS).step_by(CONNECTIONS) {
+                            let (target, status, body): (_, _, &[u8]) = match request % 7 {
+                                0 => ("/big.bin", 200, big),
+                                1 => ("/dir/", 200, b"dir"),
+                                2 => ("/dir", 308, b""),
+                                3 => ("/missing", 404, b"404 Not Found\n"),
+                                4 => ("/empty", 200, b""),
+                                _ => ("/a.txt", 200, b"a"),
+                            };
+                            let response = client.request("GET", target, &[]);
+                            assert_eq!(response.status, status, "{target}");
+                            assert!(response.body == body, "{target}");
+                            answered += 1;
+                        }
+                        answered
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(counts, REQUESTS);
+        let files = server.open_files();
+        let leaked = files.iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
+        assert_eq!(leaked, 0, "{files:?}");
+    });
+}
+
+#[test]
+fn with_few_instances_every_request_still_gets_its_turn() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &["--max-instances", "16"]);
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                for _ in 0..50 {
+                    assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn sixty_four_downloads_at_once_take_little_memory() {
+    const LENGTH: usize = 100 << 20;
+    let site = Site::new();
+    site.file("100m.bin", noise(LENGTH)).file("a.txt", "a");
+    let server = programs!().ours(&site, &[]);
+    assert_eq!(server.get("/a.txt").status, 200);
+    let (before, _) = server.memory();
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                client.send("GET /100m.bin HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+                assert_eq!(client.head().status, 200);
+                let length =
+                    std::io::copy(&mut client.reader().take(u64::MAX), &mut std::io::sink()).unwrap();
+                assert_eq!(length, LENGTH as u64);
+            });
+        }
+    });
+    let (_, peak) = server.memory();
+    let grown = peak.saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more for 64 downloads");
+}

@@ -1,0 +1,75 @@
+//! Stopping: no new connections, answers under way are finished, and the exit status is 0.
+
+use std::net::TcpStream;
+use tests::programs;
+use tests::server::eventually;
+use tests::site::{Site, noise};
+
+/// More than every buffer between the server and a client that does not read.
+const LENGTH: usize = 64 << 20;
+
+#[test]
+fn an_idle_server_stops_at_once() {
+    let site = Site::new();
+    for signal in ["INT", "TERM"] {
+        let server = programs!().ours(&site, &[]);
+        let mut idle = server.connect();
+        assert_eq!(idle.request("GET", "/", &[]).status, 404);
+        let mut silent = server.connect();
+        server.signal(signal);
+        let (status, _, errors) = server.wait();
+        assert_eq!(status.code(), Some(0), "{signal}");
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(idle.is_closed());
+        assert!(silent.is_closed());
+    }
+}
+
+#[test]
+fn an_answer_under_way_is_finished() {
+    let site = Site::new();
+    let content = noise(LENGTH);
+    site.file("big.bin", &content);
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.head();
+    server.signal("TERM");
+    let address = server.address();
+    eventually("no connection is accepted any more", || TcpStream::connect(address).is_err());
+    assert!(client.read(LENGTH) == content);
+    assert!(client.is_closed(), "and the connection is not kept for another request");
+    let (status, log, _) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(log[0].contains(&format!("200 {LENGTH}")), "{log:?}");
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_it_up_for_so_long_only() {
+    let site = Site::new();
+    site.file("big.bin", noise(LENGTH));
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.head();
+    server.signal("TERM");
+    let (status, _, _) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(client.read(LENGTH).len() < LENGTH);
+}
+
+#[test]
+fn told_twice_it_stops_at_once() {
+    let site = Site::new();
+    site.file("big.bin", noise(LENGTH));
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.head();
+    server.signal("TERM");
+    let address = server.address();
+    eventually("the first signal has arrived", || TcpStream::connect(address).is_err());
+    server.signal("INT");
+    let (status, _, _) = server.wait();
+    assert_eq!(status.code(), Some(0));
+}

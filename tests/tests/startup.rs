@@ -1,0 +1,219 @@
+//! Starting: what cannot work is said in one line, with what to do, and an exit status.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+use tests::guests::{self, GuestFile};
+use tests::site::Site;
+use tests::{Runtime, Server, programs};
+
+/// A user who owns nothing, and may not read what others keep to themselves.
+const NOBODY: u32 = 65534;
+
+fn run(arguments: &[&str]) -> Output {
+    programs!().command().args(arguments).output().unwrap()
+}
+
+/// Expects this exit status and one line on standard error that holds all of `words`.
+fn fails(arguments: &[&str], status: i32, words: &[&str]) {
+    check(&run(arguments), arguments, status, words);
+}
+
+fn check(output: &Output, arguments: &[&str], status: i32, words: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{arguments:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{arguments:?}: {stderr}");
+    assert!(stderr.starts_with("wasi-httpd: "), "{arguments:?}: {stderr}");
+    assert!(output.stdout.is_empty());
+    for word in words {
+        assert!(stderr.contains(word), "{arguments:?}: no `{word}` in: {stderr}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for (arguments, words) in [
+        (&["--env", "A"][..], &["--env", "NAME=VALUE", "`A`"][..]),
+        (&["--env", "=b"], &["--env", "NAME=VALUE"]),
+        (&["--addr", "8080"], &["--addr", "HOST:PORT", "`8080`"]),
+        (&["--addr", "localhost:99999"], &["--addr", "HOST:PORT"]),
+        (&["--dir", ""], &["--dir", "HOST_DIR"]),
+        (&["--dir", "a", "--dir", "b"], &["two directories", "HOST_DIR::GUEST_DIR"]),
+        (&["--max-instances", "0"], &["--max-instances", "above zero"]),
+        (&["--max-instances", "many"], &["--max-instances", "many", "--help"]),
+        (&["--no-such-flag"], &["--no-such-flag", "--help"]),
+        (&["a.wasm", "b.wasm"], &["b.wasm", "--help"]),
+    ] {
+        fails(arguments, 2, words);
+    }
+}
+
+#[test]
+fn help_and_version_are_status_0() {
+    for (argument, words) in [("--help", "--addr <HOST:PORT>"), ("--version", "built-in guest: ")] {
+        let output = run(&[argument]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stderr.is_empty());
+        assert!(String::from_utf8_lossy(&output.stdout).contains(words));
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_had_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    fails(&["--addr", &address], 1, &[&address, "another program has it", "--addr"]);
+    let localhost = format!("localhost:{}", taken.local_addr().unwrap().port());
+    fails(&["--addr", &localhost], 1, &[&address, "another program has it"]);
+    fails(&["--addr", "192.0.2.1:0"], 1, &["192.0.2.1:0", "not an address of this machine"]);
+    fails(&["--addr", "no-such-name.invalid:80"], 1, &["no-such-name.invalid", "--addr"]);
+}
+
+#[test]
+fn localhost_is_both_loopback_addresses_at_one_port() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let mut command = programs!().command();
+    command.args(["--addr", "localhost:0", "--dir"]).arg(site.root());
+    let server = Server::start(Runtime::Ours, command);
+    assert_eq!(server.get("/a.txt").text(), "a");
+    let port = server.address().port();
+    let v6 = format!("[::1]:{port}").parse().unwrap();
+    if TcpListener::bind("[::1]:0").is_ok() {
+        server.wait_for_error(|line| line == format!("Listening on http://[::1]:{port}/"));
+        assert_eq!(tests::Client::connect(v6).request("GET", "/a.txt", &[]).text(), "a");
+    }
+}
+
+#[test]
+fn several_addresses_serve_the_same() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &["--addr", "127.0.0.2:0"]);
+    let line = server.wait_for_error(|line| line.contains("127.0.0.2"));
+    let second = line.trim_start_matches("Listening on http://").trim_end_matches('/').parse().unwrap();
+    assert_eq!(server.get("/a.txt").text(), "a");
+    assert_eq!(tests::Client::connect(second).request("GET", "/a.txt", &[]).text(), "a");
+}
+
+#[test]
+fn a_directory_that_cannot_be_served_is_said() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let file = site.path("a.txt").display().to_string();
+    fails(&["--dir", "/no/such/directory"], 1, &["--dir /no/such/directory", "No such file"]);
+    fails(&["--dir", &file], 1, &["--dir", &file, "not a directory"]);
+}
+
+/// The program where every user may run it.
+fn public_copy(directory: &Path) -> Command {
+    let copy = directory.join("wasi-httpd");
+    fs::copy(programs!().ours, &copy).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Command::new(copy);
+    // Only the superuser can become another user; anybody else is already one who may not read everything.
+    if fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0) {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+fn nobody_may_read(path: &Path) {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
+}
+
+#[test]
+fn what_may_not_be_read_is_said_at_the_start_and_not_there_later() {
+    let site = Site::new();
+    site.file("open.txt", "open").file("closed.txt", "closed").file("closed/a.txt", "a");
+    nobody_may_read(&site.path("closed.txt"));
+    nobody_may_read(&site.path("closed"));
+
+    let closed = site.path("closed").display().to_string();
+    let arguments = ["--dir", closed.as_str()];
+    let output = public_copy(site.outside()).args(arguments).output().unwrap();
+    check(&output, &arguments, 1, &["--dir", &closed, "Permission denied"]);
+
+    let mut command = public_copy(site.outside());
+    command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+    let server = Server::start(Runtime::Ours, command);
+    assert_eq!(server.get("/open.txt").text(), "open");
+    let missing = server.get("/missing");
+    for target in ["/closed.txt", "/closed/a.txt", "/closed/", "/closed/missing"] {
+        let response = server.get(target);
+        assert_eq!((response.status, response.text()), (404, missing.text()), "{target}");
+        assert_eq!(response.header_names(), missing.header_names(), "{target}");
+    }
+    fs::set_permissions(site.path("closed"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_a_warning() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let mut command = programs!().command();
+    // A file where a directory should be cannot be written even by the superuser.
+    command.env("XDG_CACHE_HOME", site.path("a.txt")).env("HOME", site.path("a.txt"));
+    command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+    let server = Server::start(Runtime::Ours, command);
+    server.wait_for_error(|line| line.starts_with("wasi-httpd: warning: compiled components are not cached"));
+    assert_eq!(server.get("/a.txt").text(), "a");
+}
+
+#[test]
+fn a_guest_that_cannot_be_served_is_said() {
+    let core = wat::parse_str("(module)").unwrap();
+    let adapted = guests::handler(guests::ANSWER);
+    let truncated = &adapted[..adapted.len() / 2];
+    let nothing = guests::component("nothing", "(module)");
+    let command = guests::component(
+        "command",
+        r#"(module (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0)))"#,
+    );
+    let demanding = guests::component(
+        "demanding",
+        r#"(module (import "tests:guests/unheard-of" "wish" (func $wish))
+            (memory (export "memory") 1)
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32) (call $wish)))"#,
+    );
+    let large = guests::component(
+        "guest",
+        r#"(module (memory (export "memory") 2000)
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32)))"#,
+    );
+    let cases: [(&[u8], &[&str]); 10] = [
+        (b"", &["empty"]),
+        (b"#!/bin/sh", &["not WebAssembly"]),
+        (b"(component)", &["wasm-tools parse"]),
+        (b"\0asm\x0d", &["cut short"]),
+        (&core, &["core WebAssembly module", "wasm-tools component new"]),
+        (truncated, &["truncated"]),
+        (&nothing, &["exports nothing", "wasi:http/incoming-handler"]),
+        (&command, &["exports wasi:cli/run@0.2.12", "wasi:http/incoming-handler"]),
+        (&demanding, &["tests:guests/unheard-of", "does not offer"]),
+        (&large, &["memory", "limit"]),
+    ];
+    for (bytes, words) in cases {
+        let guest = GuestFile::new(bytes);
+        fails(&["--addr", "127.0.0.1:0", guest.path.to_str().unwrap()], 1, words);
+    }
+    fails(&["/no/such/guest.wasm"], 1, &["/no/such/guest.wasm", "No such file"]);
+    fails(&["/"], 1, &["is a directory", "--dir /"]);
+}
+
+#[test]
+fn the_built_in_guest_can_be_written_out_and_served_again() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let file = site.outside().join("out.wasm");
+    let output = run(&["guest", "-o", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(fs::read(&file).unwrap(), host::component::BUILT_IN);
+    let dir = site.root().to_str().unwrap();
+    let server = programs!().ours_with_guest(&file, &["--dir", dir]);
+    assert_eq!(server.get("/a.txt").text(), "a");
+    fails(&["guest", "-o", "/no/such/directory/guest.wasm"], 1, &["/no/such/directory/guest.wasm"]);
+}
