@@ -33,7 +33,7 @@ pub struct Serve {
     #[arg(value_name = "GUEST")]
     pub guest: Option<PathBuf>,
 
-    /// Listen on this address (repeatable); `localhost` is both 127.0.0.1 and ::1, port 0 takes a free port
+    /// Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:8080")]
     pub addr: Vec<String>,
 
