@@ -27,7 +27,7 @@ use path::{PathError, UrlPath};
 use request::{Method, Request};
 use resolve::{Kind, Representation, Resolution, Timestamp, Tree, TreeError};
 use response::Plan;
-use validators::{LARGEST_HASHED, Validators};
+use validators::{ContentHasher, LARGEST_HASHED, Validators};
 
 /// Decides the whole answer to a request. `now` is asked only when the answer depends on the time.
 pub async fn respond<T: Tree>(tree: &T, request: &Request, now: impl Fn() -> Timestamp) -> Plan<T::File> {
@@ -69,9 +69,19 @@ async fn identify<T: Tree>(
     debug_assert_eq!(metadata.kind, Kind::File);
     match Validators::from_metadata(metadata, now) {
         Some(validators) => Ok(validators),
-        None if metadata.length <= LARGEST_HASHED => {
-            Ok(Validators::from_content(&tree.read(file, metadata.length).await?))
-        }
+        None if metadata.length <= LARGEST_HASHED => hash(tree, file).await,
         None => Ok(Validators::default()),
+    }
+}
+
+async fn hash<T: Tree>(tree: &T, file: &T::File) -> Result<Validators, TreeError> {
+    let mut hasher = ContentHasher::default();
+    loop {
+        let piece = tree.read(file, hasher.length()).await?;
+        // A file that grows while it is read is not read for ever.
+        if piece.is_empty() || hasher.length() > LARGEST_HASHED {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&piece);
     }
 }

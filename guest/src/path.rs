@@ -4,7 +4,7 @@
 //! of every operating system at once: what one of them would read as a separator, a stream or a device is refused on
 //! all of them, so that a component behaves the same wherever it runs.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Why a request target names no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,8 @@ impl<'a> UrlPath<'a> {
         }
         if let Some(query) = self.query {
             location.push('?');
-            location.push_str(query);
+            // What is not ASCII may stand in a request as it is, but not in a field of the answer.
+            location.extend(utf8_percent_encode(query, CONTROLS));
         }
         location
     }
@@ -167,7 +168,7 @@ fn is_short_name(segment: &str) -> bool {
     let (stem, extension) = segment.split_once('.').unwrap_or((segment, ""));
     stem.len() <= 8
         && extension.len() <= 3
-        && stem.split_once('~').is_some_and(|(name, number)| {
+        && stem.rsplit_once('~').is_some_and(|(name, number)| {
             !name.is_empty() && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
         })
 }
@@ -235,6 +236,7 @@ mod tests {
             "/lpt9.tar.gz",
             "/nul%20.txt",
             "/A~1.TXT",
+            "/A~B~1",
             "/GIT~1/config",
         ] {
             assert_eq!(relative(target), Err(PathError::NoSuchName), "{target}");
@@ -257,6 +259,7 @@ mod tests {
         assert_eq!(location("/a%20b/c?x=1&y=%2F"), "/a%20b/c/?x=1&y=%2F");
         assert_eq!(location("/%C3%A9?"), "/%C3%A9/?");
         assert_eq!(location("/evil.com%3fx"), "/evil.com%3Fx/");
+        assert_eq!(location("/a?é=%C3"), "/a/?%C3%A9=%C3");
     }
 
     proptest! {

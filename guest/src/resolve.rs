@@ -56,8 +56,8 @@ pub trait Tree {
     /// Opens the file at `path`. The metadata are those of the opened file, whatever has become of the path since.
     fn open(&self, path: &RelativePath) -> impl Future<Output = Result<(Self::File, Metadata), TreeError>>;
 
-    /// Reads a file from its start, up to `limit` bytes.
-    fn read(&self, file: &Self::File, limit: u64) -> impl Future<Output = Result<Vec<u8>, TreeError>>;
+    /// Reads the next piece of a file from `offset` on; nothing at its end.
+    fn read(&self, file: &Self::File, offset: u64) -> impl Future<Output = Result<Vec<u8>, TreeError>>;
 }
 
 /// A regular file, opened.

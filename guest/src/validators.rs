@@ -4,6 +4,7 @@ use crate::resolve::{Metadata, Timestamp};
 use httpdate::HttpDate;
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
+use xxhash_rust::xxh3::Xxh3Default;
 
 /// A file changed less than this long ago may change again without its timestamp moving, so its tag is weak until then
 /// (RFC 9110 §8.8.1).
@@ -75,14 +76,31 @@ impl Validators {
             last_modified: Some(modified.seconds.min(now.seconds)),
         })
     }
+}
 
-    /// The validators of a file that is told apart by its content alone.
-    pub fn from_content(content: &[u8]) -> Self {
-        let hash = xxhash_rust::xxh3::xxh3_128(content);
-        Self {
-            entity_tag: Some(EntityTag { weak: false, opaque: format!("{hash:032x}").into_bytes() }),
-            last_modified: None,
-        }
+/// Makes the validators of a file that is told apart by its content alone, piece by piece.
+#[derive(Default)]
+pub struct ContentHasher {
+    hash: Xxh3Default,
+    length: u64,
+}
+
+impl ContentHasher {
+    /// Takes in the next piece.
+    pub fn update(&mut self, piece: &[u8]) {
+        self.hash.update(piece);
+        self.length += piece.len() as u64;
+    }
+
+    /// How many bytes were taken in.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The validators of what was taken in.
+    pub fn finish(&self) -> Validators {
+        let opaque = format!("{:032x}", self.hash.digest128()).into_bytes();
+        Validators { entity_tag: Some(EntityTag { weak: false, opaque }), last_modified: None }
     }
 }
 
@@ -94,7 +112,7 @@ pub fn http_date(seconds: u64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{EntityTag, Validators, http_date};
+    use super::{ContentHasher, EntityTag, Validators, http_date};
     use crate::resolve::{Kind, Metadata, Timestamp};
     use proptest::prelude::*;
 
@@ -137,8 +155,18 @@ mod tests {
         }
         let absent = Metadata { modified: None, ..file(0, 0, 1) };
         assert_eq!(Validators::from_metadata(&absent, at(1_700_000_000, 0)), None);
-        assert_ne!(Validators::from_content(b"a"), Validators::from_content(b"b"));
-        assert_eq!(Validators::from_content(b"a").last_modified, None);
+    }
+
+    #[test]
+    fn content_is_told_apart_however_it_comes_in_pieces() {
+        let validators = |pieces: &[&[u8]]| {
+            let mut hasher = ContentHasher::default();
+            pieces.iter().for_each(|piece| hasher.update(piece));
+            hasher.finish()
+        };
+        assert_eq!(validators(&[b"ab", b"c"]), validators(&[b"a", b"bc"]));
+        assert_ne!(validators(&[b"abc"]), validators(&[b"abd"]));
+        assert_eq!(validators(&[b"abc"]).last_modified, None);
     }
 
     #[test]

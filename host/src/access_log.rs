@@ -72,6 +72,8 @@ impl AccessLog {
             version: request.version(),
             referer: field(request.headers(), &REFERER),
             user_agent: field(request.headers(), &USER_AGENT),
+            status: CLIENT_GONE,
+            bytes: 0,
         }
     }
 
@@ -140,7 +142,10 @@ fn field(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
     headers.get(name).cloned()
 }
 
-/// A request that is being answered.
+/// The status of a request whose client left before there was an answer: no HTTP status, but what other logs use.
+const CLIENT_GONE: u16 = 499;
+
+/// A request that is being answered. It is written when it is dropped.
 #[derive(Debug)]
 pub struct Entry {
     log: AccessLog,
@@ -151,16 +156,24 @@ pub struct Entry {
     version: Version,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
+    status: u16,
+    bytes: u64,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.log.append(|line| self.write(line));
+    }
 }
 
 impl Entry {
-    fn write(&self, line: &mut String, status: u16, bytes: u64) {
+    fn write(&self, line: &mut String) {
         let _ = write!(line, "{} - - [{}] \"", self.peer, time(self.arrived));
         escape(line, self.method.as_str().as_bytes());
         line.push(' ');
         write_uri(line, &self.uri);
-        let _ = write!(line, " {:?}\" {status} ", self.version);
-        match bytes {
+        let _ = write!(line, " {:?}\" {} ", self.version, self.status);
+        match self.bytes {
             0 => line.push('-'),
             bytes => _ = write!(line, "{bytes}"),
         }
@@ -201,18 +214,19 @@ fn escape(line: &mut String, bytes: &[u8]) {
     }
 }
 
-/// A body that counts what it gives away and, when it is dropped, writes the entry.
+/// A body that counts what it gives away.
 pub struct Logged<B> {
     body: B,
     entry: Option<Entry>,
-    status: u16,
-    bytes: u64,
 }
 
 impl<B> Logged<B> {
     /// Logs `body` as the answer to the request of `entry`; without one, nothing is logged.
-    pub fn new(body: B, entry: Option<Entry>, status: u16) -> Self {
-        Self { body, entry, status, bytes: 0 }
+    pub fn new(body: B, mut entry: Option<Entry>, status: u16) -> Self {
+        if let Some(entry) = &mut entry {
+            entry.status = status;
+        }
+        Self { body, entry }
     }
 }
 
@@ -226,9 +240,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
-            && let Some(data) = frame.data_ref()
+            && let (Some(entry), Some(data)) = (&mut self.entry, frame.data_ref())
         {
-            self.bytes += data.len() as u64;
+            entry.bytes += data.len() as u64;
         }
         polled
     }
@@ -239,14 +253,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-impl<B> Drop for Logged<B> {
-    fn drop(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            entry.log.append(|line| entry.write(line, self.status, self.bytes));
-        }
     }
 }
 
@@ -282,8 +288,10 @@ mod tests {
         let mut entry = log.entry(IpAddr::from([127, 0, 0, 1]), &request);
         entry.arrived = UNIX_EPOCH;
         let mut line = String::new();
-        entry.write(&mut line, 200, 1234);
-        entry.write(&mut line, 304, 0);
+        (entry.status, entry.bytes) = (200, 1234);
+        entry.write(&mut line);
+        (entry.status, entry.bytes) = (304, 0);
+        entry.write(&mut line);
         let request = r#"127.0.0.1 - - [01/Jan/1970:00:00:00 +0000] "GET /a?b=%0A HTTP/1.1""#;
         let fields = r#""http://localhost/\"" "-""#;
         assert_eq!(line, format!("{request} 200 1234 {fields}\n{request} 304 - {fields}\n"));

@@ -53,7 +53,7 @@ pub struct Serve {
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub max_memory: u32,
 
-    /// How long the guest may take until it begins to answer, and how much processor time for one request
+    /// How long the guest may take until it begins to answer, and compute between one piece of its answer and the next
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub timeout: u32,
 

@@ -21,7 +21,7 @@ pub struct Limits {
     pub instances: u32,
     /// The linear memory of an instance, in bytes.
     pub memory: usize,
-    /// How long the guest may take until the response head, and the processor time it may use for one request.
+    /// How long the guest may take until the response head, and compute between one piece of its body and the next.
     pub time: Duration,
 }
 
@@ -60,7 +60,13 @@ pub enum ConfigError {
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),
+    /// More memory than a 32-bit guest can use.
+    #[error("--max-memory takes at most 4096 MiB, which is all that WebAssembly can address, not {0}")]
+    Memory(u32),
 }
+
+/// What a 32-bit linear memory can be, in MiB.
+const MOST_MEMORY: u32 = 4096;
 
 /// Where the guest finds the first directory, unless told otherwise.
 const ROOT: &str = "/";
@@ -75,6 +81,9 @@ impl Config {
             if value == 0 {
                 return Err(ConfigError::Zero(flag));
             }
+        }
+        if max_memory > MOST_MEMORY {
+            return Err(ConfigError::Memory(max_memory));
         }
         Ok(Self {
             guest,

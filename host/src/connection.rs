@@ -2,7 +2,7 @@
 
 use crate::access_log::{AccessLog, Logged};
 use crate::dispatch::Dispatcher;
-use crate::linger::Lent;
+use crate::linger::{Lent, Patience};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,12 +39,26 @@ impl Connections {
         http.timer(TokioTimer::new())
             .header_read_timeout(HEAD_TIME)
             .max_header_size(LONGEST_HEAD)
-            .max_buf_size(BUFFER);
+            .max_buf_size(BUFFER)
+            // A client that has sent its request may say that it sends no more, and still wants its answer.
+            .half_close(true);
         Self { http, dispatcher, log }
     }
 
-    /// Serves a connection until either side ends it; once `stopping` turns true, until the answer under way is sent.
-    pub async fn serve<S>(self: Arc<Self>, stream: S, peer: IpAddr, mut stopping: watch::Receiver<bool>)
+    /// Serves a connection until either side ends it. Once the server drains, it ends with the answer under way; once the
+    /// server cuts, at once.
+    pub async fn serve<S>(self: Arc<Self>, stream: S, peer: IpAddr, mut phase: watch::Receiver<Phase>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut cut = phase.clone();
+        tokio::select! {
+            () = self.serve_in_order(stream, peer, &mut phase) => {}
+            () = reach(&mut cut, Phase::Cutting) => {}
+        }
+    }
+
+    async fn serve_in_order<S>(&self, stream: S, peer: IpAddr, phase: &mut watch::Receiver<Phase>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -56,28 +70,37 @@ impl Connections {
         });
         let (stream, home) = Lent::new(stream);
         let mut connection = Box::pin(self.http.serve_connection(TokioIo::new(stream), service));
-        let mut stopped = false;
+        let mut draining = false;
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
-            () = stop(&mut stopping) => {
-                stopped = true;
+            () = reach(phase, Phase::Draining) => {
+                draining = true;
                 connection.as_mut().graceful_shutdown();
                 connection.as_mut().await
             }
         };
         drop(connection);
-        // An answer that was finished before the server stops was read by whoever wanted it.
-        if !stopped || outcome.is_err() {
-            home.drain().await;
-        }
         // A client that goes away or talks nonsense is its own business.
-        if let Err(error) = outcome {
+        if let Err(error) = &outcome {
             debug!("connection of {peer}: {error}");
         }
+        // A server that stops does not wait for clients that have sent nothing more.
+        home.close(if draining && outcome.is_ok() { Patience::WithUnread } else { Patience::WithAll }).await;
     }
 }
 
-/// Waits until `stopping` turns true, or nobody is left to turn it.
-pub async fn stop(stopping: &mut watch::Receiver<bool>) {
-    let _ = stopping.wait_for(|&stopping| stopping).await;
+/// How far the server is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// It serves.
+    Serving,
+    /// It takes no further connections and requests, and finishes answers.
+    Draining,
+    /// Its time is up.
+    Cutting,
+}
+
+/// Waits until the server has come to this phase, or is gone.
+pub async fn reach(current: &mut watch::Receiver<Phase>, phase: Phase) {
+    let _ = current.wait_for(|&current| current >= phase).await;
 }

@@ -3,7 +3,6 @@
 use crate::config::Limits;
 use anyhow::{Context as _, Result};
 use std::time::Duration;
-use tracing::warn;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
@@ -12,8 +11,8 @@ use wasmtime::{
 /// of an interruption (some microseconds), short beside what a person notices.
 pub const TICK: Duration = Duration::from_millis(10);
 
-/// Core instances in one component: its own modules and the two that join them to the host. Components that were linked
-/// together from several have a dozen or two.
+/// Core instances in one component: its own modules and the two that join them to the host. Those of interpreted
+/// languages bring a dozen.
 const CORE_INSTANCES: u32 = 20;
 
 /// Linear memories in one component. Each slot reserves address space, so that there is no room for many.
@@ -32,12 +31,17 @@ const INSTANCE_METADATA: usize = 1 << 20;
 /// instance costs few page faults, and little enough to keep in each of the warm slots.
 const KEEP_RESIDENT: usize = 512 * 1024;
 
-/// How many slots stay warm while nothing runs in them; with [`KEEP_RESIDENT`], this bounds the idle server's memory.
+/// How many slots are kept for another guest's instances before a fresh one is taken. With a single guest, slots are
+/// reused as soon as they are free: as many are ever touched as instances lived at a time.
 const WARM_SLOTS: u32 = 32;
 
 /// Makes the engine. The compiled form of a component is cached in the user's cache directory; where that cannot be
-/// written, a warning says so and every start compiles anew.
-pub fn new(limits: &Limits) -> Result<Engine> {
+/// written, every start compiles anew, and the second value says why.
+pub fn new(limits: &Limits) -> Result<(Engine, Option<String>)> {
+    let (cache, warning) = match cache() {
+        Ok(cache) => (Some(cache), None),
+        Err(error) => (None, Some(format!("compiled components are not cached: {error:#}"))),
+    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits.instances)
         .total_core_instances(limits.instances.saturating_mul(CORE_INSTANCES))
@@ -61,35 +65,24 @@ pub fn new(limits: &Limits) -> Result<Engine> {
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
-        .cache(cache());
-    Engine::new(&config).map_err(anyhow::Error::from).with_context(|| {
+        .cache(cache);
+    let engine = Engine::new(&config).map_err(anyhow::Error::from).with_context(|| {
         format!(
             "cannot reserve address space for {} instances; try a smaller --max-instances, or raise `ulimit -v`",
             limits.instances
         )
-    })
+    })?;
+    Ok((engine, warning))
 }
 
-fn cache() -> Option<Cache> {
-    let cache = match Cache::new(CacheConfig::new()) {
-        Ok(cache) => cache,
-        Err(error) => {
-            warn!("compiled components are not cached: {error:#}");
-            return None;
-        }
-    };
+fn cache() -> Result<Cache> {
+    let cache = Cache::new(CacheConfig::new())?;
     // The cache itself keeps silent about what it cannot write.
     let probe = cache.directory().join(format!(".wasi-httpd-{}", std::process::id()));
-    match std::fs::write(&probe, []).and_then(|()| std::fs::remove_file(&probe)) {
-        Ok(()) => Some(cache),
-        Err(error) => {
-            warn!(
-                "compiled components are not cached: cannot write to {}: {error}",
-                cache.directory().display()
-            );
-            None
-        }
-    }
+    std::fs::write(&probe, [])
+        .and_then(|()| std::fs::remove_file(&probe))
+        .with_context(|| format!("cannot write to {}", cache.directory().display()))?;
+    Ok(cache)
 }
 
 /// Counts the engine's epochs up for as long as the process lives.

@@ -4,15 +4,16 @@
 //! read yet: a client that is still sending when it is refused would never learn why. So the connection is closed for
 //! writing first, and read to its end for a little while (RFC 9112 §9.6).
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
 /// How long a client may take to notice that it was refused.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(2);
 
 /// How many bytes are read and thrown away for that, at most.
 const MOST_BYTES: u64 = 1024 * 1024;
@@ -50,17 +51,35 @@ impl<S> Drop for Lent<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> Home<S> {
-    /// Reads and forgets what still comes, if the stream has come back.
-    pub async fn drain(self) {
+/// For whom to linger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// For a client that has sent something that was not read.
+    WithUnread,
+    /// For any that has not ended the connection.
+    WithAll,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Home<S> {
+    /// Closes the stream, if it has come back: no more is written, and what still comes is read and forgotten.
+    pub async fn close(self, patience: Patience) {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(stream) = stream {
-            let mut rest = stream.take(MOST_BYTES);
-            let mut sink = tokio::io::sink();
-            // Neither the end, nor an error, nor the time being up needs any more to be done.
-            let _ = tokio::time::timeout(PATIENCE, tokio::io::copy(&mut rest, &mut sink)).await;
+        let Some(mut stream) = stream else { return };
+        // Neither the end, nor an error, nor the time being up needs any more to be done.
+        let _ = stream.shutdown().await;
+        if patience == Patience::WithUnread && !has_unread(&mut stream).await {
+            return;
         }
+        let mut rest = stream.take(MOST_BYTES);
+        let _ = tokio::time::timeout(LONGEST, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
     }
+}
+
+/// Whether there is something to read at this moment.
+async fn has_unread<S: AsyncRead + Unpin>(stream: &mut S) -> bool {
+    let mut byte = [0];
+    let mut read = pin!(stream.read(&mut byte));
+    poll_fn(|context| Poll::Ready(matches!(read.as_mut().poll(context), Poll::Ready(Ok(1))))).await
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Lent<S> {

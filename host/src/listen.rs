@@ -1,6 +1,6 @@
 //! Listening sockets: bound before anything slow happens, and served until the server stops.
 
-use crate::connection::{Connections, stop};
+use crate::connection::{Connections, Phase, reach};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::ErrorKind;
@@ -124,14 +124,15 @@ pub fn max_connections(guest_files: u32) -> usize {
     available.min(MAX_CONNECTIONS)
 }
 
-/// Accepts connections until `stopping` turns true. Each holds a clone of `alive` until it has ended.
+/// Accepts connections until the server drains. Each holds a clone of `alive` until it has ended.
 pub async fn accept(
     listener: TcpListener,
     connections: Arc<Connections>,
     places: Arc<Semaphore>,
-    mut stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<Phase>,
     alive: mpsc::Sender<()>,
 ) {
+    let mut is_short_of_files = false;
     loop {
         let accepted = tokio::select! {
             accepted = async {
@@ -139,19 +140,22 @@ pub async fn accept(
                 let place = Arc::clone(&places).acquire_owned().await;
                 (place, listener.accept().await)
             } => accepted,
-            () = stop(&mut stopping) => return,
+            () = reach(&mut stopping, Phase::Draining) => return,
         };
         let (place, stream, peer) = match accepted {
             (Ok(place), Ok((stream, peer))) => (place, stream, peer),
             (Ok(_), Err(error)) => {
                 if !is_of_one_connection(&error) {
-                    warn!("cannot accept connections for the moment: {error}");
+                    if !std::mem::replace(&mut is_short_of_files, true) {
+                        warn!("cannot accept connections for the moment: {error}");
+                    }
                     tokio::time::sleep(PAUSE).await;
                 }
                 continue;
             }
             (Err(_), _) => return,
         };
+        is_short_of_files = false;
         // An answer is written as a whole, so that there is nothing to wait for.
         let _ = stream.set_nodelay(true);
         let serving = Arc::clone(&connections).serve(stream, plain(peer.ip()), stopping.clone());

@@ -41,6 +41,7 @@ const PRELUDE: &str = r#"
     (import "wasi:http/types@0.2.12" "[static]response-outparam.set"
         (func $set (param i32 i32 i32 i32 i64 i32 i32 i32 i32)))
     (import "wasi:http/types@0.2.12" "[resource-drop]outgoing-body" (func $drop-body (param i32)))
+    (import "wasi:http/types@0.2.12" "[resource-drop]response-outparam" (func $drop-outparam (param i32)))
     (import "wasi:io/streams@0.2.12" "[resource-drop]output-stream" (func $drop-stream (param i32)))
     (import "wasi:io/streams@0.2.12" "[method]output-stream.blocking-write-and-flush"
         (func $print (param i32 i32 i32 i32)))

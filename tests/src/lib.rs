@@ -17,6 +17,7 @@ macro_rules! programs {
         $crate::Programs {
             ours: env!("CARGO_BIN_EXE_wasi-httpd-under-test"),
             stock: env!("CARGO_BIN_EXE_wasmtime-serve"),
+            scratch: env!("CARGO_TARGET_TMPDIR"),
         }
     };
 }

@@ -31,6 +31,8 @@ pub struct Programs {
     pub ours: &'static str,
     /// `wasmtime serve`.
     pub stock: &'static str,
+    /// A directory that outlives the tests, for what they may share.
+    pub scratch: &'static str,
 }
 
 impl Programs {
@@ -55,7 +57,10 @@ impl Programs {
 
     /// Our host's command, with no arguments yet.
     pub fn command(self) -> Command {
-        Command::new(self.ours)
+        let mut command = Command::new(self.ours);
+        // Not the cache of whoever runs the tests.
+        command.env("XDG_CACHE_HOME", self.scratch);
+        command
     }
 
     /// The built-in guest on `wasmtime serve`.
@@ -169,9 +174,11 @@ impl Server {
         self.stderr.wait_for(wanted)
     }
 
-    /// What is on standard error so far.
+    /// What guests and their failures have put on standard error so far.
     pub fn errors(&self) -> Vec<String> {
-        self.stderr.all()
+        let mut lines = self.stderr.all();
+        lines.retain(|line| line.starts_with("guest ") || line.starts_with("wasi-httpd: error"));
+        lines
     }
 
     /// Resident memory in bytes: now, and the most it has been.

@@ -1,8 +1,11 @@
 //! The access log: a line for each request, in the Combined format, whatever the request holds.
 
-use std::process::{Command, Stdio};
-use tests::programs;
+use std::io::{BufRead as _, BufReader, PipeWriter};
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
+use tests::guests::{self, GuestFile};
 use tests::site::Site;
+use tests::{Client, programs};
 
 /// Takes a line apart as log analysers do: peer, time, request, status, bytes, referer, user agent.
 fn fields(line: &str) -> Vec<String> {
@@ -115,18 +118,58 @@ fn quiet_leaves_it_out() {
 }
 
 #[test]
+fn a_request_whose_client_left_before_the_answer_is_logged_too() {
+    let forever = GuestFile::new(guests::handler("(loop $forever (br $forever))"));
+    let server = programs!().ours_with_guest(&forever.path, &["--timeout", "1"]);
+    let mut client = server.connect();
+    client.send("GET /left HTTP/1.1\r\nHost: test\r\n\r\n");
+    drop(client);
+    // The client is not missed before its answer is there.
+    assert_eq!(fields(&server.wait_for_log(|line| line.contains("/left")))[5], "500");
+
+    let server = programs!().ours_with_guest(&forever.path, &["--timeout", "3600"]);
+    server.connect().send("GET /cut HTTP/1.1\r\nHost: test\r\n\r\n");
+    // An answer of the host's own shows that the request before it has arrived.
+    assert_eq!(server.connect().request("CONNECT", "localhost:1", &[]).status, 501);
+    server.wait_for_log(|line| line.contains("CONNECT"));
+    server.signal("TERM");
+    server.signal("INT");
+    let (_, log, _) = server.wait();
+    let cut = log.iter().find(|line| line.contains("/cut")).expect("a line");
+    assert_eq!(fields(cut)[5..7], ["499", "-"]);
+}
+
+/// The server with this as its standard output.
+fn with_output(site: &Site, output: PipeWriter) -> (Child, SocketAddr) {
+    let mut command = programs!().command();
+    command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+    let mut process = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let line = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("Listening")).unwrap();
+    // Read on, so that the server can say what it has to.
+    std::thread::spawn(move || lines.for_each(drop));
+    let address = line.trim_start_matches("Listening on http://").trim_end_matches('/').parse().unwrap();
+    (process, address)
+}
+
+#[test]
 fn requests_are_answered_when_nobody_reads_the_log() {
     let site = Site::new();
     site.file("a.txt", "a");
-    let mut command = programs!().command();
-    command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
-    // A pipe that is closed at the other end, by a shell that closes it before it starts the server.
-    let program = command.get_program().to_owned();
-    let arguments: Vec<_> = command.get_args().map(std::ffi::OsStr::to_owned).collect();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$@\" >&-", "sh"]).arg(program).args(arguments).stdout(Stdio::piped());
-    let server = tests::Server::start(tests::Runtime::Ours, shell);
-    for _ in 0..10 {
-        assert_eq!(server.get("/a.txt").text(), "a");
+    // More than the server keeps back.
+    let agent = "x".repeat(8000);
+    let requests = 1000;
+
+    let (reader, writer) = std::io::pipe().unwrap();
+    let (mut process, address) = with_output(&site, writer);
+    let mut client = Client::connect(address);
+    for _ in 0..requests {
+        assert_eq!(client.request("GET", "/a.txt", &[("User-Agent", &agent)]).text(), "a");
     }
+    drop(reader);
+    for _ in 0..10 {
+        assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");
+    }
+    process.kill().unwrap();
+    process.wait().unwrap();
 }

@@ -68,11 +68,13 @@ fn http_1_0_is_answered_and_closed() {
 fn half_a_connection_is_enough_for_an_answer() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
-    let mut client = server.connect();
-    client.send("GET /a.txt HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
-    assert_eq!(client.response("GET").text(), "a");
-    client.finish_sending();
-    assert!(client.is_closed());
+    for target in ["/a.txt", "/big.bin"] {
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")).finish_sending();
+        let response = client.response("GET");
+        assert!(response.status == 200 && response.complete, "{target}");
+        assert!(client.is_closed());
+    }
 }
 
 /// Sends a request that is none and expects a 400, after which the connection ends.
@@ -87,7 +89,14 @@ fn is_refused(client: &mut Client, request: &str) {
 fn a_request_names_exactly_one_host() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
-    for fields in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n", "Host: a b\r\n", "Host: a/b\r\n"] {
+    for fields in [
+        "",
+        "Host: a\r\nHost: a\r\n",
+        "Host: a\r\nHost: b\r\n",
+        "Host: a b\r\n",
+        "Host: a/b\r\n",
+        "Host: u@a\r\n",
+    ] {
         is_refused(&mut server.connect(), &format!("GET /a.txt HTTP/1.1\r\n{fields}\r\n"));
     }
     let mut client = server.connect();

@@ -139,3 +139,17 @@ fn a_new_directory_moved_into_its_place_is_served_at_once() {
     };
     assert_eq!(directories(&server), 0, "the old one is not kept open");
 }
+
+#[test]
+fn a_directory_that_is_moved_away_is_not_served_from_its_new_place() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &[]);
+    let away = site.outside().join("away");
+    for _ in 0..3 {
+        assert_eq!(server.get("/a.txt").text(), "a");
+        fs::rename(site.root(), &away).unwrap();
+        assert_eq!(server.get("/a.txt").status, 404);
+        fs::rename(&away, site.root()).unwrap();
+    }
+}

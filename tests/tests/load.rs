@@ -1,6 +1,7 @@
 //! Many at once: every answer right, none lost, nothing left behind.
 
 use std::io::Read as _;
+use tests::server::eventually;
 use tests::site::{Site, noise};
 use tests::{on_each_runtime, programs};
 
@@ -40,9 +41,10 @@ fn ten_thousand_mixed_requests_over_64_connections_are_all_right() {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(counts, REQUESTS);
-        let files = server.open_files();
-        let leaked = files.iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
-        assert_eq!(leaked, 0, "{files:?}");
+        // The last byte may be here before the instance that sent it has ended.
+        let opened =
+            || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
+        eventually("no file is left open", || opened() == 0);
     });
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tests::on_each_runtime;
 use tests::site::Site;
 
@@ -176,6 +177,15 @@ fn symbolic_links_are_followed_inside_the_directory_only() {
     });
 }
 
+/// Turns a flag true when it goes out of scope.
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_link_that_is_swapped_while_it_is_asked_for_never_leads_out() {
     let site = site();
@@ -186,6 +196,8 @@ fn a_link_that_is_swapped_while_it_is_asked_for_never_leads_out() {
     on_each_runtime!(site, |server| {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            // Also when an assertion fails, or the swapping would go on for ever.
+            let _stopped_at_the_end = SetOnDrop(&stop);
             scope.spawn(|| {
                 for target in ["good", "../evil"].iter().cycle() {
                     let new = site.path("new");
@@ -199,7 +211,9 @@ fn a_link_that_is_swapped_while_it_is_asked_for_never_leads_out() {
             let mut client = server.connect();
             let mut seen = [0, 0];
             // Until both states were met often, which a swap in every few microseconds makes soon.
+            let deadline = Instant::now() + Duration::from_mins(1);
             while seen.iter().any(|&times| times < 200) {
+                assert!(Instant::now() < deadline, "only one state was met: {seen:?}");
                 let response = client.request("GET", "/swapped/f", &[]);
                 match response.status {
                     200 => assert_eq!(response.text(), "good"),
@@ -208,7 +222,6 @@ fn a_link_that_is_swapped_while_it_is_asked_for_never_leads_out() {
                 }
                 seen[usize::from(response.status == 404)] += 1;
             }
-            stop.store(true, Ordering::Relaxed);
         });
     });
 }

@@ -43,6 +43,7 @@ fn wrong_usage_is_status_2() {
         (&["--dir", ""], &["--dir", "HOST_DIR"]),
         (&["--dir", "a", "--dir", "b"], &["two directories", "HOST_DIR::GUEST_DIR"]),
         (&["--max-instances", "0"], &["--max-instances", "above zero"]),
+        (&["--max-memory", "4097"], &["--max-memory", "4096"]),
         (&["--max-instances", "many"], &["--max-instances", "many", "--help"]),
         (&["--no-such-flag"], &["--no-such-flag", "--help"]),
         (&["a.wasm", "b.wasm"], &["b.wasm", "--help"]),
@@ -70,6 +71,19 @@ fn an_address_that_cannot_be_had_is_said() {
     fails(&["--addr", &localhost], 1, &[&address, "another program has it"]);
     fails(&["--addr", "192.0.2.1:0"], 1, &["192.0.2.1:0", "not an address of this machine"]);
     fails(&["--addr", "no-such-name.invalid:80"], 1, &["no-such-name.invalid", "--addr"]);
+}
+
+#[test]
+fn a_port_of_the_superuser_is_said() {
+    let lowest = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let lowest: u16 = lowest.trim().parse().unwrap();
+    let site = Site::new();
+    // Where every port is everybody's, there is none to be refused: then the address is to blame.
+    let (address, word) =
+        if lowest > 1 { ("127.0.0.1:1", "superuser") } else { ("192.0.2.1:1", "not an address") };
+    let arguments = ["--addr", address, "--dir", site.root().to_str().unwrap()];
+    let output = public_copy(site.outside()).args(arguments).output().unwrap();
+    check(&output, &arguments, 1, &[address, word, "--addr"]);
 }
 
 #[test]
@@ -111,9 +125,12 @@ fn a_directory_that_cannot_be_served_is_said() {
 /// The program where every user may run it.
 fn public_copy(directory: &Path) -> Command {
     let copy = directory.join("wasi-httpd");
-    fs::copy(programs!().ours, &copy).unwrap();
+    // By another process: one of our own that is started meanwhile would hold the copy open for writing.
+    assert!(Command::new("cp").arg(programs!().ours).arg(&copy).status().unwrap().success());
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(copy);
+    // A user without a home has no cache, which is no failure.
+    command.env_remove("HOME").env("XDG_CACHE_HOME", "/nowhere");
     // Only the superuser can become another user; anybody else is already one who may not read everything.
     if fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0) {
         command.uid(NOBODY).gid(NOBODY);

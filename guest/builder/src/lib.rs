@@ -109,7 +109,7 @@ pub fn obtain(name: &str, target_dir: &Path, policy: Policy) -> Result<Component
 }
 
 const HOW_TO_BUILD_FROM_SOURCE: &str = "`rustup target add wasm32-unknown-unknown` (or, with Debian's compiler, \
-                                        `apt-get install rustc-web cargo-web rust-web-src`) provides one";
+                                        `apt-get install rustc-web cargo-web rust-web-src lld`) provides one";
 
 /// For a build script: puts the component called `name` into `OUT_DIR` as `{name}.wasm`, says in the variable
 /// `COMPONENT_ORIGIN` of the crate being built where it came from, and asks to be run again when a source changes.

@@ -1,6 +1,6 @@
 //! What a component is made from: the files to watch, and a digest by which a stale prebuilt component is known.
 
-use crate::{FILE_SERVER, workspace};
+use crate::{Compiler, FILE_SERVER, workspace};
 use anyhow::{Context as _, Result};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -16,11 +16,12 @@ pub(crate) fn watched() -> Vec<PathBuf> {
     let root = workspace();
     let others = ["Cargo.toml", "Cargo.lock", "guest/builder/src", "guest/prebuilt"];
     let mut watched: Vec<_> = SOURCES.iter().chain(&others).map(|source| root.join(source)).collect();
-    // rustup notes an added target here.
-    if let Some(toolchain) = crate::Toolchain::detect() {
-        watched.push(toolchain.compiler().sysroot().join("lib/rustlib/components"));
-        watched.retain(|path| path.exists());
-    }
+    // Where a toolchain that can do more would show: rustup notes an added target or source in a file, and a
+    // distribution's compiler comes as a program. A path that is missing would have the build script run every time.
+    let components = Compiler::active().map(|active| active.sysroot().join("lib/rustlib/components"));
+    let system = ["/usr/bin/rustc", "/usr/bin"].map(PathBuf::from).into_iter().find(|path| path.exists());
+    watched.extend(components.into_iter().chain(system));
+    watched.retain(|path| path.exists());
     watched
 }
 
@@ -39,8 +40,9 @@ pub(crate) fn digest() -> Result<String> {
             add(&name, &std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
         }
     }
-    add("profile", profile(&root)?.as_bytes());
+    add("manifest", manifest(&root)?.as_bytes());
     add("dependencies", locked_dependencies(&root, FILE_SERVER)?.as_bytes());
+    add("componentizer", locked_dependencies(&root, "wit-component")?.as_bytes());
     Ok(hex(&hash.finalize()))
 }
 
@@ -69,10 +71,22 @@ fn read_table(path: &Path) -> Result<Table> {
     text.parse().with_context(|| format!("cannot parse {}", path.display()))
 }
 
-fn profile(root: &Path) -> Result<String> {
+/// What the workspace's manifest says about the guest: the profiles, and the dependencies that it names.
+fn manifest(root: &Path) -> Result<String> {
     let manifest = read_table(&root.join("Cargo.toml"))?;
     let profile = |name| manifest.get("profile")?.get(name).map(Value::to_string);
-    Ok(format!("{:?} {:?}", profile("release"), profile("component")))
+    let mut text = format!("{:?} {:?}", profile("release"), profile("component"));
+
+    let guest = read_table(&root.join("guest/Cargo.toml"))?;
+    let everywhere = guest.get("dependencies");
+    let on_wasm = guest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let on_wasm = on_wasm.filter_map(|target| target.get("dependencies"));
+    let shared = manifest.get("workspace").and_then(|workspace| workspace.get("dependencies"));
+    for name in everywhere.into_iter().chain(on_wasm).filter_map(Value::as_table).flat_map(Table::keys) {
+        let dependency = shared.and_then(|shared| shared.get(name)).map(Value::to_string);
+        let _ = write!(text, "\n{name} {dependency:?}");
+    }
+    Ok(text)
 }
 
 /// Name, version and checksum of each package that `package` depends on by `Cargo.lock`, a line each.

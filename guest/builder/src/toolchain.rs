@@ -23,7 +23,7 @@ pub struct Compiler {
 
 impl Compiler {
     /// The one that builds this workspace: rustup's choice, or what is on the path.
-    fn active() -> Option<Self> {
+    pub(crate) fn active() -> Option<Self> {
         let named = |variable, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
         Self::ask(named("CARGO", "cargo"), named("RUSTC", "rustc"))
     }
@@ -133,11 +133,11 @@ impl Compiler {
     }
 }
 
-/// Debian's `wasm-ld`, with or without a version in its name; the newest wins.
+/// Debian's `rust-lld`, or its `wasm-ld` with or without a version in its name; the newest wins.
 fn distribution_linker() -> Option<PathBuf> {
-    let plain = PathBuf::from("/usr/bin/wasm-ld");
-    if plain.is_file() {
-        return Some(plain);
+    let unversioned = ["/usr/bin/rust-lld", "/usr/bin/wasm-ld"].map(PathBuf::from);
+    if let Some(found) = unversioned.into_iter().find(|path| path.is_file()) {
+        return Some(found);
     }
     std::fs::read_dir("/usr/bin")
         .ok()?

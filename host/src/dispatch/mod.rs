@@ -15,12 +15,12 @@ use crate::link;
 use crate::sandbox::{Sandbox, State};
 use anyhow::{Context as _, Result, anyhow};
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::header::{HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use running::{Fault, GuestBody, GuestFuture, Running};
+use running::{Content, Fault, GuestBody, GuestFuture, Running};
 use slots::Slots;
 use std::fmt;
 use std::future::poll_fn;
@@ -120,7 +120,8 @@ impl Dispatcher {
             let request = http.new_incoming_request(Scheme::Http, request)?;
             let response = http.new_response_outparam(response)?;
             let instance = component.instantiate_async(&mut store).await?;
-            instance.wasi_http_incoming_handler().call_handle(&mut store, request, response).await
+            instance.wasi_http_incoming_handler().call_handle(&mut store, request, response).await?;
+            Ok(store)
         })
     }
 }
@@ -140,22 +141,35 @@ enum Silence {
 async fn head(
     running: &mut Option<Running>,
     receiver: oneshot::Receiver<GuestResponse>,
-) -> Result<Response<HyperOutgoingBody>, Silence> {
+) -> Result<Response<Content>, Silence> {
     let mut receiver = pin!(receiver);
+    let mut given_up = false;
     poll_fn(|context| {
+        let mut left = None;
         if let Some(guest) = running
             && let Poll::Ready(outcome) = guest.poll(context)
         {
             *running = None;
             // Even if there is a response: none of it has been sent, and it would not be complete.
-            outcome?;
+            left = Some(outcome?);
         }
-        match receiver.as_mut().poll(context) {
-            Poll::Ready(Ok(response)) => Poll::Ready(response.map_err(Silence::Error)),
-            // The guest gave up its right to respond; it still says why when it ends.
-            Poll::Pending | Poll::Ready(Err(_)) if running.is_some() => Poll::Pending,
-            Poll::Pending | Poll::Ready(Err(_)) => Poll::Ready(Err(Silence::Nothing)),
+        // The guest may give up its right to respond and go on; it still says why when it ends.
+        if !given_up && let Poll::Ready(answer) = receiver.as_mut().poll(context) {
+            match answer {
+                Ok(Ok(response)) => {
+                    return Poll::Ready(Ok(response.map(|body| {
+                        let mut content = Content::Open(body);
+                        if let Some(store) = left {
+                            content.settle(store);
+                        }
+                        content
+                    })));
+                }
+                Ok(Err(code)) => return Poll::Ready(Err(Silence::Error(code))),
+                Err(_) => given_up = true,
+            }
         }
+        if running.is_some() { Poll::Pending } else { Poll::Ready(Err(Silence::Nothing)) }
     })
     .await
 }
@@ -174,8 +188,8 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 enum Refusal {
     /// The request is not one (RFC 9112 §3.2).
     Malformed(&'static str),
-    /// A tunnel or a mirror is not for guests to give.
-    Method,
+    /// A tunnel is not for guests to give.
+    Tunnel,
     /// Every instance is in use.
     Busy,
     /// The guest failed.
@@ -185,7 +199,9 @@ enum Refusal {
 fn refuse(method: &Method, refusal: Refusal) -> Response<AnswerBody> {
     let (status, text) = match refusal {
         Refusal::Malformed(why) => (StatusCode::BAD_REQUEST, format!("400 Bad Request: {why}.\n")),
-        Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, "405 Method Not Allowed\n".to_owned()),
+        Refusal::Tunnel => {
+            (StatusCode::NOT_IMPLEMENTED, "501 Not Implemented: this server is no proxy.\n".to_owned())
+        }
         Refusal::Busy => (
             StatusCode::SERVICE_UNAVAILABLE,
             "503 Service Unavailable: the server is busy; try again in a moment.\n".to_owned(),
@@ -207,11 +223,10 @@ fn refuse(method: &Method, refusal: Refusal) -> Response<AnswerBody> {
     match refusal {
         // What follows on this connection may have been meant for another server.
         Refusal::Malformed(_) => _ = headers.insert(CONNECTION, HeaderValue::from_static("close")),
-        Refusal::Method => _ = headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS")),
         Refusal::Busy => {
             _ = headers.insert(RETRY_AFTER, HeaderValue::from(slots::LONGEST_WAIT.as_secs()));
         }
-        Refusal::Guest => {}
+        Refusal::Tunnel | Refusal::Guest => {}
     }
     response
 }

@@ -10,9 +10,8 @@ const NO_HOST: HeaderValue = HeaderValue::from_static("localhost");
 
 /// Refuses a request, or makes sure that it names a host.
 pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Refusal> {
-    match *request.method() {
-        Method::CONNECT | Method::TRACE => return Err(Refusal::Method),
-        _ => {}
+    if *request.method() == Method::CONNECT {
+        return Err(Refusal::Tunnel);
     }
     let version = request.version();
     let has_authority = request.uri().authority().is_some();
@@ -20,7 +19,7 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Refusal> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (_, Some(_)) => Err(Refusal::Malformed("there is more than one Host field")),
-        (Some(host), None) if host.is_empty() || Authority::try_from(host.as_bytes()).is_ok() => Ok(()),
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
         (Some(_), None) => Err(Refusal::Malformed("the Host field is not a host and a port")),
         (None, _) if version >= Version::HTTP_11 && !has_authority => {
             Err(Refusal::Malformed("there is no Host field"))
@@ -30,6 +29,12 @@ pub(super) fn check<B>(request: &mut Request<B>) -> Result<(), Refusal> {
             Ok(())
         }
     }
+}
+
+/// Whether the value of a Host field is a host and perhaps a port, or empty (RFC 9110 §7.2).
+fn is_host(value: &[u8]) -> bool {
+    // An authority may name a user as well; a Host may not.
+    value.is_empty() || (Authority::try_from(value).is_ok() && !value.contains(&b'@'))
 }
 
 #[cfg(test)]
@@ -53,6 +58,7 @@ mod tests {
         assert!(matches!(request(Version::HTTP_11, "/", &["a", "a"]), Err(Refusal::Malformed(_))));
         assert!(matches!(request(Version::HTTP_11, "/", &["a b"]), Err(Refusal::Malformed(_))));
         assert!(matches!(request(Version::HTTP_11, "/", &["a/b"]), Err(Refusal::Malformed(_))));
+        assert!(matches!(request(Version::HTTP_11, "/", &["user@a"]), Err(Refusal::Malformed(_))));
     }
 
     #[test]

@@ -6,17 +6,20 @@
 
 use super::Subject;
 use super::slots::Slot;
+use crate::sandbox::State;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::error;
+use wasmtime::Store;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-/// The whole life of one instance.
-pub type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
+/// The whole life of one instance. It gives back the store, in which an unfinished body still shows.
+pub type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<Store<State>>> + Send>>;
 
 /// Why a guest did not finish.
 #[derive(Debug, Error)]
@@ -25,7 +28,7 @@ pub enum Fault {
     #[error("{}", crate::component::one_line(.0))]
     Failed(wasmtime::Error),
     /// It computed for too long.
-    #[error("it used {} s of processor time; --timeout allows more", .0.as_secs())]
+    #[error("it computed for {} s without giving anything away; --timeout allows more", .0.as_secs())]
     Busy(Duration),
 }
 
@@ -46,7 +49,7 @@ impl Running {
     }
 
     /// Lets the guest run until it waits, ends, or has used up its time. The engine's ticks make sure that this returns.
-    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    pub fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Store<State>, Fault>> {
         if self.busy > self.limit {
             return Poll::Ready(Err(Fault::Busy(self.limit)));
         }
@@ -69,7 +72,7 @@ impl Running {
         runtime.spawn(async move {
             let limit = self.limit;
             match tokio::time::timeout(limit, std::future::poll_fn(|context| self.poll(context))).await {
-                Ok(Ok(())) => {}
+                Ok(Ok(_)) => {}
                 Ok(Err(fault)) => error!("the guest failed after its response to {}: {fault}", self.subject),
                 Err(_) => {
                     error!(
@@ -88,11 +91,81 @@ impl Running {
 #[error("the guest did not complete the response")]
 pub struct Incomplete;
 
+/// What a guest writes as its body.
+///
+/// The runtime's own body ends in the same way whether the guest finished it or was gone before it could. So as soon as
+/// the guest has ended, while its store still holds what it left unfinished, everything that it wrote is taken out: if
+/// the end is among it, the body is complete.
+pub enum Content {
+    /// The guest may write more.
+    Open(HyperOutgoingBody),
+    /// The guest has ended: the rest, and whether it ends as it should.
+    Settled(VecDeque<Frame<Bytes>>, Result<(), Incomplete>),
+}
+
+impl Content {
+    /// The guest has ended, leaving this store.
+    pub fn settle(&mut self, store: Store<State>) {
+        if let Self::Open(body) = self {
+            let mut frames = VecDeque::new();
+            let mut context = Context::from_waker(Waker::noop());
+            // The runtime holds a few pieces at most, so that this is short.
+            let end = loop {
+                match Pin::new(&mut *body).poll_frame(&mut context) {
+                    Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
+                    Poll::Ready(None) => break Ok(()),
+                    Poll::Ready(Some(Err(_))) | Poll::Pending => break Err(Incomplete),
+                }
+            };
+            *self = Self::Settled(frames, end);
+        }
+        drop(store);
+    }
+
+    /// The guest has failed: however much it wrote, it was not all.
+    fn fail(&mut self) {
+        *self = Self::Settled(VecDeque::new(), Err(Incomplete));
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        match self {
+            Self::Open(body) => Pin::new(body)
+                .poll_frame(context)
+                .map(|frame| frame.map(|frame| frame.map_err(|_| Incomplete))),
+            Self::Settled(frames, end) => {
+                let rest = match frames.pop_front() {
+                    Some(frame) => Some(Ok(frame)),
+                    None => std::mem::replace(end, Ok(())).err().map(Err),
+                };
+                Poll::Ready(rest)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Open(body) => body.is_end_stream(),
+            Self::Settled(frames, end) => frames.is_empty() && end.is_ok(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Open(body) => body.size_hint(),
+            // Only an end that is known to come may be promised.
+            Self::Settled(_, Err(Incomplete)) => SizeHint::default(),
+            Self::Settled(frames, Ok(())) => {
+                let data = frames.iter().filter_map(Frame::data_ref);
+                SizeHint::with_exact(data.map(|data| data.len() as u64).sum())
+            }
+        }
+    }
+}
+
 /// The body of a guest's response.
 pub struct GuestBody {
-    content: HyperOutgoingBody,
+    content: Content,
     running: Option<Running>,
-    failed: bool,
     complete: bool,
     /// Bytes that the head promised and that have not been given away, where it promised any.
     remaining: Option<u64>,
@@ -100,27 +173,19 @@ pub struct GuestBody {
 
 impl GuestBody {
     /// A body for a response with this Content-Length, if it has one; `bodiless` where the client gets the head only.
-    pub fn new(
-        content: HyperOutgoingBody,
-        running: Option<Running>,
-        length: Option<u64>,
-        bodiless: bool,
-    ) -> Self {
+    pub fn new(content: Content, running: Option<Running>, length: Option<u64>, bodiless: bool) -> Self {
         let complete = bodiless || content.is_end_stream();
-        Self { content, running, failed: false, complete, remaining: length }
+        Self { content, running, complete, remaining: length }
     }
 
     fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
-        let frame = match Pin::new(&mut self.content).poll_frame(context) {
-            Poll::Pending => return Poll::Pending,
+        let frame = match self.content.poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => frame,
-            Poll::Ready(Some(Err(_))) => return Poll::Ready(Some(Err(Incomplete))),
-            // The end looks the same whether the guest finished the body or trapped, so a running guest has the word.
-            Poll::Ready(None) if self.failed => return Poll::Ready(Some(Err(Incomplete))),
             Poll::Ready(None) => {
                 self.complete = true;
                 return Poll::Ready(None);
             }
+            other => return other,
         };
         if let Some(running) = &mut self.running {
             running.busy = Duration::ZERO;
@@ -142,16 +207,17 @@ impl Body for GuestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         // The guest goes first: it says how it ended before the end of the body is believed.
-        if let Some(running) = &mut self.running {
-            match running.poll(context) {
-                Poll::Pending => {}
-                Poll::Ready(Ok(())) => self.running = None,
-                Poll::Ready(Err(fault)) => {
+        if let Some(running) = &mut self.running
+            && let Poll::Ready(outcome) = running.poll(context)
+        {
+            match outcome {
+                Ok(store) => self.content.settle(store),
+                Err(fault) => {
                     error!("the guest failed during its response to {}: {fault}", running.subject);
-                    self.running = None;
-                    self.failed = true;
+                    self.content.fail();
                 }
             }
+            self.running = None;
         }
         self.poll_content(context)
     }

@@ -4,6 +4,7 @@
 use crate::config::{self, Config};
 use crate::guest_output::GuestOutput;
 use anyhow::{Context as _, Result, ensure};
+use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -21,10 +22,14 @@ use hooks::NoRequests;
 const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
 
 /// Resources (files, streams, header sets…) that an instance may hold. A request needs about ten.
-const RESOURCES: usize = 10_000;
+const RESOURCES: usize = 1_000;
 
 /// Random bytes that one call may ask for; a key needs 32.
 const RANDOM_BYTES: u64 = 64 * 1024;
+
+/// File calls run on the thread that asks: handing each to another thread costs several times the call, and files that
+/// are served are mostly in memory.
+const BLOCK: bool = true;
 
 /// What instances are made with. One is shared by all requests.
 #[derive(Debug)]
@@ -52,6 +57,7 @@ impl Sandbox {
             .envs(&self.environment)
             .stdout(GuestOutput::new("guest stdout: "))
             .stderr(GuestOutput::new("guest stderr: "))
+            .allow_blocking_current_thread(BLOCK)
             .allow_tcp(false)
             .allow_udp(false)
             .max_random_size(RANDOM_BYTES)
@@ -88,12 +94,12 @@ pub struct State {
 
 impl State {
     /// The directories, each with the name that the guest knows it by. They are as they are now: one that was replaced
-    /// on disk has been opened again.
+    /// on disk has been opened again, and one that is gone is not among them.
     pub fn directories(&self) -> impl Iterator<Item = (Dir, String)> + use<> {
         let sandbox = Arc::clone(&self.sandbox);
-        (0..sandbox.directories.len()).map(move |at| {
+        (0..sandbox.directories.len()).filter_map(move |at| {
             let directory = &sandbox.directories[at];
-            (directory.current(), directory.name.clone())
+            Some((directory.current()?, directory.name.clone()))
         })
     }
 
@@ -161,32 +167,28 @@ impl Directory {
         Ok(Self { path, name: config.guest.clone(), opened: RwLock::new(opened) })
     }
 
-    /// The directory that the path leads to. While it leads to none, the last one, which answers that everything in it
-    /// is gone.
-    fn current(&self) -> Dir {
-        let found = std::fs::metadata(&self.path).ok().filter(Metadata::is_dir);
+    /// The directory that the path leads to, if it leads to one.
+    fn current(&self) -> Option<Dir> {
+        let found = Identity::from(&std::fs::metadata(&self.path).ok().filter(Metadata::is_dir)?);
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Some(metadata) if Identity::from(&metadata) != opened.identity => {
-                drop(opened);
-                let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-                if let Ok(new) = Opened::at(&self.path) {
-                    *opened = new;
-                }
-                opened.directory.clone()
-            }
-            _ => opened.directory.clone(),
+        if found == opened.identity {
+            return Some(opened.directory.clone());
         }
+        drop(opened);
+        let new = Opened::at(&self.path).ok()?;
+        let directory = new.directory.clone();
+        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Some(directory)
     }
 }
 
 impl Opened {
     fn at(path: &Path) -> std::io::Result<Self> {
-        let file = File::open(path)?;
+        // Only a directory: what is put in its place meanwhile might be a FIFO, which would be waited for.
+        let file =
+            rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(File::from)?;
         let identity = Identity::from(&file.metadata()?);
-        // File calls run on the thread that asks: handing each to another thread costs more than the call, and files
-        // that are served are mostly in memory.
-        let directory = Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, true);
+        let directory = Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, BLOCK);
         Ok(Self { directory, identity })
     }
 }
