@@ -161,7 +161,9 @@ mod tests {
     fn content_is_told_apart_however_it_comes_in_pieces() {
         let validators = |pieces: &[&[u8]]| {
             let mut hasher = ContentHasher::default();
-            pieces.iter().for_each(|piece| hasher.update(piece));
+            for piece in pieces {
+                hasher.update(piece);
+            }
             hasher.finish()
         };
         assert_eq!(validators(&[b"ab", b"c"]), validators(&[b"a", b"bc"]));
