@@ -2,7 +2,7 @@
 //!
 //! 1. [`Toolchain::detect`]: which of the machine's compilers can build for WebAssembly
 //! 2. [`compile`](build::compile): the guest's sources to a core module
-//! 3. [`componentize`]: the core module to a component
+//! 3. [`componentize`](build::componentize): the core module to a component
 //! 4. [`prebuilt`]: the same components as checked in, for machines on which none can
 //!
 //! [`provide`] walks these steps for a build script; `cargo run -p guest-builder -- refresh` walks them to check in new
