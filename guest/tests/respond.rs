@@ -43,6 +43,8 @@ impl Directory {
     }
 }
 
+/// Takes the error by value, as `map_err` gives it.
+#[allow(clippy::needless_pass_by_value)]
 fn tree_error(error: std::io::Error) -> TreeError {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => TreeError::NotFound,
