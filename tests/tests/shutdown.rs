@@ -1,12 +1,26 @@
 //! Stopping: no new connections, answers under way are finished, and the exit status is 0.
 
 use std::net::TcpStream;
-use tests::programs;
 use tests::server::eventually;
 use tests::site::{Site, noise};
+use tests::{Client, Server, programs};
 
 /// More than every buffer between the server and a client that does not read.
 const LENGTH: usize = 64 << 20;
+
+/// A client that has sent this many requests for `/big.bin` at once and has read the first head.
+fn download(server: &Server, requests: usize) -> Client {
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n".repeat(requests));
+    client.head();
+    client
+}
+
+/// Waits until the server has taken note of a signal.
+fn accepts_no_more(server: &Server) {
+    let address = server.address();
+    eventually("no connection is accepted any more", || TcpStream::connect(address).is_err());
+}
 
 #[test]
 fn an_idle_server_stops_at_once() {
@@ -31,12 +45,9 @@ fn an_answer_under_way_is_finished() {
     let content = noise(LENGTH);
     site.file("big.bin", &content);
     let server = programs!().ours(&site, &[]);
-    let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
-    client.head();
+    let mut client = download(&server, 1);
     server.signal("TERM");
-    let address = server.address();
-    eventually("no connection is accepted any more", || TcpStream::connect(address).is_err());
+    accepts_no_more(&server);
     assert!(client.read(LENGTH) == content);
     assert!(client.is_closed(), "and the connection is not kept for another request");
     let (status, log, _) = server.wait();
@@ -50,12 +61,9 @@ fn an_answer_with_another_request_behind_it_is_finished_too() {
     let content = noise(LENGTH);
     site.file("big.bin", &content);
     let server = programs!().ours(&site, &[]);
-    let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n".repeat(2));
-    client.head();
+    let mut client = download(&server, 2);
     server.signal("TERM");
-    let address = server.address();
-    eventually("no connection is accepted any more", || TcpStream::connect(address).is_err());
+    accepts_no_more(&server);
     assert!(client.read(LENGTH) == content);
     assert!(client.is_closed());
 }
@@ -65,9 +73,7 @@ fn a_client_that_does_not_read_holds_it_up_for_so_long_only() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH));
     let server = programs!().ours(&site, &[]);
-    let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
-    client.head();
+    let mut client = download(&server, 1);
     server.signal("TERM");
     let (status, log, _) = server.wait();
     assert_eq!(status.code(), Some(0));
@@ -80,12 +86,9 @@ fn told_twice_it_stops_at_once() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH));
     let server = programs!().ours(&site, &[]);
-    let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
-    client.head();
+    let _client = download(&server, 1);
     server.signal("TERM");
-    let address = server.address();
-    eventually("the first signal has arrived", || TcpStream::connect(address).is_err());
+    accepts_no_more(&server);
     server.signal("INT");
     let (status, _, _) = server.wait();
     assert_eq!(status.code(), Some(0));

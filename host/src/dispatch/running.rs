@@ -59,11 +59,6 @@ impl Running {
         outcome.map(|result| result.map_err(Fault::Failed))
     }
 
-    /// What the guest is working on.
-    pub fn subject(&self) -> &Subject {
-        &self.subject
-    }
-
     /// Runs on after the response is complete: a guest may still have something to note down. Nobody waits for it, so
     /// its time is that on the clock.
     fn finish_alone(mut self) {
