@@ -177,7 +177,10 @@ impl Client {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                eprintln!("the connection was reset");
+                return None;
+            }
             Err(error) => panic!("while reading an answer: {error}"),
         }
         let line = line.strip_suffix(b"\r\n")?;

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 /// After this long without what a test waits for, it fails.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The signal by which a server that has done its work is ended.
+const KILL: i32 = 9;
+
 /// What hosts the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
@@ -227,11 +230,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
-        if let Ok(status) = self.process.wait()
-            && let Some(signal) = status.signal()
-            && signal != 9
-            && !std::thread::panicking()
-        {
+        let Ok(status) = self.process.wait() else { return };
+        let died = status.signal().filter(|&signal| signal != KILL);
+        if std::thread::panicking() {
+            // The test has failed already; this may be why.
+            eprintln!("{:?} ended with {status} and had said {:#?}", self.runtime, self.stderr.all());
+        } else if let Some(signal) = died {
             panic!("{:?} died of signal {signal}: {:#?}", self.runtime, self.stderr.all());
         }
     }

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::coop::unconstrained;
 use tracing::error;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -107,6 +108,9 @@ impl Dispatcher {
             }
         };
         let bodiless = subject.method == Method::HEAD || is_bodiless(response.status());
+        if !bodiless {
+            response.body().complain_if_unfinished(&subject);
+        }
         let length = content_length(response.headers());
         response.map(|content| Either::Left(GuestBody::new(content, running, length, bodiless)))
     }
@@ -142,16 +146,17 @@ async fn head(
     running: &mut Option<Running>,
     receiver: oneshot::Receiver<GuestResponse>,
 ) -> Result<Response<Content>, Silence> {
-    let mut receiver = pin!(receiver);
+    // Asked once after the guest has ended, it must answer, whatever the task's budget for being scheduled.
+    let mut receiver = pin!(unconstrained(receiver));
     let mut given_up = false;
     poll_fn(|context| {
         let mut left = None;
         if let Some(guest) = running
             && let Poll::Ready(outcome) = guest.poll(context)
         {
-            *running = None;
-            // Even if there is a response: none of it has been sent, and it would not be complete.
-            left = Some(outcome?);
+            // A failure counts even if there is a response: none of it has been sent, and it would not be complete.
+            // The slot is free only when the store is gone.
+            left = Some((outcome?, running.take()));
         }
         // The guest may give up its right to respond and go on; it still says why when it ends.
         if !given_up && let Poll::Ready(answer) = receiver.as_mut().poll(context) {
@@ -159,7 +164,7 @@ async fn head(
                 Ok(Ok(response)) => {
                     return Poll::Ready(Ok(response.map(|body| {
                         let mut content = Content::Open(body);
-                        if let Some(store) = left {
+                        if let Some((store, _slot)) = left {
                             content.settle(store);
                         }
                         content

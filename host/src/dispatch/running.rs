@@ -10,10 +10,12 @@ use crate::sandbox::State;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::task::coop::unconstrained;
 use tracing::error;
 use wasmtime::Store;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
@@ -66,7 +68,7 @@ impl Running {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             let limit = self.limit;
-            match tokio::time::timeout(limit, std::future::poll_fn(|context| self.poll(context))).await {
+            match tokio::time::timeout(limit, poll_fn(|context| self.poll(context))).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(fault)) => error!("the guest failed after its response to {}: {fault}", self.subject),
                 Err(_) => {
@@ -103,18 +105,31 @@ impl Content {
     pub fn settle(&mut self, store: Store<State>) {
         if let Self::Open(body) = self {
             let mut frames = VecDeque::new();
-            let mut context = Context::from_waker(Waker::noop());
-            // The runtime holds a few pieces at most, so that this is short.
-            let end = loop {
-                match Pin::new(&mut *body).poll_frame(&mut context) {
-                    Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
-                    Poll::Ready(None) => break Ok(()),
-                    Poll::Ready(Some(Err(_))) | Poll::Pending => break Err(Incomplete),
+            // The runtime holds a few pieces at most, so that this is short. It is one step to the scheduler too: a
+            // task that has used up its budget would be told that nothing is there yet, and the end would seem missing.
+            let drained = unconstrained(poll_fn(|context| {
+                loop {
+                    match Pin::new(&mut *body).poll_frame(context) {
+                        Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
+                        Poll::Ready(None) => return Poll::Ready(Ok(())),
+                        Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(Err(Incomplete)),
+                    }
                 }
+            }));
+            let end = match pin!(drained).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(end) => end,
+                Poll::Pending => Err(Incomplete),
             };
             *self = Self::Settled(frames, end);
         }
         drop(store);
+    }
+
+    /// Tells the operator of a body that the guest ended without finishing.
+    pub fn complain_if_unfinished(&self, subject: &Subject) {
+        if let Self::Settled(_, Err(Incomplete)) = self {
+            error!("the guest ended without finishing its response to {subject}");
+        }
     }
 
     /// The guest has failed: however much it wrote, it was not all.
@@ -198,23 +213,27 @@ impl Body for GuestBody {
     type Error = Incomplete;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let this = self.get_mut();
         // The guest goes first: it says how it ended before the end of the body is believed.
-        if let Some(running) = &mut self.running
+        if let Some(running) = &mut this.running
             && let Poll::Ready(outcome) = running.poll(context)
         {
             match outcome {
-                Ok(store) => self.content.settle(store),
+                Ok(store) => {
+                    this.content.settle(store);
+                    this.content.complain_if_unfinished(&running.subject);
+                }
                 Err(fault) => {
                     error!("the guest failed during its response to {}: {fault}", running.subject);
-                    self.content.fail();
+                    this.content.fail();
                 }
             }
-            self.running = None;
+            this.running = None;
         }
-        self.poll_content(context)
+        this.poll_content(context)
     }
 
     fn is_end_stream(&self) -> bool {
