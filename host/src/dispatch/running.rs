@@ -104,22 +104,7 @@ impl Content {
     /// The guest has ended, leaving this store.
     pub fn settle(&mut self, store: Store<State>) {
         if let Self::Open(body) = self {
-            let mut frames = VecDeque::new();
-            // The runtime holds a few pieces at most, so that this is short. It is one step to the scheduler too: a
-            // task that has used up its budget would be told that nothing is there yet, and the end would seem missing.
-            let drained = unconstrained(poll_fn(|context| {
-                loop {
-                    match Pin::new(&mut *body).poll_frame(context) {
-                        Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
-                        Poll::Ready(None) => return Poll::Ready(Ok(())),
-                        Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(Err(Incomplete)),
-                    }
-                }
-            }));
-            let end = match pin!(drained).poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(end) => end,
-                Poll::Pending => Err(Incomplete),
-            };
+            let (frames, end) = drain(body);
             *self = Self::Settled(frames, end);
         }
         drop(store);
@@ -170,6 +155,31 @@ impl Content {
             }
         }
     }
+}
+
+/// Everything that a body holds at this moment, and whether its end is among it.
+///
+/// The runtime holds a few pieces at most, so that this is short. It is one step to the scheduler too: a task that has
+/// used up its budget would be told that nothing is there yet, and the end would seem to be missing.
+fn drain<B>(body: &mut B) -> (VecDeque<Frame<Bytes>>, Result<(), Incomplete>)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut frames = VecDeque::new();
+    let drained = unconstrained(poll_fn(|context| {
+        loop {
+            match Pin::new(&mut *body).poll_frame(context) {
+                Poll::Ready(Some(Ok(frame))) => frames.push_back(frame),
+                Poll::Ready(None) => return Poll::Ready(Ok(())),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(Err(Incomplete)),
+            }
+        }
+    }));
+    let end = match pin!(drained).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(end) => end,
+        Poll::Pending => Err(Incomplete),
+    };
+    (frames, end)
 }
 
 /// The body of a guest's response.
@@ -253,5 +263,53 @@ impl Drop for GuestBody {
         {
             running.finish_alone();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::drain;
+    use bytes::Bytes;
+    use http_body::{Body, Frame};
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+    use tokio::sync::mpsc;
+    use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+    /// A body as the runtime makes them: the end of a channel.
+    struct Channel(mpsc::Receiver<Bytes>);
+
+    impl Body for Channel {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_body_is_found_without_any_budget_left() {
+        let (sender, receiver) = mpsc::channel(1);
+        sender.try_send(Bytes::from_static(b"all")).unwrap();
+        drop(sender);
+        while has_budget_remaining() {
+            consume_budget().await;
+        }
+        let (frames, end) = drain(&mut Channel(receiver));
+        assert_eq!((frames.len(), end.is_ok()), (1, true));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_may_still_grow_has_no_end() {
+        let (sender, receiver) = mpsc::channel(1);
+        sender.try_send(Bytes::from_static(b"some")).unwrap();
+        let (frames, end) = drain(&mut Channel(receiver));
+        assert_eq!((frames.len(), end.is_ok()), (1, false));
+        drop(sender);
     }
 }
