@@ -1,8 +1,8 @@
 //! Conditional requests: proceed, 304 or 412, in the order of RFC 9110 §13.2.2.
 
+use crate::date;
 use crate::request::{Headers, Method, Request};
 use crate::validators::{EntityTag, Validators};
-use std::time::UNIX_EPOCH;
 
 /// What the preconditions of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,18 +15,19 @@ pub enum Outcome {
     PreconditionFailed,
 }
 
-/// Evaluates the preconditions of a GET or HEAD request against the file that it would be answered with.
+/// Evaluates the preconditions of a GET or HEAD request against the file that it would be answered with. `now` is in
+/// seconds since 1970.
 ///
 /// `If-Range` is not among them: it decides about the range only, once these have let the request proceed.
-pub fn evaluate(request: &Request, validators: &Validators) -> Outcome {
+pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome {
     let headers = &request.headers;
+    let modified = validators.last_modified.and_then(|seconds| i64::try_from(seconds).ok());
     if headers.contains("if-match") {
         let matched = any_tag_matches(headers, "if-match", validators, EntityTag::matches_strongly);
         if !matched {
             return Outcome::PreconditionFailed;
         }
-    } else if let (Some(limit), Some(modified)) =
-        (date(headers, "if-unmodified-since"), validators.last_modified)
+    } else if let (Some(limit), Some(modified)) = (date(headers, "if-unmodified-since", now), modified)
         && modified > limit
     {
         return Outcome::PreconditionFailed;
@@ -40,7 +41,7 @@ pub fn evaluate(request: &Request, validators: &Validators) -> Outcome {
             };
         }
     } else if matches!(request.method, Method::Get | Method::Head)
-        && let (Some(since), Some(modified)) = (date(headers, "if-modified-since"), validators.last_modified)
+        && let (Some(since), Some(modified)) = (date(headers, "if-modified-since", now), modified)
         && modified <= since
     {
         return Outcome::NotModified;
@@ -108,33 +109,57 @@ fn entity_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
         .then(|| (EntityTag { weak, opaque: opaque.to_vec() }, &inside[end + 1..]))
 }
 
-/// The date of a field in seconds since 1970, before which every date counts as the first second; `None` when the field
-/// is absent, came twice or is no HTTP-date, and so has to be ignored (RFC 9110 §13.1.3, §13.1.4).
-fn date(headers: &Headers, name: &str) -> Option<u64> {
-    let value = std::str::from_utf8(headers.single(name)?).ok()?;
-    let time = httpdate::parse_http_date(value.trim()).ok()?;
-    Some(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+/// Whether a range may be sent: there is no `If-Range`, or what it names is the present state (RFC 9110 §13.1.5).
+pub fn if_range_holds(headers: &Headers, validators: &Validators, now: u64) -> bool {
+    if !headers.contains("if-range") {
+        return true;
+    }
+    let Some(value) = headers.single("if-range").map(<[u8]>::trim_ascii) else { return false };
+    if let Some((tag, rest)) = entity_tag(value) {
+        rest.is_empty() && validators.entity_tag.as_ref().is_some_and(|ours| tag.matches_strongly(ours))
+    } else {
+        let modified = validators.last_modified.filter(|_| validators.date_is_strong);
+        date::parse(value, now)
+            .is_some_and(|date| modified.and_then(|at| i64::try_from(at).ok()) == Some(date))
+    }
+}
+
+/// The date of a field in seconds since 1970; `None` when the field is absent, came twice or is no HTTP-date, and so has
+/// to be ignored (RFC 9110 §13.1.3, §13.1.4).
+fn date(headers: &Headers, name: &str, now: u64) -> Option<i64> {
+    date::parse(headers.single(name)?.trim_ascii(), now)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Outcome, entity_tags, evaluate};
+    use super::{Outcome, entity_tags, evaluate, if_range_holds};
     use crate::request::{Headers, Method, Request};
     use crate::validators::{EntityTag, Validators};
     use proptest::prelude::*;
+
+    const NOW: u64 = 1_800_000_000;
 
     const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     fn outcome(fields: &[(&str, &str)]) -> Outcome {
         let tag = EntityTag { weak: false, opaque: b"e".to_vec() };
-        outcome_for(fields, &Validators { entity_tag: Some(tag), last_modified: Some(784_111_777) })
+        outcome_for(fields, &Validators { entity_tag: Some(tag), ..dated(true) })
+    }
+
+    /// What has a date only.
+    fn dated(date_is_strong: bool) -> Validators {
+        Validators { entity_tag: None, last_modified: Some(784_111_777), date_is_strong }
+    }
+
+    fn headers(fields: &[(&str, &str)]) -> Headers {
+        Headers::new(
+            fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect(),
+        )
     }
 
     fn outcome_for(fields: &[(&str, &str)], validators: &Validators) -> Outcome {
-        let headers =
-            fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-        let request = Request { method: Method::Get, target: "/".into(), headers: Headers::new(headers) };
-        evaluate(&request, validators)
+        let request = Request { method: Method::Get, target: "/".into(), headers: headers(fields) };
+        evaluate(&request, validators, NOW)
     }
 
     #[test]
@@ -196,7 +221,7 @@ mod tests {
         }
         let weak = Validators {
             entity_tag: Some(EntityTag { weak: true, opaque: b"e".to_vec() }),
-            last_modified: None,
+            ..Validators::default()
         };
         assert_eq!(outcome_for(&[("If-Match", "\"e\"")], &weak), Outcome::PreconditionFailed);
         assert_eq!(outcome_for(&[("If-Match", "*")], &weak), Outcome::Proceed);
@@ -206,6 +231,10 @@ mod tests {
     fn if_match_overrides_if_unmodified_since() {
         let old = "Sat, 01 Jan 1994 00:00:00 GMT";
         assert_eq!(outcome(&[("If-Unmodified-Since", old)]), Outcome::PreconditionFailed);
+        assert_eq!(
+            outcome(&[("If-Unmodified-Since", "Mon, 01 Jan 1900 00:00:00 GMT")]),
+            Outcome::PreconditionFailed
+        );
         assert_eq!(outcome(&[("If-Unmodified-Since", MODIFIED)]), Outcome::Proceed);
         assert_eq!(outcome(&[("If-Unmodified-Since", "garbage")]), Outcome::Proceed);
         assert_eq!(outcome(&[("If-Match", "\"e\""), ("If-Unmodified-Since", old)]), Outcome::Proceed);
@@ -221,6 +250,35 @@ mod tests {
             outcome_for(&[("If-Unmodified-Since", "Sat, 01 Jan 1994 00:00:00 GMT")], &none),
             Outcome::Proceed
         );
+    }
+
+    #[test]
+    fn if_range_compares_strongly_and_dates_exactly() {
+        let tag =
+            |weak| Validators { entity_tag: Some(EntityTag { weak, opaque: b"e".to_vec() }), ..dated(true) };
+        let holds = |value: &str, validators: &Validators| {
+            if_range_holds(&headers(&[("If-Range", value)]), validators, NOW)
+        };
+        assert!(if_range_holds(&headers(&[]), &tag(true), NOW));
+        for (value, expected) in [
+            ("\"e\"", true),
+            (" \"e\" ", true),
+            (MODIFIED, true),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", true),
+            ("W/\"e\"", false),
+            ("\"e\", \"f\"", false),
+            ("\"x\"", false),
+            ("*", false),
+            ("Sun, 06 Nov 1994 08:49:38 GMT", false),
+            ("Sun, 06 Nov 1994 08:49:36 GMT", false),
+            ("garbage", false),
+            ("", false),
+        ] {
+            assert_eq!(holds(value, &tag(false)), expected, "{value}");
+        }
+        assert!(!holds("\"e\"", &tag(true)));
+        assert!(!holds(MODIFIED, &dated(false)));
+        assert!(!if_range_holds(&headers(&[("If-Range", "\"e\""), ("If-Range", "\"e\"")]), &tag(false), NOW));
     }
 
     proptest! {
@@ -246,7 +304,8 @@ mod tests {
             let values = [&tags, &tags, &date, &date];
             let headers = fields.iter().zip(values).map(|(name, value)| ((*name).into(), value.clone())).collect();
             let request = Request { method: Method::Get, target: "/".into(), headers: Headers::new(headers) };
-            evaluate(&request, &Validators { entity_tag: None, last_modified: Some(1) });
+            evaluate(&request, &dated(true), NOW);
+            if_range_holds(&Headers::new(vec![("if-range".into(), tags)]), &dated(true), NOW);
         }
     }
 }

@@ -125,12 +125,16 @@ const TYPES: &[(&str, &str)] = &[
     ("zst", "application/zstd"),
 ];
 
-/// The value of `Content-Type` for a file of this name: text carries its encoding, which is UTF-8.
-pub fn of(path: &RelativePath) -> String {
+/// The media type of a file of this name, without parameters.
+pub fn of(path: &RelativePath) -> &'static str {
     let extension =
         path.file_name().rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
     let found = TYPES.binary_search_by_key(&extension.as_str(), |&(known, _)| known);
-    let media_type = found.map_or(UNKNOWN, |at| TYPES[at].1);
+    found.map_or(UNKNOWN, |at| TYPES[at].1)
+}
+
+/// The value of `Content-Type` for a media type: text carries its encoding, which is UTF-8.
+pub fn content_type(media_type: &'static str) -> String {
     if media_type.starts_with("text/") {
         format!("{media_type}; charset=utf-8")
     } else {
@@ -138,13 +142,44 @@ pub fn of(path: &RelativePath) -> String {
     }
 }
 
+/// Whether files of this type are compressed by their format, so that no coded form of them is worth anything.
+pub fn is_compressed(media_type: &str) -> bool {
+    let (kind, rest) = media_type.split_once('/').unwrap_or_default();
+    match kind {
+        "audio" | "video" => true,
+        "image" => !matches!(rest, "svg+xml" | "bmp" | "x-icon" | "tiff"),
+        "font" => rest.starts_with("woff"),
+        _ => COMPRESSED.contains(&rest),
+    }
+}
+
+/// Those of `application/`.
+const COMPRESSED: &[&str] = &[
+    "epub+zip",
+    "gzip",
+    "java-archive",
+    "pdf",
+    "vnd.android.package-archive",
+    "vnd.debian.binary-package",
+    "vnd.rar",
+    "x-7z-compressed",
+    "x-bzip2",
+    "x-xz",
+    "zip",
+    "zstd",
+];
+
 #[cfg(test)]
 mod tests {
-    use super::{TYPES, of};
-    use crate::path::UrlPath;
+    use super::{COMPRESSED, TYPES, content_type, is_compressed, of};
+    use crate::path::{Hidden, UrlPath};
+
+    fn essence(name: &str) -> &'static str {
+        of(UrlPath::parse(&format!("/{name}"), Hidden::Refused).unwrap().relative())
+    }
 
     fn media_type(name: &str) -> String {
-        of(UrlPath::parse(&format!("/{name}")).unwrap().relative())
+        content_type(essence(name))
     }
 
     #[test]
@@ -165,6 +200,22 @@ mod tests {
     fn a_name_that_says_nothing_is_bytes() {
         for name in ["LICENSE", "a.unknown", "html", "a.html/LICENSE", "a.%C3%A9"] {
             assert_eq!(media_type(name), "application/octet-stream", "{name}");
+        }
+    }
+
+    #[test]
+    fn only_formats_that_compress_are_left_alone() {
+        for name in ["a.png", "a.mp4", "a.woff2", "a.zip", "a.txt.gz", "a.pdf"] {
+            assert!(is_compressed(essence(name)), "{name}");
+        }
+        for name in ["a.html", "a.svg", "a.json", "a.wasm", "a.ttf", "LICENSE", "a.bin", "a.ico"] {
+            assert!(!is_compressed(essence(name)), "{name}");
+        }
+        for rest in COMPRESSED {
+            assert!(
+                TYPES.iter().any(|(_, known)| known.strip_prefix("application/") == Some(rest)),
+                "{rest}"
+            );
         }
     }
 

@@ -1,13 +1,12 @@
-//! The answer as a plan: status, header fields, and a body that is nothing, bytes, or a piece of a file.
+//! The answer as a plan: status, header fields, and a body that is nothing, bytes, or pieces of a file.
 //!
 //! A plan is complete before the first byte of it is sent, so that rendering it decides nothing any more.
 
-use crate::media_type;
-use crate::resolve::Representation;
-use crate::validators::{Validators, http_date};
+use crate::range::ByteRange;
+use std::borrow::Cow;
 
 /// A field of a response: its name in lower case, and its value.
-pub type Field = (&'static str, String);
+pub type Field = (Cow<'static, str>, String);
 
 /// The body of a response.
 #[derive(Debug)]
@@ -25,6 +24,15 @@ pub enum Body<F> {
         /// How many bytes it has.
         length: u64,
     },
+    /// Pieces of a file, with text before each and after the last (RFC 9110 §14.6).
+    Parts {
+        /// The file.
+        file: F,
+        /// The pieces, each behind the head of its part.
+        parts: Vec<(String, ByteRange)>,
+        /// What comes after the last.
+        end: String,
+    },
 }
 
 /// A response, decided and not yet sent.
@@ -36,77 +44,63 @@ pub struct Plan<F> {
     pub headers: Vec<Field>,
     /// The body.
     pub body: Body<F>,
+    /// What the operator has to be told, on one line.
+    pub complaint: Option<String>,
 }
 
 /// The methods that are answered, for `Allow` (RFC 9110 §10.2.1).
-const ALLOW: &str = "GET, HEAD, OPTIONS";
-
-/// Browsers are told to believe the media type, in every answer: a text must not become a script by its looks.
-const NOSNIFF: (&str, &str) = ("x-content-type-options", "nosniff");
+pub const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 impl<F> Plan<F> {
-    fn new(status: u16) -> Self {
-        let headers = vec![(NOSNIFF.0, NOSNIFF.1.to_owned())];
-        Self { status, headers, body: Body::Empty }
+    /// A response with this status and nothing else yet.
+    pub fn new(status: u16) -> Self {
+        Self { status, headers: Vec::with_capacity(12), body: Body::Empty, complaint: None }
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    /// Adds a field.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((Cow::Borrowed(name), value.into()));
         self
     }
 
-    /// 200 with the whole file.
-    pub fn whole(representation: Representation<F>, validators: &Validators) -> Self {
-        let Representation { file, path, metadata } = representation;
-        let mut plan = Self::new(200)
-            .with("content-type", media_type::of(&path))
-            .with("content-length", metadata.length.to_string());
-        plan.add_validators(validators, true);
-        plan.body = match metadata.length {
-            0 => Body::Empty,
-            length => Body::File { file, offset: 0, length },
-        };
-        plan
-    }
-
-    /// 304: the fields that a 200 would have carried for the cache, and no others (RFC 9110 §15.4.5).
-    pub fn not_modified(validators: &Validators) -> Self {
-        let mut plan = Self::new(304);
-        // The date only serves a cache that has no tag to go by.
-        plan.add_validators(validators, validators.entity_tag.is_none());
-        plan
-    }
-
-    /// 308 to a path on this host: the method and the body of the request stay what they were (RFC 9110 §15.4.9).
-    pub fn redirect(location: String) -> Self {
-        Self::new(308).with("location", location).with("content-length", "0")
-    }
-
-    /// 204 for OPTIONS, without a Content-Length (RFC 9110 §8.6).
-    pub fn options() -> Self {
-        Self::new(204).with("allow", ALLOW)
-    }
-
-    /// An error, said in plain text. Caches keep none: the file may be there in a moment.
-    pub fn error(status: u16) -> Self {
-        let text = match status {
-            400 => "400 Bad Request: this is not a valid path.\n",
-            404 => "404 Not Found\n",
-            405 => "405 Method Not Allowed: this server answers GET, HEAD and OPTIONS.\n",
-            412 => "412 Precondition Failed: the file is not in the state that the request asked for.\n",
-            _ => {
-                "500 Internal Server Error: the file could not be read; the server's system reported a fault.\n"
-            }
-        };
-        let mut plan = Self::new(status)
-            .with("content-type", "text/plain; charset=utf-8")
-            .with("content-length", text.len().to_string())
-            .with("cache-control", "no-store");
-        if status == 405 {
-            plan = plan.with("allow", ALLOW);
+    /// Adds a field if there is a value for it.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
         }
-        plan.body = Body::Bytes(text.into());
-        plan
+    }
+
+    /// Sets the body to text, and its length.
+    #[must_use]
+    pub fn with_text(mut self, media_type: &'static str, text: String) -> Self {
+        self = self.with("content-type", media_type).with("content-length", text.len().to_string());
+        self.body = Body::Bytes(text.into_bytes());
+        self
+    }
+
+    /// Adds a member to a field that is a list, unless it is there already.
+    pub fn add_to_list(&mut self, name: &'static str, member: &str) {
+        match self.headers.iter_mut().find(|(field, _)| field == name) {
+            None => self.headers.push((Cow::Borrowed(name), member.to_owned())),
+            Some((_, list)) => {
+                if !list.split(", ").any(|known| known.eq_ignore_ascii_case(member)) {
+                    list.push_str(", ");
+                    list.push_str(member);
+                }
+            }
+        }
+    }
+
+    /// Sets a field, in the place of any of its name.
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: String) {
+        let name = name.into();
+        match self.headers.iter_mut().find(|(field, _)| *field == name) {
+            Some((_, old)) => *old = value,
+            None => self.headers.push((name, value)),
+        }
     }
 
     /// The same answer to HEAD: every field, no body (RFC 9110 §9.3.2).
@@ -115,13 +109,27 @@ impl<F> Plan<F> {
         self.body = Body::Empty;
         self
     }
+}
 
-    fn add_validators(&mut self, validators: &Validators, with_date: bool) {
-        if let Some(tag) = &validators.entity_tag {
-            self.headers.push(("etag", tag.to_string()));
-        }
-        if let Some(date) = validators.last_modified.filter(|_| with_date).and_then(http_date) {
-            self.headers.push(("last-modified", date));
-        }
+#[cfg(test)]
+mod tests {
+    use super::Plan;
+
+    #[test]
+    fn a_list_has_every_member_once() {
+        let mut plan: Plan<()> = Plan::new(200);
+        plan.add_to_list("vary", "Accept-Encoding");
+        plan.add_to_list("vary", "Origin");
+        plan.add_to_list("vary", "accept-encoding");
+        assert_eq!(plan.headers, [("vary".into(), "Accept-Encoding, Origin".to_owned())]);
+    }
+
+    #[test]
+    fn a_field_that_is_set_replaces_the_one_before() {
+        let mut plan: Plan<()> = Plan::new(200).with("a", "1").with("b", "2");
+        plan.set("a", "3".to_owned());
+        plan.set("c".to_owned(), "4".to_owned());
+        let expected = [("a", "3"), ("b", "2"), ("c", "4")];
+        assert_eq!(plan.headers, expected.map(|(name, value)| (name.into(), value.to_owned())));
     }
 }

@@ -1,9 +1,8 @@
 //! Validators: the entity tag and the modification date of an opened file (RFC 9110 §8.8).
 
+use crate::encoding::Coding;
 use crate::resolve::{Metadata, Timestamp};
-use httpdate::HttpDate;
 use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
 use xxhash_rust::xxh3::Xxh3Default;
 
 /// A file changed less than this long ago may change again without its timestamp moving, so its tag is weak until then
@@ -16,9 +15,6 @@ const LATEST_PLACEHOLDER_SECONDS: u64 = 1;
 
 /// The largest file, in bytes, whose content is hashed for a tag where the time says nothing: a few milliseconds' work.
 pub const LARGEST_HASHED: u64 = 8 * 1024 * 1024;
-
-/// The first second of the year 10000, which an HTTP-date cannot say (RFC 9110 §5.6.7).
-const END_OF_DATES_SECONDS: u64 = 253_402_300_800;
 
 /// An entity tag (RFC 9110 §8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +39,9 @@ impl EntityTag {
 
 impl fmt::Display for EntityTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let weak = if self.weak { "W/" } else { "" };
-        write!(f, "{weak}\"{}\"", String::from_utf8_lossy(&self.opaque))
+        f.write_str(if self.weak { "W/\"" } else { "\"" })?;
+        f.write_str(&String::from_utf8_lossy(&self.opaque))?;
+        f.write_str("\"")
     }
 }
 
@@ -55,6 +52,9 @@ pub struct Validators {
     pub entity_tag: Option<EntityTag>,
     /// The `Last-Modified` date in whole seconds since 1970, where there is one.
     pub last_modified: Option<u64>,
+    /// Whether that date identifies the state byte by byte: when the file was last changed a second or more before the
+    /// date of this answer (RFC 9110 §8.8.2.2).
+    pub date_is_strong: bool,
 }
 
 impl Validators {
@@ -64,17 +64,46 @@ impl Validators {
     /// The tag is made of time and length, never of the inode: replicas of a site have to agree on it.
     pub fn from_metadata(metadata: &Metadata, now: Timestamp) -> Option<Self> {
         let modified = metadata.modified.filter(|time| time.seconds > LATEST_PLACEHOLDER_SECONDS)?;
-        let nanoseconds = u128::from(modified.seconds) * 1_000_000_000 + u128::from(modified.nanoseconds);
+        // Runtimes count nanoseconds since 1970 in 64 bits; a clock beyond that is wrong, and still a clock.
+        let nanoseconds =
+            modified.seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::from(modified.nanoseconds));
         let settled =
             Timestamp { seconds: modified.seconds.saturating_add(SETTLED_AFTER_SECONDS), ..modified };
         Some(Self {
             entity_tag: Some(EntityTag {
                 weak: settled > now,
-                opaque: format!("{nanoseconds:x}-{:x}", metadata.length).into_bytes(),
+                opaque: opaque_tag(nanoseconds, metadata.length),
             }),
             // A date later than the answer's own must not be sent (RFC 9110 §8.8.2.1).
             last_modified: Some(modified.seconds.min(now.seconds)),
+            date_is_strong: modified.seconds < now.seconds,
         })
+    }
+
+    /// The same for a coded form of the file, which is another sequence of bytes (RFC 9110 §8.8.3.3).
+    #[must_use]
+    pub fn with_coding(mut self, coding: Coding) -> Self {
+        if let Some(tag) = &mut self.entity_tag {
+            tag.opaque.push(b'-');
+            tag.opaque.extend_from_slice(coding.name().as_bytes());
+        }
+        self
+    }
+}
+
+/// Both numbers in hexadecimal digits, written one by one: it is done for every request.
+fn opaque_tag(nanoseconds: u64, length: u64) -> Vec<u8> {
+    let mut tag = Vec::with_capacity(33);
+    push_hexadecimal(&mut tag, nanoseconds);
+    tag.push(b'-');
+    push_hexadecimal(&mut tag, length);
+    tag
+}
+
+fn push_hexadecimal(tag: &mut Vec<u8>, number: u64) {
+    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        tag.push(b"0123456789abcdef"[(number >> (4 * place) & 0xf) as usize]);
     }
 }
 
@@ -100,19 +129,14 @@ impl ContentHasher {
     /// The validators of what was taken in.
     pub fn finish(&self) -> Validators {
         let opaque = format!("{:032x}", self.hash.digest128()).into_bytes();
-        Validators { entity_tag: Some(EntityTag { weak: false, opaque }), last_modified: None }
+        Validators { entity_tag: Some(EntityTag { weak: false, opaque }), ..Validators::default() }
     }
-}
-
-/// An HTTP-date for seconds since 1970, always in the form that RFC 9110 §5.6.7 prefers; `None` past the year 9999.
-pub fn http_date(seconds: u64) -> Option<String> {
-    (seconds < END_OF_DATES_SECONDS)
-        .then(|| HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ContentHasher, EntityTag, Validators, http_date};
+    use super::{ContentHasher, EntityTag, Validators};
+    use crate::encoding::Coding;
     use crate::resolve::{Kind, Metadata, Timestamp};
     use proptest::prelude::*;
 
@@ -187,10 +211,19 @@ mod tests {
     }
 
     #[test]
-    fn dates_end_with_the_year_9999() {
-        assert_eq!(http_date(784_111_777).as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
-        assert_eq!(http_date(253_402_300_799).as_deref(), Some("Fri, 31 Dec 9999 23:59:59 GMT"));
-        assert_eq!(http_date(253_402_300_800), None);
+    fn a_date_is_strong_once_its_second_is_over() {
+        let is_strong =
+            |now| Validators::from_metadata(&file(100, 999_999_999, 1), now).unwrap().date_is_strong;
+        assert!(!is_strong(at(100, 999_999_999)));
+        assert!(is_strong(at(101, 0)));
+        assert!(!is_strong(at(99, 0)));
+    }
+
+    #[test]
+    fn a_coded_form_has_a_tag_of_its_own() {
+        let validators = Validators::from_metadata(&file(1_700_000_000, 0, 5), at(1_800_000_000, 0)).unwrap();
+        let coded = validators.with_coding(Coding::Gzip);
+        assert_eq!(coded.entity_tag.unwrap().to_string(), "\"17979cfe362a0000-5-gzip\"");
     }
 
     proptest! {
@@ -198,12 +231,11 @@ mod tests {
         fn no_time_or_length_is_too_odd(seconds: u64, nanoseconds: u32, length: u64, now: u64) {
             if let Some(validators) = Validators::from_metadata(&file(seconds, nanoseconds, length), at(now, 0)) {
                 prop_assert!(validators.last_modified.unwrap() <= now);
-                let _ = http_date(seconds);
             }
         }
 
         #[test]
-        fn another_time_or_length_is_another_tag(a in 2..u64::MAX / 2, b in 2..u64::MAX / 2, length: u64) {
+        fn another_time_or_length_is_another_tag(a in 2..1_u64 << 34, b in 2..1_u64 << 34, length: u64) {
             let now = at(u64::MAX, 0);
             prop_assume!(a != b);
             prop_assert_ne!(tag(&file(a, 0, length), now), tag(&file(b, 0, length), now));

@@ -3,13 +3,16 @@
 //! Nothing is decided here. In 0.2 every call blocks until it is done, so the futures of the pure modules are ready the
 //! first time they are asked.
 
+use crate::answer;
+use crate::config::Settings;
 use crate::path::RelativePath;
 use crate::request::{Headers, Method, Request};
-use crate::resolve::{Kind, Metadata, Timestamp, Tree, TreeError};
+use crate::resolve::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use crate::response::{Body, Plan};
 use anyhow::{Context as _, Result, anyhow};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use wasi::cli::{environment, stderr};
 use wasi::clocks::wall_clock;
 use wasi::filesystem::preopens;
 use wasi::filesystem::types::{
@@ -26,6 +29,7 @@ mod bindings {
         world: "file-server",
         with: {
             "wasi:cli/environment@0.2.12": wasi::cli::environment,
+            "wasi:cli/stderr@0.2.12": wasi::cli::stderr,
             "wasi:clocks/monotonic-clock@0.2.12": wasi::clocks::monotonic_clock,
             "wasi:clocks/wall-clock@0.2.12": wasi::clocks::wall_clock,
             "wasi:filesystem/preopens@0.2.12": wasi::filesystem::preopens,
@@ -45,11 +49,24 @@ struct FileServer;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
-        let plan = block_on(crate::respond(&Preopen::first(), &read_request(&request), now));
+        let mut plan = match Settings::from_environment(&environment::get_environment()) {
+            Ok(settings) => {
+                block_on(answer::respond(&Preopen::first(), &settings, &read_request(&request), now))
+            }
+            Err(error) => answer::misconfigured(&error),
+        };
+        if let Some(complaint) = plan.complaint.take() {
+            complain(&complaint);
+        }
         // Once the head is out there is nobody left to tell of an error: the body is dropped unfinished, and the
         // runtime closes the connection short of its Content-Length, which the client can tell.
         let _ = send(plan, outparam);
     }
+}
+
+/// Tells the operator what is wrong. Where that fails too, there is nobody left to tell.
+fn complain(sentence: &str) {
+    let _ = write_all(&stderr::get_stderr(), format!("{sentence}\n").as_bytes());
 }
 
 fn read_request(request: &http::IncomingRequest) -> Request {
@@ -85,23 +102,24 @@ impl Preopen {
     fn directory(&self) -> Result<&Descriptor, TreeError> {
         self.0.as_ref().ok_or(TreeError::NotFound)
     }
+
+    fn open_at(&self, path: &RelativePath, flags: OpenFlags) -> Result<Descriptor, ErrorCode> {
+        // Without a directory there is no entry in it.
+        let directory = self.directory().map_err(|_| ErrorCode::NoEntry)?;
+        directory.open_at(PathFlags::SYMLINK_FOLLOW, written(path), flags, DescriptorFlags::READ)
+    }
 }
 
 impl Tree for Preopen {
     type File = Descriptor;
 
-    async fn kind(&self, path: &RelativePath) -> Result<Kind, TreeError> {
-        let stat = self.directory()?.stat_at(PathFlags::SYMLINK_FOLLOW, path.as_str())?;
-        Ok(metadata(&stat).kind)
+    async fn stat(&self, path: &RelativePath) -> Result<Metadata, TreeError> {
+        let stat = self.directory()?.stat_at(PathFlags::SYMLINK_FOLLOW, written(path))?;
+        Ok(metadata(&stat))
     }
 
     async fn open(&self, path: &RelativePath) -> Result<(Descriptor, Metadata), TreeError> {
-        let file = self.directory()?.open_at(
-            PathFlags::SYMLINK_FOLLOW,
-            path.as_str(),
-            OpenFlags::empty(),
-            DescriptorFlags::READ,
-        )?;
+        let file = self.open_at(path, OpenFlags::empty())?;
         let metadata = metadata(&file.stat()?);
         Ok((file, metadata))
     }
@@ -109,15 +127,41 @@ impl Tree for Preopen {
     async fn read(&self, file: &Descriptor, offset: u64) -> Result<Vec<u8>, TreeError> {
         Ok(file.read(PIECE, offset)?.0)
     }
+
+    async fn list(&self, path: &RelativePath, largest: Extent) -> Result<Names, TreeError> {
+        let stream = self.open_at(path, OpenFlags::DIRECTORY)?.read_directory()?;
+        let mut names = Names::default();
+        loop {
+            match stream.read_directory_entry() {
+                Ok(Some(entry)) => names.push(entry.name, kind(entry.type_), largest)?,
+                Ok(None) => return Ok(names),
+                Err(ErrorCode::IllegalByteSequence) => names.unreadable += 1,
+                // It has gone since.
+                Err(ErrorCode::NoEntry) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// A path as `wasi:filesystem` takes it: the root is not the empty one there.
+fn written(path: &RelativePath) -> &str {
+    if path.as_str().is_empty() { "." } else { path.as_str() }
+}
+
+/// What an entry is, where its own type tells.
+fn kind(type_: DescriptorType) -> Option<Kind> {
+    match type_ {
+        DescriptorType::RegularFile => Some(Kind::File),
+        DescriptorType::Directory => Some(Kind::Directory),
+        DescriptorType::SymbolicLink | DescriptorType::Unknown => None,
+        _ => Some(Kind::Other),
+    }
 }
 
 fn metadata(stat: &DescriptorStat) -> Metadata {
     Metadata {
-        kind: match stat.type_ {
-            DescriptorType::RegularFile => Kind::File,
-            DescriptorType::Directory => Kind::Directory,
-            _ => Kind::Other,
-        },
+        kind: kind(stat.type_).unwrap_or(Kind::Other),
         length: stat.size,
         modified: stat
             .data_modification_timestamp
@@ -148,9 +192,9 @@ impl From<ErrorCode> for TreeError {
 
 /// Sends a plan. An error means that the response could not be made or that the body could not be sent in full.
 fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> {
-    let Plan { status, headers, body } = plan;
+    let Plan { status, headers, body, complaint: _ } = plan;
     let fields: Vec<_> =
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect();
+        headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_bytes())).collect();
     let headers = http::Fields::from_list(&fields).context("a header field was refused")?;
     let response = http::OutgoingResponse::new(headers);
     if status != 200 {
@@ -168,6 +212,13 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> 
         Body::Empty => {}
         Body::Bytes(bytes) => write_all(&stream, &bytes)?,
         Body::File { file, offset, length } => splice(&stream, &file, offset, length)?,
+        Body::Parts { file, parts, end } => {
+            for (head, range) in parts {
+                write_all(&stream, head.as_bytes())?;
+                splice(&stream, &file, range.first, range.length())?;
+            }
+            write_all(&stream, end.as_bytes())?;
+        }
     }
     drop(stream);
     http::OutgoingBody::finish(outgoing, None).context("the body does not have its promised length")

@@ -1,6 +1,7 @@
 //! What was typed: the command line, as it stands. What it means is [`config`](crate::config)'s.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+use guest::config::{PREFIX, VARIABLES, Variable};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -60,6 +61,74 @@ pub struct Serve {
     /// Write no access log
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// What the file server is told.
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// The settings of the file server: each is a variable of the guest's environment, and its flag only sets that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(pub Vec<(String, String)>);
+
+/// The heading of these flags in the help.
+const FILES_HEADING: &str = "Settings of the file server (each sets the variable in brackets)";
+
+/// The flag that sets a variable, without its dashes: `FILES_CLEAN_URLS` is `clean-urls`.
+fn flag(variable: &Variable) -> String {
+    variable.name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-")
+}
+
+impl Args for Files {
+    fn augment_args(command: ClapCommand) -> ClapCommand {
+        command.args(VARIABLES.map(|variable| {
+            let Variable { name, value, meaning, default, repeatable } = variable;
+            let repeatable = if repeatable { " (repeatable)" } else { "" };
+            let arg = Arg::new(name)
+                .long(flag(&variable))
+                .value_name(value)
+                .help(format!("{meaning}{repeatable} [{name}] [default: {default}]"))
+                .help_heading(FILES_HEADING)
+                .allow_hyphen_values(true)
+                .action(ArgAction::Append);
+            // A switch that is named is on.
+            if value == "on|off" {
+                arg.num_args(0..=1).require_equals(true).default_missing_value("on")
+            } else {
+                arg
+            }
+        }))
+    }
+
+    fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Files {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut files = Self::default();
+        files.update_from_arg_matches(matches)?;
+        Ok(files)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for variable in VARIABLES {
+            let values: Vec<String> = matches.get_many(variable.name).unwrap_or_default().cloned().collect();
+            match &values[..] {
+                [] => {}
+                [value] => self.0.push((variable.name.to_owned(), value.clone())),
+                // One line of the variable for each.
+                values if variable.repeatable => self.0.push((variable.name.to_owned(), values.join("\n"))),
+                _ => {
+                    let message =
+                        format!("--{} was given more than once; it takes one value", flag(&variable));
+                    return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What to do.

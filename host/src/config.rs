@@ -1,6 +1,7 @@
 //! What the command line means: one validated configuration, or one sentence that says what is wrong with it.
 
 use crate::cli;
+use guest::config::{Settings, SettingsError};
 use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
@@ -57,6 +58,12 @@ pub enum ConfigError {
     /// `--env` is not an assignment.
     #[error("--env takes NAME=VALUE, not `{0}`")]
     Variable(String),
+    /// A variable was set twice.
+    #[error("{0} was set twice; leave one of its flag and --env {0}=... out")]
+    SetTwice(String),
+    /// The built-in guest does not understand its settings.
+    #[error("{0}")]
+    Settings(SettingsError),
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),
@@ -74,7 +81,8 @@ const ROOT: &str = "/";
 impl Config {
     /// Validates what was typed. Nothing of the machine is looked at yet.
     pub fn new(arguments: cli::Serve) -> Result<Self, ConfigError> {
-        let cli::Serve { guest, addr, dir, env, max_instances, max_memory, timeout, quiet } = arguments;
+        let cli::Serve { guest, addr, dir, env, max_instances, max_memory, timeout, quiet, files } =
+            arguments;
         for (value, flag) in
             [(max_instances, "--max-instances"), (max_memory, "--max-memory"), (timeout, "--timeout")]
         {
@@ -86,17 +94,28 @@ impl Config {
             return Err(ConfigError::Memory(max_memory));
         }
         Ok(Self {
-            guest,
             addresses: addr.iter().map(|text| address(text)).collect::<Result<_, _>>()?,
             directories: directories(&dir)?,
-            environment: env.iter().map(|text| variable(text)).collect::<Result<_, _>>()?,
+            environment: environment(&env, files, guest.is_none())?,
             limits: Limits {
                 instances: max_instances,
                 memory: max_memory as usize * 1024 * 1024,
                 time: Duration::from_secs(timeout.into()),
             },
             access_log: !quiet,
+            guest,
         })
+    }
+}
+
+impl Config {
+    /// Has the built-in guest list directories, unless it was told whether to: right where nobody but the machine's own
+    /// users can ask.
+    pub fn list_by_default(&mut self) {
+        const LISTING: &str = "FILES_LISTING";
+        if self.guest.is_none() && !self.environment.iter().any(|(name, _)| name == LISTING) {
+            self.environment.push((LISTING.to_owned(), "on".to_owned()));
+        }
     }
 }
 
@@ -132,6 +151,27 @@ fn directories(texts: &[String]) -> Result<Vec<Directory>, ConfigError> {
         directories.push(Directory { host: PathBuf::from(host), guest: guest.to_owned() });
     }
     Ok(directories)
+}
+
+/// The guest's environment: what was set by `--env`, and by the flags of the file server. Only the built-in guest's
+/// settings are known here well enough to be checked.
+fn environment(
+    texts: &[String],
+    cli::Files(files): cli::Files,
+    is_built_in: bool,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let mut variables: Vec<(String, String)> =
+        texts.iter().map(|text| variable(text)).collect::<Result<_, _>>()?;
+    for (name, value) in files {
+        if variables.iter().any(|(known, _)| *known == name) {
+            return Err(ConfigError::SetTwice(name));
+        }
+        variables.push((name, value));
+    }
+    if is_built_in {
+        Settings::from_environment(&variables).map_err(ConfigError::Settings)?;
+    }
+    Ok(variables)
 }
 
 fn variable(text: &str) -> Result<(String, String), ConfigError> {
@@ -180,15 +220,47 @@ mod tests {
         }
     }
 
+    fn config(arguments: &[&str]) -> Result<Config, ConfigError> {
+        let line = std::iter::once(&"wasi-httpd").chain(arguments).map(Into::into);
+        match cli::parse(line).expect("it parses") {
+            cli::Command::Serve(arguments) => Config::new(arguments),
+            cli::Command::Guest { .. } => panic!("not serve"),
+        }
+    }
+
+    #[test]
+    fn a_flag_of_the_file_server_sets_its_variable() {
+        let set = |arguments: &[&str]| config(arguments).map(|config| config.environment);
+        let variables = |pairs: &[(&str, &str)]| {
+            Ok(pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>())
+        };
+        assert_eq!(set(&[]), variables(&[]));
+        assert_eq!(set(&["--listing"]), variables(&[("FILES_LISTING", "on")]));
+        assert_eq!(
+            set(&["--listing=off", "--env", "A=b"]),
+            variables(&[("A", "b"), ("FILES_LISTING", "off")])
+        );
+        assert_eq!(
+            set(&["--cache-control", "*.css: max-age=1", "--cache-control", "no-store"]),
+            variables(&[("FILES_CACHE_CONTROL", "*.css: max-age=1\nno-store")])
+        );
+        assert_eq!(
+            set(&["--listing", "--env", "FILES_LISTING=off"]),
+            Err(ConfigError::SetTwice("FILES_LISTING".into()))
+        );
+    }
+
+    #[test]
+    fn settings_of_the_built_in_guest_are_checked_and_those_of_others_are_theirs() {
+        let message = config(&["--env", "FILES_LISTING=yes"]).unwrap_err().to_string();
+        assert_eq!(message, "FILES_LISTING is `yes`, but it takes `on` or `off`");
+        assert!(config(&["--env", "FILES_LISTING=yes", "other.wasm"]).is_ok());
+    }
+
     #[test]
     fn a_limit_of_zero_would_serve_nothing() {
         for flag in ["--max-instances", "--max-memory", "--timeout"] {
-            let cli::Command::Serve(arguments) =
-                cli::parse(["wasi-httpd", flag, "0"].map(Into::into)).expect("it parses")
-            else {
-                panic!("not serve");
-            };
-            assert_eq!(Config::new(arguments), Err(ConfigError::Zero(flag)));
+            assert_eq!(config(&[flag, "0"]), Err(ConfigError::Zero(flag)));
         }
     }
 }

@@ -34,10 +34,14 @@ pub fn serve(config: Config) -> Result<()> {
     outcome
 }
 
-async fn run(config: Config) -> Result<()> {
+async fn run(mut config: Config) -> Result<()> {
     // What is quickly found wrong comes before what takes long.
-    let sandbox = Sandbox::new(&config)?;
     let listeners = listen::bind(&config.addresses)?;
+    if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
+    {
+        config.list_by_default();
+    }
+    let sandbox = Sandbox::new(&config)?;
     let (engine, warning) = engine::new(&config.limits)?;
     let component = component::load(&engine, config.guest.as_deref())?;
     let dispatcher = Dispatcher::new(&engine, &component, sandbox, &config.limits)?;

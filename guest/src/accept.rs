@@ -1,0 +1,51 @@
+//! The form that a client wants to read, where the server writes the text itself (RFC 9110 §12.5.1).
+
+use crate::request::Headers;
+use crate::weight::{Parameters, Weight, members};
+
+/// Whether a person looks at the answer: browsers name `text/html`, tools do not. `*/*` says nothing of it.
+pub fn wants_html(headers: &Headers) -> bool {
+    weight(headers, "text/html") > 0
+}
+
+/// Whether the client would rather have JSON than HTML.
+pub fn wants_json(headers: &Headers) -> bool {
+    weight(headers, "application/json") > weight(headers, "text/html")
+}
+
+/// The weight of a type that the client names.
+fn weight(headers: &Headers, media_type: &str) -> Weight {
+    members(headers, "accept", Parameters::Allowed)
+        .filter(|(name, _)| name.eq_ignore_ascii_case(media_type))
+        .map(|(_, weight)| weight)
+        .max()
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{wants_html, wants_json};
+    use crate::request::Headers;
+
+    #[test]
+    fn only_a_type_that_is_named_is_wanted() {
+        let wanted = |accept: Option<&str>| {
+            let fields = accept.map(|value| ("Accept".to_owned(), value.as_bytes().to_vec()));
+            let headers = Headers::new(fields.into_iter().collect());
+            (wants_html(&headers), wants_json(&headers))
+        };
+        for (accept, expected) in [
+            (None, (false, false)),
+            (Some("*/*"), (false, false)),
+            (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), (true, false)),
+            (Some("TEXT/HTML;level=1"), (true, false)),
+            (Some("text/html;q=0"), (false, false)),
+            (Some("application/json"), (false, true)),
+            (Some("text/html, application/json"), (true, false)),
+            (Some("text/html;q=0.5, application/json"), (true, true)),
+            (Some("\u{0}\u{ff}"), (false, false)),
+        ] {
+            assert_eq!(wanted(accept), expected, "{accept:?}");
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Dates: the three formats in which HTTP says them (RFC 9110 §5.6.7), and the calendar behind them.
+//!
+//! Read here and not by a crate, because the crates refuse what RFC 9110 allows: dates before 1970, leap seconds, and
+//! two-digit years that mean another century fifty years from now.
+
+const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// The first second of the year 10000, which no format here can say.
+const END_OF_DATES: u64 = 253_402_300_800;
+
+/// How far ahead a date with a two-digit year may seem to be before it means the past (RFC 9110 §5.6.7).
+const YEARS_AHEAD: i64 = 50;
+
+/// A second in the proleptic Gregorian calendar, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Date {
+    year: i64,
+    /// From 1.
+    month: i64,
+    /// From 1.
+    day: i64,
+    hour: i64,
+    minute: i64,
+    /// 60 in a leap second.
+    second: i64,
+}
+
+impl Date {
+    /// The date of seconds since 1970; `None` past the year 9999.
+    pub fn of(seconds: u64) -> Option<Self> {
+        let seconds = i64::try_from(seconds).ok().filter(|_| seconds < END_OF_DATES)?;
+        let (days, rest) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
+        // The year is at least as many mean years after 1970 as the days are, rounded down, less one.
+        let mut year = 1970 + days * 400 / 146_097 - 1;
+        while days_before(year + 1, 1, 1) <= days {
+            year += 1;
+        }
+        let month = (1..=12).rfind(|&month| days_before(year, month, 1) <= days)?;
+        let day = days - days_before(year, month, 1) + 1;
+        Some(Self { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60 })
+    }
+
+    /// Seconds since 1970, negative before.
+    pub fn seconds(self) -> i64 {
+        let days = days_before(self.year, self.month, self.day);
+        days * SECONDS_PER_DAY + self.hour * 3600 + self.minute * 60 + self.second
+    }
+
+    /// Whether there is such a day and time.
+    fn is_real(self) -> bool {
+        (1..=12).contains(&self.month)
+            && (1..=days_in_month(self.year, self.month)).contains(&self.day)
+            && self.hour < 24
+            && self.minute < 60
+            && self.second <= 60
+    }
+
+    /// As ISO 8601 writes it, to the second: `2023-11-14T22:13:20Z`.
+    pub fn iso(self) -> String {
+        let mut text = String::with_capacity(20);
+        push_digits(&mut text, self.year, 4);
+        text.push('-');
+        push_digits(&mut text, self.month, 2);
+        text.push('-');
+        push_digits(&mut text, self.day, 2);
+        text.push('T');
+        self.push_time(&mut text);
+        text.push('Z');
+        text
+    }
+
+    /// As IMF-fixdate, the only format that is sent (RFC 9110 §5.6.7): `Tue, 14 Nov 2023 22:13:20 GMT`.
+    ///
+    /// Written digit by digit, for it is in nearly every answer, and the formatting of the standard library takes
+    /// several times as long.
+    pub fn imf_fixdate(self) -> String {
+        // The first day of 1970 was a Thursday.
+        let weekday = (days_before(self.year, self.month, self.day) + 4).rem_euclid(7);
+        let mut text = String::with_capacity(29);
+        push_name(&mut text, &DAYS, weekday);
+        text.push_str(", ");
+        push_digits(&mut text, self.day, 2);
+        text.push(' ');
+        push_name(&mut text, &MONTHS, self.month - 1);
+        text.push(' ');
+        push_digits(&mut text, self.year, 4);
+        text.push(' ');
+        self.push_time(&mut text);
+        text.push_str(" GMT");
+        text
+    }
+
+    fn push_time(self, text: &mut String) {
+        push_digits(text, self.hour, 2);
+        text.push(':');
+        push_digits(text, self.minute, 2);
+        text.push(':');
+        push_digits(text, self.second, 2);
+    }
+}
+
+/// Adds the last so many digits of a number.
+fn push_digits(text: &mut String, number: i64, digits: u32) {
+    for place in (0..digits).rev() {
+        let digit = number / 10_i64.pow(place) % 10;
+        text.push(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 10)).unwrap_or('0'));
+    }
+}
+
+/// Adds the short form of a day's or a month's name.
+fn push_name(text: &mut String, names: &[&str], at: i64) {
+    text.push_str(usize::try_from(at).ok().and_then(|at| names.get(at)).map_or("", |name| &name[..3]));
+}
+
+/// Days from 1970-01-01 to this one.
+fn days_before(year: i64, month: i64, day: i64) -> i64 {
+    // Counted from the 1st of March, a year's leap day is its last, and its months are 30.6 days long on average.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    365 * year + leap_days + (month * 306 + 5) / 10 + day - 1 - 719_468
+}
+
+fn days_in_month(year: i64, month: i64) -> i64 {
+    let (next_year, next_month) = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    days_before(next_year, next_month, 1) - days_before(year, month, 1)
+}
+
+/// Reads an HTTP-date in any of the three formats, as seconds since 1970; `None` when it is none. `now`, in seconds
+/// since 1970, tells which century a two-digit year is in.
+pub fn parse(text: &[u8], now: u64) -> Option<i64> {
+    let date = match text.iter().position(|&byte| byte == b',') {
+        Some(3) => imf_fixdate(text)?,
+        Some(_) => rfc850_date(text, now)?,
+        None => asctime_date(text)?,
+    };
+    date.is_real().then(|| date.seconds())
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn imf_fixdate(text: &[u8]) -> Option<Date> {
+    let rest = day_name(text, true)?.strip_prefix(b", ")?;
+    let (day, rest) = number(rest, 2)?;
+    let (month, rest) = month(rest.strip_prefix(b" ")?)?;
+    let (year, rest) = number(rest.strip_prefix(b" ")?, 4)?;
+    let (hour, minute, second, rest) = time(rest.strip_prefix(b" ")?)?;
+    (rest == b" GMT").then_some(Date { year, month, day, hour, minute, second })
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`
+fn rfc850_date(text: &[u8], now: u64) -> Option<Date> {
+    let rest = day_name(text, false)?.strip_prefix(b", ")?;
+    let (day, rest) = number(rest, 2)?;
+    let (month, rest) = month(rest.strip_prefix(b"-")?)?;
+    let (year, rest) = number(rest.strip_prefix(b"-")?, 2)?;
+    let (hour, minute, second, rest) = time(rest.strip_prefix(b" ")?)?;
+    if rest != b" GMT" {
+        return None;
+    }
+    let now = Date::of(now.min(END_OF_DATES - 1))?;
+    let mut date = Date { year: now.year / 100 * 100 + year, month, day, hour, minute, second };
+    if date.seconds() > (Date { year: now.year + YEARS_AHEAD, ..now }).seconds() {
+        date.year -= 100;
+    }
+    Some(date)
+}
+
+/// `Sun Nov  6 08:49:37 1994`
+fn asctime_date(text: &[u8]) -> Option<Date> {
+    let rest = day_name(text, true)?.strip_prefix(b" ")?;
+    let (month, rest) = month(rest)?;
+    let rest = rest.strip_prefix(b" ")?;
+    let (day, rest) = match rest.strip_prefix(b" ") {
+        Some(rest) => number(rest, 1)?,
+        None => number(rest, 2)?,
+    };
+    let (hour, minute, second, rest) = time(rest.strip_prefix(b" ")?)?;
+    let (year, rest) = number(rest.strip_prefix(b" ")?, 4)?;
+    rest.is_empty().then_some(Date { year, month, day, hour, minute, second })
+}
+
+/// What follows the name of a day, short or long. Whether it is the right day is nobody's concern.
+fn day_name(text: &[u8], short: bool) -> Option<&[u8]> {
+    DAYS.iter()
+        .find_map(|name| text.strip_prefix(if short { &name.as_bytes()[..3] } else { name.as_bytes() }))
+}
+
+fn month(text: &[u8]) -> Option<(i64, &[u8])> {
+    MONTHS.iter().zip(1..).find_map(|(name, month)| Some((month, text.strip_prefix(name.as_bytes())?)))
+}
+
+/// `08:49:37`
+fn time(text: &[u8]) -> Option<(i64, i64, i64, &[u8])> {
+    let (hour, rest) = number(text, 2)?;
+    let (minute, rest) = number(rest.strip_prefix(b":")?, 2)?;
+    let (second, rest) = number(rest.strip_prefix(b":")?, 2)?;
+    Some((hour, minute, second, rest))
+}
+
+/// A number of exactly so many digits.
+fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
+    let (number, rest) = text.split_at_checked(digits)?;
+    let value = number
+        .iter()
+        .try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))?;
+    Some((value, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Date, parse};
+    use proptest::prelude::*;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    /// 2026-11-23T00:00:00Z
+    const NOW: u64 = 1_795_392_000;
+
+    fn read(text: &str) -> Option<i64> {
+        parse(text.as_bytes(), NOW)
+    }
+
+    #[test]
+    fn the_three_formats_of_the_rfc_are_the_same_second() {
+        for text in
+            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
+        {
+            assert_eq!(read(text), Some(784_111_777), "{text}");
+        }
+        assert_eq!(read("Tue Jan 11 00:00:00 2030"), read("Fri, 11 Jan 2030 00:00:00 GMT"));
+    }
+
+    #[test]
+    fn a_two_digit_year_is_at_most_fifty_years_ahead() {
+        let full = |year| read(&format!("Sun, 23 Nov {year} 00:00:00 GMT"));
+        assert_eq!(read("Tuesday, 01-Jan-30 00:00:00 GMT"), read("Tue, 01 Jan 2030 00:00:00 GMT"));
+        assert_eq!(read("Sunday, 23-Nov-76 00:00:00 GMT"), full(2076));
+        assert_eq!(
+            read("Sunday, 23-Nov-76 00:00:01 GMT"),
+            full(1976).map(|seconds| seconds + 1),
+            "a second more than fifty years"
+        );
+        assert_eq!(read("Sunday, 23-Nov-77 00:00:00 GMT"), full(1977));
+        assert_eq!(read("Sunday, 23-Nov-99 00:00:00 GMT"), full(1999));
+    }
+
+    #[test]
+    fn the_ends_of_the_calendar_are_dates() {
+        assert_eq!(read("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(read("Wed, 31 Dec 1969 23:59:59 GMT"), Some(-1));
+        assert_eq!(read("Sat, 01 Jan 0000 00:00:00 GMT"), Some(-62_167_219_200));
+        assert_eq!(read("Fri, 31 Dec 9999 23:59:59 GMT"), Some(253_402_300_799));
+        assert_eq!(read("Sat, 31 Dec 2016 23:59:60 GMT"), read("Sun, 01 Jan 2017 00:00:00 GMT"));
+        assert_eq!(read("Tue, 29 Feb 2000 00:00:00 GMT"), Some(951_782_400));
+    }
+
+    #[test]
+    fn what_is_no_date_is_none() {
+        for text in [
+            "",
+            "yesterday",
+            "Sun, 06 Nov 1994 08:49:37",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "sun, 06 nov 1994 08:49:37 gmt",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 31 Nov 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Thu, 29 Feb 1900 00:00:00 GMT",
+            "Sun, 06 Nov 1994 24:00:00 GMT",
+            "Sun, 06 Nov 1994 08:60:00 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT ",
+            "Sun, 06-Nov-94 08:49:37 GMT",
+            "Sunday, 06 Nov 1994 08:49:37 GMT",
+            "Sun Nov 6 08:49:37 1994",
+            "Sun Nov  6 08:49:37 94",
+            "784111777",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_date_is_written_in_two_ways() {
+        let date = Date::of(1_700_000_000).unwrap();
+        assert_eq!(date.imf_fixdate(), "Tue, 14 Nov 2023 22:13:20 GMT");
+        assert_eq!(date.iso(), "2023-11-14T22:13:20Z");
+        assert_eq!(Date::of(253_402_300_799).unwrap().imf_fixdate(), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(Date::of(253_402_300_800), None);
+        assert_eq!(Date::of(u64::MAX), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_second_is_written_as_httpdate_does_and_read_back(seconds in 0..253_402_300_800_u64) {
+            let ours = Date::of(seconds).unwrap().imf_fixdate();
+            let theirs = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
+            prop_assert_eq!(&ours, &theirs);
+            prop_assert_eq!(read(&ours), i64::try_from(seconds).ok());
+        }
+
+        #[test]
+        fn no_bytes_are_too_odd(text: Vec<u8>, now: u64) {
+            let _ = parse(&text, now);
+        }
+
+        #[test]
+        fn no_near_date_is_too_odd(text in "(Sun|Sunday),? [0-9]{2}[ -]Nov[ -][0-9]{2,4} [0-9:]{8} GMT", now: u64) {
+            if let Some(seconds) = parse(text.as_bytes(), now) {
+                prop_assert!(seconds < 253_402_300_801);
+            }
+        }
+    }
+}

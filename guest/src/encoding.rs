@@ -1,0 +1,133 @@
+//! Content codings: which precompressed siblings of a file a client would rather have (RFC 9110 §12.5.3).
+
+use crate::request::Headers;
+use crate::weight::{Parameters, Weight, members};
+
+/// A content coding in which a file may lie beside itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 7932.
+    Brotli,
+    /// RFC 8878.
+    Zstandard,
+    /// RFC 1952.
+    Gzip,
+}
+
+impl Coding {
+    /// Every coding, the one that usually makes the smallest files first.
+    pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstandard, Self::Gzip];
+
+    /// The name of the coding in `Content-Encoding` and `Accept-Encoding`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstandard => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// What the name of a coded file has after that of the file itself.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Zstandard => ".zst",
+            Self::Gzip => ".gz",
+        }
+    }
+
+    fn is_called(self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.name()) || (self == Self::Gzip && name.eq_ignore_ascii_case("x-gzip"))
+    }
+}
+
+/// The codings that the client would rather have than the file as it is, the best first.
+///
+/// Without the field, or where it does not say anything of a coding, the file as it is suits everybody. The first word
+/// on a coding counts. Where only the file as it is exists, it is sent even to a client that wants it not.
+pub fn preferred(headers: &Headers) -> Vec<Coding> {
+    let mut wanted: [Option<Weight>; 3] = [None; 3];
+    let mut identity = None;
+    let mut any = None;
+    for (name, weight) in members(headers, "accept-encoding", Parameters::Refused) {
+        let place = match name {
+            "*" => &mut any,
+            name if name.eq_ignore_ascii_case("identity") => &mut identity,
+            name => match Coding::ALL.iter().position(|coding| coding.is_called(name)) {
+                Some(at) => &mut wanted[at],
+                None => continue,
+            },
+        };
+        place.get_or_insert(weight);
+    }
+    if identity.is_none() && any.is_none() && wanted.iter().all(Option::is_none) {
+        return Vec::new();
+    }
+    let least = identity.unwrap_or(0).max(1);
+    let weight = |at: usize| wanted[at].or(any).unwrap_or(0);
+    let mut order: Vec<usize> = (0..Coding::ALL.len()).filter(|&at| weight(at) >= least).collect();
+    // The sort is stable, so that equal ones stay in the order of the table.
+    order.sort_by_key(|&at| std::cmp::Reverse(weight(at)));
+    order.into_iter().map(|at| Coding::ALL[at]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Coding, preferred};
+    use crate::request::Headers;
+    use Coding::{Brotli, Gzip, Zstandard};
+    use proptest::prelude::*;
+
+    fn headers(lines: &[&str]) -> Headers {
+        Headers::new(
+            lines.iter().map(|line| ("accept-encoding".to_owned(), line.as_bytes().to_vec())).collect(),
+        )
+    }
+
+    #[test]
+    fn the_client_decides_and_the_table_breaks_ties() {
+        let cases: [(&[&str], &[Coding]); 18] = [
+            (&[], &[]),
+            (&[""], &[]),
+            (&["gzip"], &[Gzip]),
+            (&["GZIP"], &[Gzip]),
+            (&["x-gzip"], &[Gzip]),
+            (&["gzip, deflate, br, zstd"], &[Brotli, Zstandard, Gzip]),
+            (&["gzip;q=0"], &[]),
+            (&["br;q=0, gzip"], &[Gzip]),
+            (&["gzip;q=0.5, br;q=0.9"], &[Brotli, Gzip]),
+            (&["gzip;q=0.9, br;q=0.5"], &[Gzip, Brotli]),
+            (&["*"], &[Brotli, Zstandard, Gzip]),
+            (&["*, br;q=0"], &[Zstandard, Gzip]),
+            (&["*;q=0, gzip"], &[Gzip]),
+            (&["deflate"], &[]),
+            (&["gzip;q=x, br"], &[Brotli]),
+            (&["gzip", "br"], &[Brotli, Gzip]),
+            (&["identity, gzip;q=0.5"], &[]),
+            (&["identity;q=0"], &[]),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(preferred(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_answered(line: Vec<u8>) {
+            preferred(&Headers::new(vec![("accept-encoding".into(), line)]));
+        }
+
+        #[test]
+        fn what_is_refused_is_never_preferred(line in "((br|gzip|zstd|identity|\\*)(;q=(0|1|0\\.5))?, ?){0,6}") {
+            let preferred = preferred(&headers(&[&line]));
+            let first = |name: &str| line.split(',').map(str::trim).find(|member| {
+                member.split(';').next() == Some(name)
+            });
+            for coding in Coding::ALL {
+                if first(coding.name()).is_some_and(|member| member.ends_with("q=0")) {
+                    prop_assert!(!preferred.contains(&coding));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Lists of preferences with weights, as in `Accept` and `Accept-Encoding` (RFC 9110 §12.4.2).
+
+use crate::request::Headers;
+
+/// A weight in thousandths, from 0 ("not acceptable") to 1000.
+pub type Weight = u16;
+
+/// The weight of a member that gives none.
+const FULL: Weight = 1000;
+
+/// The members of a field, over all its lines, with their weights. A member with a parameter that is no valid weight is
+/// dropped where `parameters` are not expected, and the others keep their say.
+pub fn members<'a>(
+    headers: &'a Headers,
+    field: &'static str,
+    parameters: Parameters,
+) -> impl Iterator<Item = (&'a str, Weight)> {
+    let lines = headers.values(field).filter_map(|line| str::from_utf8(line).ok());
+    let members = lines.flat_map(|line| line.split(','));
+    members.filter_map(move |member| {
+        let mut parts = member.split(';').map(|part| part.trim_matches([' ', '\t']));
+        let name = parts.next().filter(|name| !name.is_empty())?;
+        let mut weight = FULL;
+        for parameter in parts {
+            match parameter.strip_prefix(['q', 'Q']).and_then(|rest| rest.strip_prefix('=')) {
+                Some(value) => weight = parse(value)?,
+                None if parameters == Parameters::Allowed => {}
+                None => return None,
+            }
+        }
+        Some((name, weight))
+    })
+}
+
+/// Whether members may have parameters other than a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parameters {
+    /// As media ranges may.
+    Allowed,
+    /// As codings may not.
+    Refused,
+}
+
+/// `0`, `1`, and up to three decimals: nothing else is a weight.
+fn parse(text: &str) -> Option<Weight> {
+    let (whole, decimals) = match text.split_once('.') {
+        Some((whole, decimals)) => (whole, decimals),
+        None => (text, ""),
+    };
+    if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths = format!("{decimals:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(thousandths),
+        "1" if thousandths == 0 => Some(FULL),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Parameters, members, parse};
+    use crate::request::Headers;
+
+    #[test]
+    fn a_weight_has_at_most_three_decimals() {
+        for (text, weight) in
+            [("0", 0), ("0.", 0), ("1", 1000), ("1.000", 1000), ("0.5", 500), ("0.25", 250), ("0.001", 1)]
+        {
+            assert_eq!(parse(text), Some(weight), "{text}");
+        }
+        for text in ["", ".5", "2", "1.001", "0.0001", "-1", "+1", "0,5", "0.x", "01", "1e0", "half", " 1"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_join_and_bad_members_are_dropped() {
+        let fields = [("A", " gzip ;q=0.5,, br ; Q=1"), ("a", "x;q=high, y;level=1, ;q=1, z;q=0")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        let headers = Headers::new(fields.to_vec());
+        let codings: Vec<_> = members(&headers, "a", Parameters::Refused).collect();
+        assert_eq!(codings, [("gzip", 500), ("br", 1000), ("z", 0)]);
+        let ranges: Vec<_> = members(&headers, "a", Parameters::Allowed).collect();
+        assert_eq!(ranges, [("gzip", 500), ("br", 1000), ("y", 1000), ("z", 0)]);
+    }
+}
