@@ -48,6 +48,9 @@ impl Programs {
     pub fn ours(self, site: &Site, options: &[&str]) -> Server {
         let mut command = self.command();
         command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root()).args(options);
+        for setting in site.settings() {
+            command.args(["--env", &setting]);
+        }
         Server::start(Runtime::Ours, command)
     }
 
@@ -71,7 +74,11 @@ impl Programs {
         let guest = site.outside().join("guest.wasm");
         std::fs::write(&guest, host::component::BUILT_IN).unwrap();
         let mut command = Command::new(self.stock);
-        command.args(["-Scli", "--addr", "127.0.0.1:0", "--dir"]).arg(site.root()).arg(guest);
+        command.args(["-Scli", "--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+        for setting in site.settings() {
+            command.args(["--env", &setting]);
+        }
+        command.arg(guest);
         Server::start(Runtime::Stock, command)
     }
 }

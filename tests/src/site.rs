@@ -20,6 +20,7 @@ pub const MODIFIED_TAG: &str = "17979cfe362a0000";
 pub struct Site {
     outside: TempDir,
     root: PathBuf,
+    settings: Vec<(String, String)>,
 }
 
 impl Default for Site {
@@ -35,7 +36,22 @@ impl Site {
         fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let root = outside.path().join("www");
         fs::create_dir(&root).unwrap();
-        Self { outside, root }
+        // What our host decides by itself, and others do not, is decided here.
+        let settings = vec![("FILES_LISTING".to_owned(), "off".to_owned())];
+        Self { outside, root, settings }
+    }
+
+    /// The same site, with a setting of the file server on every runtime.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The settings of the file server, as `NAME=VALUE`.
+    pub fn settings(&self) -> impl Iterator<Item = String> {
+        self.settings.iter().map(|(name, value)| format!("{name}={value}"))
     }
 
     /// The directory to serve.
@@ -64,6 +80,12 @@ impl Site {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+        self
+    }
+
+    /// Adds a directory.
+    pub fn directory(&self, name: &str) -> &Self {
+        fs::create_dir_all(self.path(name)).unwrap();
         self
     }
 }

@@ -58,7 +58,7 @@ fn each_request_is_a_line_in_the_combined_format() {
     let head = fields(&server.wait_for_log(|line| line.contains("HEAD")));
     assert_eq!(head[4..], ["HEAD /a.txt HTTP/1.1", "200", "-", "-", "-"]);
     let missing = fields(&server.wait_for_log(|line| line.contains("missing")));
-    assert_eq!(missing[4..], ["GET /missing HTTP/1.1", "404", "14", "-", "-"]);
+    assert_eq!(missing[4..], ["GET /missing HTTP/1.1", "404", "43", "-", "-"]);
 }
 
 #[test]

@@ -12,7 +12,15 @@ fn a_file_is_answered_with_its_type_length_and_validators() {
         assert_eq!(response.status, 200);
         assert_eq!(
             response.header_names(),
-            ["content-length", "content-type", "etag", "last-modified", "x-content-type-options"]
+            [
+                "accept-ranges",
+                "content-length",
+                "content-type",
+                "etag",
+                "last-modified",
+                "vary",
+                "x-content-type-options"
+            ]
         );
         assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
         assert_eq!(response.header("content-length"), Some("6"));
@@ -92,7 +100,11 @@ fn a_directory_without_its_slash_is_a_redirect_on_this_host() {
         {
             let response = server.get_with(target, &[("X-Forwarded-Host", "evil.example")]);
             assert_eq!(response.status, 308);
-            assert_eq!(response.header_names(), ["content-length", "location", "x-content-type-options"]);
+            assert_eq!(
+                response.header_names(),
+                ["cache-control", "content-length", "location", "x-content-type-options"]
+            );
+            assert_eq!(response.header("cache-control"), Some("no-cache"));
             assert_eq!(response.header("location"), Some(location));
             assert_eq!(response.body, b"");
         }
@@ -119,11 +131,11 @@ fn a_missing_file_is_a_short_text_that_no_cache_keeps() {
         assert_eq!(response.status, 404);
         assert_eq!(
             response.header_names(),
-            ["cache-control", "content-length", "content-type", "x-content-type-options"]
+            ["cache-control", "content-length", "content-type", "vary", "x-content-type-options"]
         );
         assert_eq!(response.header("cache-control"), Some("no-store"));
         assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
-        assert_eq!(response.text(), "404 Not Found\n");
+        assert_eq!(response.text(), "404 Not Found: there is no such file here.\n");
     });
 }
 

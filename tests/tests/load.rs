@@ -25,7 +25,7 @@ fn ten_thousand_mixed_requests_over_64_connections_are_all_right() {
                                 0 => ("/big.bin", 200, big),
                                 1 => ("/dir/", 200, b"dir"),
                                 2 => ("/dir", 308, b""),
-                                3 => ("/missing", 404, b"404 Not Found\n"),
+                                3 => ("/missing", 404, b"404 Not Found: there is no such file here.\n"),
                                 4 => ("/empty", 200, b""),
                                 _ => ("/a.txt", 200, b"a"),
                             };

@@ -21,7 +21,9 @@ fn site() -> Site {
 
 /// What a missing file answers, but for the date.
 fn is_not_found(response: &tests::Response) -> bool {
-    response.status == 404 && response.text() == "404 Not Found\n" && response.header_names().len() == 4
+    response.status == 404
+        && response.text() == "404 Not Found: there is no such file here.\n"
+        && response.header_names().len() == 5
 }
 
 #[test]

@@ -250,14 +250,12 @@ async fn read<T: Tree>(tree: &T, directory: &RelativePath, name: &str) -> Result
         Err(error) => return Err(error),
     };
     let (mut bytes, is_cut) = crate::answer::read_start(tree, &file, LONGEST_README).await?;
-    if is_cut {
+    if is_cut
+        && let Err(error) = str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
         // Not in the middle of a character, which would look like a mistake in the file.
-        while bytes.last().is_some_and(|&byte| byte & 0xc0 == 0x80) {
-            bytes.pop();
-        }
-        if bytes.last().is_some_and(|&byte| byte >= 0xc0) {
-            bytes.pop();
-        }
+        bytes.truncate(error.valid_up_to());
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Some(Readme { name: name.to_owned(), text, is_cut }))

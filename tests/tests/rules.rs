@@ -1,0 +1,221 @@
+//! What operators add: header fields by rule, CORS, the security preset, `_headers` and `_redirects`.
+
+use tests::on_each_runtime;
+use tests::site::{MODIFIED_TAG, Site};
+
+#[test]
+fn caches_are_told_what_they_may_keep() {
+    let site = Site::new();
+    site.file("index.html", "x").file("page.html", "x").file("app.3f2a9c1d.js", "x").file("app.js", "x");
+    on_each_runtime!(site, |server| {
+        for (target, expected) in [
+            ("/", Some("no-cache")),
+            ("/page", Some("no-cache")),
+            ("/app.3f2a9c1d.js", Some("public, max-age=31536000, immutable")),
+            ("/app.js", None),
+            ("/missing.3f2a9c1d.js", Some("no-store")),
+            ("/page.html", Some("no-cache")),
+        ] {
+            assert_eq!(server.get(target).header("cache-control"), expected, "{target}");
+        }
+        let tag = format!("\"{MODIFIED_TAG}-1\"");
+        let response = server.get_with("/app.3f2a9c1d.js", &[("If-None-Match", &tag)]);
+        assert_eq!(response.status, 304);
+        assert_eq!(response.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    });
+}
+
+#[test]
+fn operators_have_their_own_rules_for_caches_and_fields() {
+    let site = Site::new()
+        .with("FILES_CACHE_CONTROL", "/static/*: max-age=60\n*.js: max-age=5\nno-cache")
+        .with("FILES_HEADERS", "*: X-All: 1\n/static/*: X-Static: a, b\n*.js: Content-Type: text/plain");
+    site.file("static/a.js", "x").file("b.js", "x").file("c.txt", "x");
+    on_each_runtime!(site, |server| {
+        let field = |target: &str, name: &str| server.get(target).header(name).map(str::to_owned);
+        assert_eq!(field("/static/a.js", "cache-control").as_deref(), Some("max-age=60"));
+        assert_eq!(field("/b.js", "cache-control").as_deref(), Some("max-age=5"));
+        assert_eq!(field("/c.txt", "cache-control").as_deref(), Some("no-cache"));
+        assert_eq!(field("/static/a.js", "x-static").as_deref(), Some("a, b"));
+        assert_eq!(field("/b.js", "x-static"), None);
+        assert_eq!(field("/b.js", "content-type").as_deref(), Some("text/plain"));
+        assert_eq!(field("/missing", "x-all").as_deref(), Some("1"));
+        assert_eq!(field("/missing", "cache-control").as_deref(), Some("no-store"));
+    });
+}
+
+#[test]
+fn rules_cannot_be_walked_around() {
+    let site = Site::new().with("FILES_HEADERS", "/private/*: X-Guard: yes");
+    site.file("private/s.txt", "s");
+    on_each_runtime!(site, |server| {
+        for target in ["/private/s.txt", "/%70rivate/s.txt", "/private/%73.txt", "/private/s.txt?x"] {
+            let response = server.get(target);
+            assert_eq!((response.text(), response.header("x-guard")), ("s", Some("yes")), "{target}");
+        }
+        for target in [
+            "/private%2fs.txt",
+            "//private/s.txt",
+            "/./private/s.txt",
+            "/x/../private/s.txt",
+            "/private%5cs.txt",
+        ] {
+            assert_eq!(server.get(target).status, 404, "{target}");
+        }
+    });
+}
+
+#[test]
+fn origins_that_may_read_are_named_and_every_answer_varies() {
+    let site = Site::new().with("FILES_CORS", "https://a.example http://localhost:3000");
+    site.file("a.txt", "a");
+    on_each_runtime!(site, |server| {
+        let known = server.get_with("/a.txt", &[("Origin", "http://localhost:3000")]);
+        assert_eq!(known.header("access-control-allow-origin"), Some("http://localhost:3000"));
+        assert_eq!(known.header("vary"), Some("Accept-Encoding, Origin"));
+        assert!(known.header("access-control-expose-headers").unwrap().contains("Content-Range"));
+        for origin in ["https://evil.example", "https://a.example.evil.example", "null", "http://a.example"] {
+            let unknown = server.get_with("/a.txt", &[("Origin", origin)]);
+            assert_eq!(unknown.header("access-control-allow-origin"), None, "{origin}");
+            assert_eq!(unknown.header("vary"), Some("Accept-Encoding, Origin"), "{origin}");
+        }
+        assert_eq!(server.get("/a.txt").header("vary"), Some("Accept-Encoding, Origin"));
+        assert_eq!(server.get("/missing").header("vary"), Some("Accept, Origin"));
+
+        let preflight = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")];
+        let response = server.connect().request("OPTIONS", "/a.txt", &preflight);
+        assert_eq!(response.status, 204);
+        assert_eq!(
+            response.header_names(),
+            [
+                "access-control-allow-headers",
+                "access-control-allow-methods",
+                "access-control-allow-origin",
+                "access-control-max-age",
+                "allow",
+                "vary",
+                "x-content-type-options"
+            ]
+        );
+        assert!(response.header("access-control-allow-headers").unwrap().contains("Range"));
+    });
+}
+
+#[test]
+fn every_origin_may_read_where_that_is_wanted() {
+    let site = Site::new().with("FILES_CORS", "*");
+    site.file("a.txt", "a");
+    on_each_runtime!(site, |server| {
+        let response = server.get_with("/a.txt", &[("Origin", "https://any.example")]);
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+        assert_eq!(response.header("vary"), Some("Accept-Encoding"));
+    });
+}
+
+#[test]
+fn the_security_preset_keeps_a_site_to_itself() {
+    let site = Site::new().with("FILES_SECURITY_HEADERS", "on").with("FILES_LISTING", "on");
+    site.file("a.txt", "a");
+    on_each_runtime!(site, |server| {
+        let response = server.get("/a.txt");
+        for (name, value) in [
+            ("content-security-policy", "frame-ancestors 'self'"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("referrer-policy", "strict-origin-when-cross-origin"),
+            ("x-frame-options", "SAMEORIGIN"),
+            ("x-content-type-options", "nosniff"),
+        ] {
+            assert_eq!(response.header(name), Some(value));
+        }
+        let listing = server.get("/");
+        assert!(listing.header("content-security-policy").unwrap().starts_with("default-src 'none'"));
+    });
+}
+
+#[test]
+fn the_sites_own_rules_are_obeyed() {
+    let site = Site::new().with("FILES_RULES", "on");
+    site.file("_headers", "# comment\n/*\n  X-Site: yes\n  X-Drop: no\n/docs/*\n  ! X-Drop\n  X-Docs: 1\n")
+        .file(
+            "_redirects",
+            "/old /new 301\n/news/* /blog/:splat 302\n/user/:id /profiles/:id/ 308\n\
+             /out https://example.com/x\n/app/* /app.html 200\n/gone/* /gone.html 404\n\
+             /here.txt /elsewhere\n/forced.txt /elsewhere 307!\n",
+        )
+        .file("docs/a.txt", "a")
+        .file("app.html", "app")
+        .file("gone.html", "gone")
+        .file("here.txt", "here")
+        .file("forced.txt", "forced");
+    on_each_runtime!(site, |server| {
+        for (target, status, location) in [
+            ("/old", 301, "/new"),
+            ("/old/?a=b", 301, "/new?a=b"),
+            ("/news/2026/caf%C3%A9%20x", 302, "/blog/2026/caf%C3%A9%20x"),
+            ("/user/5", 308, "/profiles/5/"),
+            ("/out", 301, "https://example.com/x"),
+            ("/forced.txt", 307, "/elsewhere"),
+        ] {
+            let response = server.get(target);
+            assert_eq!((response.status, response.header("location")), (status, Some(location)), "{target}");
+            assert_eq!(response.header("x-site"), Some("yes"), "{target}");
+        }
+        assert_eq!(server.get("/here.txt").text(), "here", "a file comes before a rule");
+        let app = server.get("/app/deep/link");
+        assert_eq!((app.status, app.text()), (200, "app"));
+        let gone = server.get("/gone/x");
+        assert_eq!((gone.status, gone.text(), gone.header("cache-control")), (404, "gone", Some("no-store")));
+        let docs = server.get("/docs/a.txt");
+        assert_eq!(
+            (docs.header("x-site"), docs.header("x-drop"), docs.header("x-docs")),
+            (Some("yes"), None, Some("1"))
+        );
+        for target in ["/_headers", "/_redirects", "/_REDIRECTS", "/%5fheaders"] {
+            assert_eq!(server.get(target).status, 404, "{target}");
+        }
+        for target in ["/news//evil.com", "/news/%2fevil.com", "/news/%5cevil.com"] {
+            assert_eq!(server.get(target).status, 404, "{target}");
+        }
+    });
+}
+
+#[test]
+fn without_being_asked_for_the_rules_are_only_files_that_nobody_gets() {
+    let site = Site::new();
+    site.file("_headers", "/*\n  X-Site: yes\n").file("_redirects", "not a rule").file("a.txt", "a");
+    on_each_runtime!(site, |server| {
+        let response = server.get("/a.txt");
+        assert_eq!((response.status, response.header("x-site")), (200, None));
+        assert_eq!(server.get("/_headers").status, 404);
+    });
+}
+
+#[test]
+fn rules_that_cannot_be_obeyed_are_a_500_and_a_line_that_says_where() {
+    for (file, content, complaint) in [
+        (
+            "_headers",
+            "/*\n  Content-Length: 5\n",
+            "_headers, line 2: the server itself says what `Content-Length` is",
+        ),
+        ("_redirects", "/a /b 999", "_redirects, line 1: a status is 301, 302,"),
+        ("_redirects", "/a /b\n/b /a", "_redirects, line 1: this redirect leads back to where it came from"),
+        ("_redirects", "/* /x/:splat", "_redirects, line 1: this redirect leads back to where it came from"),
+    ] {
+        let site = Site::new().with("FILES_RULES", "on");
+        site.file(file, content);
+        on_each_runtime!(site, |server| {
+            let response = server.get("/a");
+            assert_eq!(response.status, 500, "{content}");
+            assert!(response.text().contains("the server's log says why"), "{}", response.text());
+            server.wait_for_error(|line| line.contains(complaint));
+        });
+    }
+    let site = Site::new().with("FILES_RULES", "on");
+    site.file("_headers", "#".repeat(100_000));
+    on_each_runtime!(site, |server| {
+        assert_eq!(server.get("/").status, 500);
+        server.wait_for_error(|line| line.contains("_headers, line 1: the file is too long"));
+    });
+}
