@@ -291,7 +291,11 @@ impl Redirect {
 
 /// Adds what a name stands for, encoded again.
 fn push_captured(target: &mut String, name: &str, captures: &Captures<'_>) {
-    let value = captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    let mut value = captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    // `*` may stand for a slash too, and two of them at the start would make the name after them that of a host.
+    if target.ends_with('/') {
+        value = value.trim_start_matches('/');
+    }
     for (at, segment) in value.split('/').enumerate() {
         if at > 0 {
             target.push('/');
@@ -369,6 +373,7 @@ mod tests {
         assert_eq!(leads("/old /new", "/old/", Some("a=b")), Some(location("/new?a=b")));
         assert_eq!(leads("/old /new?x", "/old", Some("a=b")), Some(location("/new?x")));
         assert_eq!(leads("/old /new", "/older", None), None);
+        assert_eq!(leads("/app* /:splat", "/app/evil.com", None), Some(location("/evil.com")));
         assert_eq!(leads("/a/* /b/:splat 302", "/a/c d/é", None), Some(location("/b/c%20d/%C3%A9")));
         assert_eq!(leads("/a/* /b/:splat/", "/a/", None), Some(location("/b//")));
         assert_eq!(

@@ -1,0 +1,140 @@
+//! What is fuzzed: every parser of what a client or the files of a site can say, each as a function of any bytes.
+//!
+//! `cargo fuzz` runs them by way of `fuzz_targets/`, and `cargo test` for a short while by way of `../tests/fuzz.rs`.
+//! Besides not trapping, each checks what has to be true of any result.
+
+use guest::conditional;
+use guest::date::{self, Date};
+use guest::encoding::{self, Coding};
+use guest::listing::View;
+use guest::path::{Hidden, UrlPath};
+use guest::range::{self, Selection};
+use guest::request::{Headers, Method, Request};
+use guest::rules;
+use guest::validators::{EntityTag, Validators};
+use guest::{accept, disposition};
+
+/// A function of any bytes.
+pub type EntryPoint = fn(&[u8]);
+
+/// Every entry point, by the name of its target.
+pub const ENTRY_POINTS: [(&str, EntryPoint); 6] = [
+    ("path", path),
+    ("range", range),
+    ("conditions", conditions),
+    ("accept_encoding", accept_encoding),
+    ("rules", rules),
+    ("date", date),
+];
+
+/// A moment for what depends on it, in seconds since 1970.
+const NOW: u64 = 1_800_000_000;
+
+/// A request target: what it names stays below the root, and its location names it again.
+pub fn path(bytes: &[u8]) {
+    let Ok(target) = str::from_utf8(bytes) else { return };
+    for hidden in [Hidden::Refused, Hidden::Served] {
+        let Ok(path) = UrlPath::parse(target, hidden) else { continue };
+        let relative = path.relative();
+        for segment in relative.as_str().split('/').filter(|_| !relative.as_str().is_empty()) {
+            assert!(!segment.is_empty() && segment != "." && segment != "..", "{target:?}");
+            assert!(!segment.contains(['\\', ':', '\0']), "{target:?}");
+        }
+        let location = relative.location(path.is_directory(), path.query());
+        assert!(location.starts_with('/') && !location.starts_with("//"), "{location:?}");
+        assert!(location.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{location:?}");
+        let again = UrlPath::parse(&location, hidden).expect("a location is a path");
+        assert_eq!((again.relative(), again.is_directory()), (relative, path.is_directory()));
+        if let Some(value) = disposition::of(path.query(), relative.file_name()) {
+            assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{value:?}");
+        }
+        assert!(View::from_query(path.query()).page < usize::MAX);
+    }
+}
+
+/// A length in eight bytes, and a `Range` field: what is selected exists, once.
+pub fn range(bytes: &[u8]) {
+    let Some((length, value)) = bytes.split_first_chunk() else { return };
+    let length = u64::from_le_bytes(*length);
+    let mut ranges = match range::select(value, length) {
+        Selection::Whole | Selection::Unsatisfiable => return,
+        Selection::One(range) => vec![range],
+        Selection::Several(ranges) => {
+            assert!((2..=16).contains(&ranges.len()));
+            ranges
+        }
+    };
+    ranges.sort_by_key(|range| range.first);
+    assert!(ranges.iter().all(|range| range.first <= range.last && range.last < length));
+    assert!(ranges.windows(2).all(|pair| pair[0].last < pair[1].first));
+}
+
+/// Lines of fields, `name: value`: conditions of every kind against a file with every validator.
+pub fn conditions(bytes: &[u8]) {
+    const NAMES: [&str; 5] =
+        ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
+    let fields = bytes.split(|&byte| byte == b'\n').filter_map(|line| {
+        let (&name, value) = line.split_first()?;
+        Some((NAMES[usize::from(name) % NAMES.len()].to_owned(), value.to_vec()))
+    });
+    let headers = Headers::new(fields.collect());
+    let request = Request { method: Method::Get, target: "/".to_owned(), headers };
+    let tag = EntityTag { weak: false, opaque: b"e".to_vec() };
+    let validators =
+        Validators { entity_tag: Some(tag), last_modified: Some(784_111_777), date_is_strong: true };
+    for validators in [validators, Validators::default()] {
+        conditional::evaluate(&request, &validators, NOW);
+        conditional::if_range_holds(&request.headers, &validators, NOW);
+    }
+}
+
+/// An `Accept-Encoding` field, and an `Accept` field: no coding is preferred twice.
+pub fn accept_encoding(bytes: &[u8]) {
+    let field = |name: &str| Headers::new(vec![(name.to_owned(), bytes.to_vec())]);
+    let preferred = encoding::preferred(&field("accept-encoding"));
+    for coding in Coding::ALL {
+        assert!(preferred.iter().filter(|&&other| other == coding).count() <= 1);
+    }
+    accept::wants_html(&field("accept"));
+    accept::wants_json(&field("accept"));
+}
+
+/// A path, a line end, and a file of rules: no rule sends anybody to a host that it does not name.
+pub fn rules(bytes: &[u8]) {
+    let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
+    let (target, content) = bytes.split_at(line_end);
+    let path = str::from_utf8(target).ok().and_then(|target| UrlPath::parse(target, Hidden::Refused).ok());
+    if let (Ok(rules), Some(path)) = (rules::parse_headers(content), &path) {
+        let decoded = path.decoded();
+        for rule in rules {
+            let _ = rule.pattern.matches(&decoded);
+            for (name, value) in &rule.set {
+                assert!(name.bytes().chain(value.bytes()).all(|byte| matches!(byte, b'\t' | b' '..=b'~')));
+            }
+        }
+    }
+    if let (Ok(rules), Some(path)) = (rules::parse_redirects(content, Hidden::Refused), &path) {
+        for rule in rules {
+            match rule.apply(&path.decoded(), path.query()) {
+                Some(rules::Target::Location(location)) => {
+                    assert!(location.bytes().all(|byte| matches!(byte, b'!'..=b'~' | b' ')), "{location:?}");
+                    assert!(!location.starts_with("//") && !location.starts_with("/\\"), "{location:?}");
+                }
+                Some(rules::Target::File(file)) => {
+                    assert!(file.starts_with('/') && !file.starts_with("//"), "{file:?}");
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// A moment in eight bytes, and a date: what is read is within the calendar, and is written and read back.
+pub fn date(bytes: &[u8]) {
+    let Some((now, text)) = bytes.split_first_chunk() else { return };
+    let Some(seconds) = date::parse(text, u64::from_le_bytes(*now)) else { return };
+    let Ok(since) = u64::try_from(seconds) else { return };
+    if let Some(date) = Date::of(since) {
+        assert_eq!(date::parse(date.imf_fixdate().as_bytes(), NOW), Some(seconds));
+    }
+}

@@ -1,0 +1,138 @@
+//! The fuzz targets for a short while, on any compiler: their corpora as they are, and changed at random.
+//!
+//! It finds less than `cargo fuzz` does, which sees what it has reached; it is there to run always.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test panics when something is not as it should be"
+)]
+
+#[path = "../fuzz/entry_points.rs"]
+mod entry_points;
+
+use entry_points::ENTRY_POINTS;
+use rand::RngExt as _;
+use rand::rngs::ThreadRng;
+use rand::seq::IndexedRandom as _;
+use std::panic::catch_unwind;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long each target is fuzzed, unless the environment variable `FUZZ_SECONDS` says otherwise.
+const TIME: Duration = Duration::from_secs(3);
+
+/// The longest input: as long as all fields of a request together.
+const LONGEST: usize = 64 * 1024;
+
+/// Pieces that mean something to one parser or another.
+const PIECES: [&[u8]; 24] = [
+    b"bytes=",
+    b"0-",
+    b"-1",
+    b",",
+    b", ",
+    b";q=0.",
+    b"\"",
+    b"W/\"",
+    b"%2f",
+    b"%2e%2e/",
+    b"%00",
+    b"//",
+    b"/",
+    b"\\",
+    b"\n",
+    b"\n  ",
+    b" /",
+    b":splat",
+    b"/*",
+    b"https://",
+    b" GMT",
+    b"18446744073709551616",
+    b"\xff",
+    b"\xe2\x80\xae",
+];
+
+fn corpus(target: &str) -> Vec<Vec<u8>> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
+    let files =
+        std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut inputs: Vec<_> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+    assert!(!inputs.is_empty(), "{target} has no corpus");
+    inputs.sort();
+    inputs
+}
+
+/// Changes an input in one place.
+fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut ThreadRng) {
+    let at = random.random_range(0..=input.len());
+    match random.random_range(0..6) {
+        0 => input.insert(at, random.random()),
+        1 if at < input.len() => input[at] = random.random(),
+        2 if at < input.len() => {
+            let end = random.random_range(at..=input.len());
+            input.drain(at..end);
+        }
+        3 => {
+            let piece = PIECES.choose(random).unwrap();
+            input.splice(at..at, piece.iter().copied());
+        }
+        4 => {
+            let other = corpus.choose(random).unwrap();
+            let from = random.random_range(0..=other.len());
+            input.truncate(at);
+            input.extend_from_slice(&other[from..]);
+        }
+        // The same again, many times over.
+        _ => {
+            let end = random.random_range(at..=input.len());
+            let piece = input[at..end].to_vec();
+            for _ in 0..random.random_range(0..50) {
+                if input.len() + piece.len() <= LONGEST {
+                    input.splice(at..at, piece.iter().copied());
+                }
+            }
+        }
+    }
+    input.truncate(LONGEST);
+}
+
+fn fuzz(target: &str, entry_point: entry_points::EntryPoint) {
+    let corpus = corpus(target);
+    for input in &corpus {
+        entry_point(input);
+    }
+    let mut random = rand::rng();
+    let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    let end = Instant::now() + seconds.map_or(TIME, Duration::from_secs);
+    while Instant::now() < end {
+        let mut input = corpus.choose(&mut random).unwrap().clone();
+        for _ in 0..random.random_range(1..12) {
+            mutate(&mut input, &corpus, &mut random);
+        }
+        let outcome = catch_unwind(|| entry_point(&input));
+        assert!(outcome.is_ok(), "{target} fails on {}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn no_target_fails_on_anything_tried_in_a_short_while() {
+    std::thread::scope(|scope| {
+        for (target, entry_point) in ENTRY_POINTS {
+            scope.spawn(move || fuzz(target, entry_point));
+        }
+    });
+}
+
+#[test]
+fn every_target_of_cargo_fuzz_is_here() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+    let mut files: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    files.sort();
+    let mut here = ENTRY_POINTS.map(|(target, _)| target.to_owned());
+    here.sort();
+    assert_eq!(files, here);
+}
