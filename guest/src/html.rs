@@ -82,7 +82,8 @@ td:nth-child(n+2),th:nth-child(n+2){text-align:end;white-space:nowrap;font-varia
 td:nth-child(n+2),footer,small{color:var(--quiet)}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:6px;padding:1rem}\
 nav ul{display:flex;gap:1rem;list-style:none;padding:0}\
-@media(max-width:36rem){td:nth-child(3),th:nth-child(3){display:none}}";
+footer{padding:.5rem}\
+@media(max-width:36rem){th small,time span{display:none}}";
 
 /// A whole page: `title` as text, `body` as markup. The style is the only thing in it that is allowed to do anything,
 /// by `nonce`.
@@ -104,9 +105,11 @@ pub fn policy(nonce: &str) -> String {
     )
 }
 
-/// The page of an error.
+/// The page of an error, with a sentence that begins with a small letter elsewhere.
 pub fn error(heading: &str, sentence: &str, nonce: &str) -> String {
-    let body = format!("<main>\n<h1>{}</h1>\n<p>{}</p>\n</main>\n", Text(heading), Text(sentence));
+    let (first, rest) = sentence.split_at_checked(1).unwrap_or_default();
+    let sentence = format!("{}{rest}", first.to_ascii_uppercase());
+    let body = format!("<main>\n<h1>{}</h1>\n<p>{}</p>\n</main>\n", Text(heading), Text(&sentence));
     page(heading, nonce, &body)
 }
 

@@ -53,7 +53,9 @@ fn write_heading(body: &mut String, listing: &Listing) -> std::fmt::Result {
 
 fn write_table(body: &mut String, listing: &Listing) -> std::fmt::Result {
     body.push_str("<table>\n<thead>\n<tr>");
-    for (key, title) in [(Key::Name, "Name"), (Key::Size, "Size"), (Key::Time, "Modified (UTC)")] {
+    for (key, title) in
+        [(Key::Name, "Name"), (Key::Size, "Size"), (Key::Time, "Modified<small> (UTC)</small>")]
+    {
         let is_current = key == listing.view.key;
         let order = if is_current { listing.view.order.reversed() } else { Order::Ascending };
         let (sort, arrow) = match (is_current, listing.view.order) {
@@ -87,8 +89,8 @@ fn write_entry(body: &mut String, entry: &Entry) -> std::fmt::Result {
     body.push_str("</td><td>");
     if let Some(date) = entry.modified.and_then(|time| Date::of(time.seconds)) {
         let iso = date.iso();
-        // To the minute, which fits on a line.
-        write!(body, "<time datetime=\"{iso}\">{} {}</time>", &iso[..10], &iso[11..16])?;
+        // To the minute, which fits on a line; to the day on a phone.
+        write!(body, "<time datetime=\"{iso}\">{}<span> {}</span></time>", &iso[..10], &iso[11..16])?;
     }
     body.push_str("</td></tr>\n");
     Ok(())
@@ -217,7 +219,7 @@ mod tests {
             "<a href=\"./a%0Ab\"><bdi>a\u{240a}b</bdi></a>",
             "<a href=\"./d%20e/\"><bdi>d e</bdi>/</a></td><td></td>",
             "<data value=\"1536\">1.5 KiB</data>",
-            "<time datetime=\"2023-11-14T22:13:20Z\">2023-11-14 22:13</time>",
+            "<time datetime=\"2023-11-14T22:13:20Z\">2023-11-14<span> 22:13</span></time>",
             "<a href=\"./?sort=name&amp;order=desc\">Name</a>",
             "<footer>5 entries</footer>",
         ] {

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""A listing full of hostile names in Chromium: what is shown, what is clicked, what is downloaded, what the console says.
+
+Needs Debian's chromium and chromium-driver, and `pip install selenium`. Takes the path of the program, and leaves
+screenshots in the current directory: tests/clients/browser.py target/debug/wasi-httpd
+"""
+
+import os
+import pathlib
+import tempfile
+import time
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from serving import serving
+
+NAMES = [
+    "<img src=x onerror=alert(1)>.bin",
+    "<script>alert(1)<\u2215script>.bin",
+    'a"b.bin',
+    "it's.bin",
+    "a&amp;b.bin",
+    "javascript;alert(1).bin",
+    "q?x#y.bin",
+    "new\nline.bin",
+    "tab\tname.bin",
+    "100%25.bin",
+    "\u202egnp.bin",
+    "日本語 🦀.bin",
+    "x" * 200 + ".bin",
+]
+
+PATIENCE_SECONDS = 20
+
+
+def wait_for(what, check):
+    """Waits until a check gives something."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if found := check():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"in vain: {what}")
+
+
+def browser(downloads, dark=False, width=1100):
+    """A headless browser that saves what it cannot show."""
+    options = webdriver.ChromeOptions()
+    for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    options.add_experimental_option("prefs", {"download.default_directory": os.fspath(downloads)})
+    driver = webdriver.Chrome(options=options)
+    features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    if width < 600:
+        metrics = {"width": width, "height": 800, "deviceScaleFactor": 2, "mobile": True}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    return driver
+
+
+def click_through(driver, origin, root, downloads):
+    """Clicks every file, and looks at what is saved."""
+    driver.get(f"{origin}/")
+    rows = len(driver.find_elements(By.CSS_SELECTOR, "tbody tr"))
+    assert rows == len(NAMES) + 2, rows
+    for at in range(len(NAMES)):
+        links = driver.find_elements(By.CSS_SELECTOR, "tbody tr a")
+        link = next(link for link in links if at_of(link) == at + 1)
+        link.click()
+        content = wait_for(f"the download of {NAMES[at]!r}", lambda: saved(downloads))
+        assert content == (root / NAMES[at]).read_bytes(), (NAMES[at], content)
+
+
+def at_of(link):
+    """Which file a link is to, by its size, which is different for each."""
+    size = link.find_element(By.XPATH, "ancestor::tr").find_elements(By.CSS_SELECTOR, "data")
+    return int(size[0].get_attribute("value")) if size else None
+
+
+def saved(downloads):
+    """The content of a download that is complete, which is then removed."""
+    for file in downloads.iterdir():
+        if file.suffix != ".crdownload" and file.stat().st_size > 0:
+            content = file.read_bytes()
+            file.unlink()
+            return content
+    return None
+
+
+def sort_by_keyboard(driver, origin):
+    """Sorts by size without a pointer."""
+    driver.get(f"{origin}/")
+    body = driver.find_element(By.TAG_NAME, "body")
+    body.send_keys(Keys.TAB, Keys.TAB)
+    driver.switch_to.active_element.send_keys(Keys.ENTER)
+    wait_for("the listing by size", lambda: "sort=size" in driver.current_url)
+    sizes = [int(size.get_attribute("value")) for size in driver.find_elements(By.CSS_SELECTOR, "data")]
+    assert sizes == sorted(sizes), sizes
+
+
+def main():
+    with tempfile.TemporaryDirectory() as site, tempfile.TemporaryDirectory() as saves:
+        root, downloads = pathlib.Path(site), pathlib.Path(saves)
+        for size, name in enumerate(NAMES, start=1):
+            (root / name).write_bytes(os.urandom(size))
+        (root / "sub").mkdir()
+        (root / "sub" / "404.html").write_text("<p>gone</p>")
+        (root / "README.md").write_text("# A site\n\n<script>alert(1)</script>\n" + "Some text. " * 40)
+        os.utime(root / "README.md", (1_700_000_000, 1_700_000_000))
+        with serving(root) as origin:
+            for name, dark, width in [("light", False, 1100), ("dark", True, 1100), ("phone", False, 390)]:
+                driver = browser(downloads, dark, width)
+                try:
+                    driver.get(f"{origin}/")
+                    driver.save_screenshot(f"listing-{name}.png")
+                    driver.get(f"{origin}/missing")
+                    driver.save_screenshot(f"error-{name}.png")
+                    if name == "light":
+                        click_through(driver, origin, root, downloads)
+                        sort_by_keyboard(driver, origin)
+                    # The page of an error is one, and the browser says so.
+                    console = [line for line in driver.get_log("browser") if "/missing" not in line["message"]]
+                    assert console == [], console
+                finally:
+                    driver.quit()
+    print(f"{len(NAMES)} hostile names clicked, no script run, nothing on the console")
+
+
+main()
