@@ -10,7 +10,7 @@ use crate::request::{Method, Request};
 use crate::resolve::{self, Metadata, Representation, Resolution, Timestamp, Tree, TreeError};
 use crate::response::{ALLOW, Body, Plan};
 use crate::rules::{self, HeaderRule, Redirect, RuleError, Target};
-use crate::validators::{ContentHasher, LARGEST_HASHED, Validators};
+use crate::validators::{ContentHasher, EntityTag, LARGEST_HASHED, Validators};
 use crate::{accept, cache, date, disposition, html, media_type, policy};
 use std::cell::OnceCell;
 use std::fmt::Write as _;
@@ -351,7 +351,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         validators: &Validators,
         path: &UrlPath<'_>,
     ) -> Plan<T::File> {
-        let tag = validators.entity_tag.as_ref().map(ToString::to_string);
+        let tag = validators.entity_tag.as_ref().map(EntityTag::field);
         let Representation { path: file, media_type, .. } = representation;
         let cache_control = cache::control(self.settings, &path.decoded(), file.file_name(), media_type);
         let vary = representation.is_negotiable.then_some("Accept-Encoding");

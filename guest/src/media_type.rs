@@ -135,11 +135,8 @@ pub fn of(path: &RelativePath) -> &'static str {
 
 /// The value of `Content-Type` for a media type: text carries its encoding, which is UTF-8.
 pub fn content_type(media_type: &'static str) -> String {
-    if media_type.starts_with("text/") {
-        format!("{media_type}; charset=utf-8")
-    } else {
-        media_type.to_owned()
-    }
+    let parameter = if media_type.starts_with("text/") { "; charset=utf-8" } else { "" };
+    [media_type, parameter].concat()
 }
 
 /// Whether files of this type are compressed by their format, so that no coded form of them is worth anything.

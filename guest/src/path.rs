@@ -207,8 +207,13 @@ impl<'a> UrlPath<'a> {
 
     /// The decoded path, from its leading slash on: what patterns of paths are compared with.
     pub fn decoded(&self) -> String {
-        let slash = if self.directory && !self.relative.0.is_empty() { "/" } else { "" };
-        format!("/{}{slash}", self.relative.0)
+        let mut decoded = String::with_capacity(self.relative.0.len() + 2);
+        decoded.push('/');
+        decoded.push_str(&self.relative.0);
+        if self.directory && !self.relative.0.is_empty() {
+            decoded.push('/');
+        }
+        decoded
     }
 
     /// The path below the served directory; empty for the root.
@@ -240,7 +245,7 @@ fn is_served_name(segment: &str, first: bool, hidden: Hidden) -> bool {
     let refused_dot =
         segment.starts_with('.') && hidden == Hidden::Refused && !(first && segment == ".well-known");
     // NUL ends a name on some systems, and the others are separators on some.
-    let separator = segment.contains(['/', '\\', ':', '\0']);
+    let separator = segment.bytes().any(|byte| matches!(byte, b'/' | b'\\' | b':' | b'\0'));
     // Windows drops these, so `secret.txt.` would open what a rule for `secret.txt` guards. `.` and `..` are among them.
     let trimmed_by_windows = segment.ends_with(['.', ' ']);
     !segment.is_empty()
@@ -254,6 +259,10 @@ fn is_served_name(segment: &str, first: bool, hidden: Hidden) -> bool {
 
 /// Whether Windows takes the name for a device, whatever its extension (CVE-2024-51745 is about the superscripts).
 fn is_device_name(segment: &str) -> bool {
+    // Few names begin like a device; the others are told without a copy.
+    if !segment.starts_with(['A', 'C', 'L', 'N', 'P', 'a', 'c', 'l', 'n', 'p']) {
+        return false;
+    }
     let stem = segment.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
