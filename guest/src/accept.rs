@@ -8,18 +8,25 @@ pub fn wants_html(headers: &Headers) -> bool {
     weight(headers, "text/html") > 0
 }
 
-/// Whether the client would rather have JSON than HTML.
+/// Whether the client would rather have JSON than HTML: it names JSON, and by its weights likes it better.
 pub fn wants_json(headers: &Headers) -> bool {
-    weight(headers, "application/json") > weight(headers, "text/html")
+    let weight_in = |media_type, range| {
+        [media_type, range, "*/*"].into_iter().find_map(|range| weight_if_named(headers, range)).unwrap_or(0)
+    };
+    weight(headers, "application/json") > 0
+        && weight_in("application/json", "application/*") > weight_in("text/html", "text/*")
 }
 
 /// The weight of a type that the client names.
 fn weight(headers: &Headers, media_type: &str) -> Weight {
+    weight_if_named(headers, media_type).unwrap_or(0)
+}
+
+fn weight_if_named(headers: &Headers, range: &str) -> Option<Weight> {
     members(headers, "accept", Parameters::Allowed)
-        .filter(|(name, _)| name.eq_ignore_ascii_case(media_type))
+        .filter(|(name, _)| name.eq_ignore_ascii_case(range))
         .map(|(_, weight)| weight)
         .max()
-        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -43,6 +50,9 @@ mod tests {
             (Some("application/json"), (false, true)),
             (Some("text/html, application/json"), (true, false)),
             (Some("text/html;q=0.5, application/json"), (true, true)),
+            (Some("*/*, application/json;q=0.1"), (false, false)),
+            (Some("text/*, application/json;q=0.5"), (false, false)),
+            (Some("*/*;q=0.1, application/json"), (false, true)),
             (Some("\u{0}\u{ff}"), (false, false)),
         ] {
             assert_eq!(wanted(accept), expected, "{accept:?}");

@@ -5,13 +5,14 @@ use crate::config::{Settings, SettingsError};
 use crate::encoding::{self, Coding};
 use crate::listing::{self, View};
 use crate::path::{PathError, RelativePath, UrlPath};
+use crate::policy::{self, Rules};
 use crate::range::{self, ByteRange, Selection};
 use crate::request::{Method, Request};
-use crate::resolve::{self, Metadata, Representation, Resolution, Timestamp, Tree, TreeError};
+use crate::resolve::{self, Kind, Metadata, Representation, Resolution, Timestamp, Tree, TreeError};
 use crate::response::{ALLOW, Body, Plan};
-use crate::rules::{self, HeaderRule, Redirect, RuleError, Target};
+use crate::rules::{self, Redirect, RuleError, Target};
 use crate::validators::{ContentHasher, EntityTag, LARGEST_HASHED, Validators};
-use crate::{accept, cache, date, disposition, html, media_type, policy};
+use crate::{accept, cache, date, disposition, html, media_type};
 use std::cell::OnceCell;
 use std::fmt::Write as _;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
@@ -37,10 +38,19 @@ pub async fn respond<T: Tree>(
     now: impl Fn() -> Timestamp,
 ) -> Plan<T::File> {
     let clock = Clock { now, cell: OnceCell::new() };
-    let mut site = Site::default();
-    let answerer = Answerer { tree, settings, request, clock: &clock };
     let path = UrlPath::parse(&request.target, settings.hidden);
-    let outcome = answerer.answer(path.as_ref(), &mut site).await;
+    // What the rules are compared with. A name that cannot be is, for them too, a name that is not there.
+    let requested = match &path {
+        Ok(path) => path.decoded(),
+        Err(PathError::NoSuchName(missing)) => missing.decoded(),
+        Err(PathError::Malformed) => RelativePath::root().decoded(),
+    };
+    let rules = Rules::new(settings, requested);
+    let mut answerer = Answerer { tree, settings, request, clock: &clock, rules };
+    let outcome = match answerer.read_rules().await {
+        Ok(()) => answerer.answer(path.as_ref()).await,
+        Err(failure) => Err(failure),
+    };
     let mut plan = match outcome {
         Ok(plan) => plan,
         Err(failure) => {
@@ -52,16 +62,8 @@ pub async fn respond<T: Tree>(
             answerer.error(failure, &missing).await
         }
     };
-    let decoded = path.as_ref().ok().map(UrlPath::decoded);
-    policy::apply(&mut plan, settings, &site.headers, request, decoded.as_deref());
+    policy::apply(&mut plan, settings, &answerer.rules, request);
     if request.method == Method::Head { plan.without_body() } else { plan }
-}
-
-/// What the site's own files of rules say.
-#[derive(Default)]
-struct Site {
-    headers: Vec<HeaderRule>,
-    redirects: Vec<Redirect>,
 }
 
 /// The time of the answer: one moment, however often it is asked for.
@@ -115,14 +117,11 @@ struct Answerer<'a, T, N> {
     settings: &'a Settings,
     request: &'a Request,
     clock: &'a Clock<N>,
+    rules: Rules<'a>,
 }
 
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
-    async fn answer(
-        &self,
-        path: Result<&UrlPath<'_>, &PathError>,
-        site: &mut Site,
-    ) -> Result<Plan<T::File>, Failure> {
+    async fn answer(&mut self, path: Result<&UrlPath<'_>, &PathError>) -> Result<Plan<T::File>, Failure> {
         if self.request.target.len() > LONGEST_TARGET {
             return Err(Failure::Status(414));
         }
@@ -138,74 +137,101 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
                 PathError::NoSuchName(_) => 404,
             })
         })?;
-        if self.settings.rules {
-            *site = self.site().await?;
-        }
-        let decoded = path.decoded();
-        if let Some(rule) = site.redirects.iter().find(|rule| rule.forced && rule.is_about(&decoded)) {
-            return self.obey(rule, path, &site.redirects).await;
+        if let Some(plan) = self.forced(path).await? {
+            return Ok(plan);
         }
         match resolve::resolve(self.tree, path, self.settings).await? {
-            Resolution::File(file, metadata) => self.file(file, &metadata, path, 200).await,
-            Resolution::Listing(directory) => self.listing(&directory, path).await,
+            Resolution::File(file, metadata) => {
+                self.rules.opened(&file);
+                // A rule about a file holds however it is asked for: by its clean URL, as an index.
+                if let Some(plan) = self.forced(path).await? {
+                    return Ok(plan);
+                }
+                match self.file(file, &metadata, path, 200).await {
+                    // It may be looked at and not be read: for everybody, it is not there.
+                    Err(Failure::Status(404)) => {}
+                    other => return other,
+                }
+            }
+            Resolution::Listing(directory) => return self.listing(&directory, path).await,
             // Browsers keep a permanent redirect for ever unless told otherwise, and the disk may change.
             Resolution::Redirect(location) => {
-                Ok(redirect(308, location).with("cache-control", cache::REVALIDATE))
+                return Ok(redirect(308, location).with("cache-control", cache::REVALIDATE));
             }
-            Resolution::NotFound => {
-                if let Some(rule) = site.redirects.iter().find(|rule| rule.is_about(&decoded)) {
-                    return self.obey(rule, path, &site.redirects).await;
-                }
-                match self.spa(path).await? {
-                    Some((file, metadata)) => {
-                        let mut plan = self.file(file, &metadata, path, 200).await?;
-                        plan.add_to_list("vary", "Accept");
-                        Ok(plan)
-                    }
-                    None if path.has_controls() => Err(Failure::Status(400)),
-                    None => Err(Failure::Status(404)),
-                }
-            }
+            Resolution::NotFound => {}
+        }
+        self.nothing(path).await
+    }
+
+    /// The answer of a rule that holds even where there is a file, if there is one.
+    async fn forced(&mut self, path: &UrlPath<'_>) -> Result<Option<Plan<T::File>>, Failure> {
+        match self.rules.redirect(true) {
+            Some((rule, from)) => self.obey(&rule, &from, path).await.map(Some),
+            None => Ok(None),
         }
     }
 
-    /// Reads the site's own rules, where it has any.
-    async fn site(&self) -> Result<Site, Failure> {
-        let headers = self.rule_file(0).await?;
-        let redirects = self.rule_file(1).await?;
-        Ok(Site {
-            headers: rules::parse_headers(&headers)?,
-            redirects: rules::parse_redirects(&redirects, self.settings.hidden)?,
-        })
+    /// The answer where there is no file: that of a rule, of an application, or none.
+    async fn nothing(&mut self, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
+        self.rules.opened.clear();
+        if let Some((rule, from)) = self.rules.redirect(false) {
+            return self.obey(&rule, &from, path).await;
+        }
+        match self.spa(path).await? {
+            Some((file, metadata)) => {
+                self.rules.opened(&file);
+                let mut plan = self.file(file, &metadata, path, 200).await?;
+                plan.add_to_list("vary", "Accept");
+                Ok(plan)
+            }
+            None if path.has_controls() => Err(Failure::Status(400)),
+            None => Err(Failure::Status(404)),
+        }
     }
 
-    async fn rule_file(&self, at: usize) -> Result<Vec<u8>, TreeError> {
-        let path = RelativePath::root().join(crate::path::RULE_FILES[at]);
+    /// Reads the site's own rules, where it has any and they are wanted.
+    async fn read_rules(&mut self) -> Result<(), Failure> {
+        if self.settings.rules {
+            let [headers, redirects] = crate::path::RULE_FILES;
+            let headers = self.rule_file(headers).await?;
+            let redirects = self.rule_file(redirects).await?;
+            self.rules.site_headers = rules::parse_headers(&headers)?;
+            self.rules.site_redirects = rules::parse_redirects(&redirects, self.settings.hidden)?;
+        }
+        Ok(())
+    }
+
+    /// The content of a file of rules; nothing where there is none. One that is there and cannot be read is an error:
+    /// to go on without it would be to serve the site without its guards.
+    async fn rule_file(&self, name: &'static str) -> Result<Vec<u8>, Failure> {
+        let path = RelativePath::root().join(name);
         // Not opened before it is known to be a file: a FIFO would be waited for.
         match self.tree.stat(&path).await {
-            Ok(metadata) if metadata.kind == resolve::Kind::File => {}
-            Ok(_) | Err(TreeError::NotFound) => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+            Ok(metadata) if metadata.kind == Kind::File => {}
+            Ok(_) => return Err(RuleError::unreadable(name).into()),
+            Err(TreeError::NotFound) => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
         }
         match self.tree.open(&path).await {
             // One byte more than may be: whoever reads it says that it is too long.
             Ok((file, _)) => Ok(read_start(self.tree, &file, rules::LONGEST_FILE + 1).await?.0),
-            Err(TreeError::NotFound) => Ok(Vec::new()),
-            Err(error) => Err(error),
+            Err(TreeError::NotFound) => Err(RuleError::unreadable(name).into()),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// The answer that a rule of `_redirects` gives.
+    /// The answer that a rule of `_redirects` gives to a request for `path`, about which it is under the name `from`.
     async fn obey(
-        &self,
+        &mut self,
         rule: &Redirect,
+        from: &str,
         path: &UrlPath<'_>,
-        rules: &[Redirect],
     ) -> Result<Plan<T::File>, Failure> {
-        match rule.apply(&path.decoded(), path.query()) {
+        match rule.apply(from, path.query()) {
             None => Err(Failure::Status(404)),
+            Some(Target::TooLong) => Err(RuleError::long_target(rule.line).into()),
             Some(Target::Location(location)) => {
-                self.check_for_circle(path, &location, rule, rules).await?;
+                self.check_for_circle(path, &location, rule).await?;
                 Ok(redirect(rule.status, location))
             }
             Some(Target::File(target)) => {
@@ -215,6 +241,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
                     Err(_) => None,
                 };
                 let (file, metadata) = found.ok_or(Failure::Status(404))?;
+                self.rules.opened(&file);
                 self.file(file, &metadata, path, rule.status).await
             }
         }
@@ -226,7 +253,6 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         path: &UrlPath<'_>,
         location: &str,
         first: &Redirect,
-        rules: &[Redirect],
     ) -> Result<(), Failure> {
         let mut seen = vec![path.decoded()];
         let mut location = location.to_owned();
@@ -238,7 +264,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             if seen.contains(&decoded) {
                 break;
             }
-            match self.further(&target, &decoded, rules).await? {
+            match self.further(&target, &decoded).await? {
                 Some(further) => location = further,
                 None => return Ok(()),
             }
@@ -248,12 +274,8 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     }
 
     /// Where a client is sent on from a path of this site, if it is.
-    async fn further(
-        &self,
-        path: &UrlPath<'_>,
-        decoded: &str,
-        rules: &[Redirect],
-    ) -> Result<Option<String>, TreeError> {
+    async fn further(&self, path: &UrlPath<'_>, decoded: &str) -> Result<Option<String>, TreeError> {
+        let rules = &self.rules.site_redirects;
         let forced = rules.iter().find(|rule| rule.forced && rule.is_about(decoded));
         let rule = match forced {
             Some(rule) => Some(rule),
@@ -265,7 +287,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         };
         Ok(match rule.and_then(|rule| rule.apply(decoded, path.query())) {
             Some(Target::Location(location)) => Some(location),
-            Some(Target::File(_)) | None => None,
+            Some(Target::File(_) | Target::TooLong) | None => None,
         })
     }
 
@@ -278,7 +300,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             return Ok(None);
         }
         match self.tree.stat(file).await {
-            Ok(metadata) if metadata.kind == resolve::Kind::File => Ok(Some((file.clone(), metadata))),
+            Ok(metadata) if metadata.kind == Kind::File => Ok(Some((file.clone(), metadata))),
             Ok(_) | Err(TreeError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
@@ -302,7 +324,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         let now = self.clock.now().seconds;
         match conditional::evaluate(self.request, &validators, now) {
             Outcome::Proceed => {}
-            Outcome::NotModified => return Ok(self.not_modified(&representation, &validators, path)),
+            Outcome::NotModified => return Ok(self.not_modified(&representation, &validators)),
             Outcome::PreconditionFailed => return Err(Failure::Status(412)),
         }
         match self.selection(&representation, &validators) {
@@ -349,11 +371,9 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         status: u16,
         representation: &Representation<T::File>,
         validators: &Validators,
-        path: &UrlPath<'_>,
     ) -> Plan<T::File> {
         let tag = validators.entity_tag.as_ref().map(EntityTag::field);
-        let Representation { path: file, media_type, .. } = representation;
-        let cache_control = cache::control(self.settings, &path.decoded(), file.file_name(), media_type);
+        let cache_control = cache::control(self.settings, &representation.path, representation.media_type);
         let vary = representation.is_negotiable.then_some("Accept-Encoding");
         Plan::new(status)
             .with_some("etag", tag)
@@ -369,15 +389,21 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         validators: &Validators,
         path: &UrlPath<'_>,
     ) -> Plan<T::File> {
-        let plan = self.about(status, representation, validators, path).with("accept-ranges", "bytes");
+        let plan = self.about(status, representation, validators).with("accept-ranges", "bytes");
         // A client that holds a part of this file already knows the rest (RFC 9110 §15.3.7).
         if status == 206 && self.request.headers.contains("if-range") {
             return plan;
         }
-        plan.with("content-type", media_type::content_type(representation.media_type))
+        plan.with("content-type", self.content_type(representation))
             .with_some("content-encoding", representation.coding.map(Coding::name))
             .with_some("last-modified", last_modified(validators))
             .with_some("content-disposition", disposition::of(path.query(), representation.path.file_name()))
+    }
+
+    /// What the file is: as a rule says, or as its name does.
+    fn content_type(&self, representation: &Representation<T::File>) -> String {
+        let ruled = self.rules.value("content-type");
+        ruled.unwrap_or_else(|| media_type::content_type(representation.media_type))
     }
 
     fn whole(
@@ -417,7 +443,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         ranges: &[ByteRange],
     ) -> Plan<T::File> {
         let complete = representation.metadata.length;
-        let media_type = media_type::content_type(representation.media_type);
+        let media_type = self.content_type(&representation);
         // It must not occur in the file, whoever wrote that.
         let boundary = self.clock.nonce(self.request.target.as_bytes());
         let mut parts = Vec::with_capacity(ranges.len());
@@ -448,15 +474,20 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         &self,
         representation: &Representation<T::File>,
         validators: &Validators,
-        path: &UrlPath<'_>,
     ) -> Plan<T::File> {
         // The date only serves a cache that has no tag to go by.
         let date = last_modified(validators).filter(|_| validators.entity_tag.is_none());
-        self.about(304, representation, validators, path).with_some("last-modified", date)
+        self.about(304, representation, validators).with_some("last-modified", date)
     }
 
     /// A directory, as a page or as JSON.
     async fn listing(&self, directory: &RelativePath, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
+        // A listing has no validators, and exists: that is enough for the asterisk, and for no tag.
+        match conditional::evaluate(self.request, &Validators::default(), self.clock.now().seconds) {
+            Outcome::Proceed => {}
+            Outcome::NotModified => return Ok(Plan::new(304).with("vary", "Accept")),
+            Outcome::PreconditionFailed => return Err(Failure::Status(412)),
+        }
         let view = View::from_query(path.query());
         let listing = listing::list(self.tree, directory, view, self.settings).await?;
         let plan = Plan::new(200).with("cache-control", cache::REVALIDATE).with("vary", "Accept");
@@ -509,11 +540,13 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
 }
 
 /// The answer where the settings themselves are wrong.
-pub fn misconfigured<F>(error: &SettingsError) -> Plan<F> {
+pub fn misconfigured<F>(error: &SettingsError, request: &Request) -> Plan<F> {
     let text = "500 Internal Server Error: the settings of this server are wrong; its log says which.\n";
     let mut plan = Plan::new(500).with("cache-control", cache::NEVER).with_text(TEXT, text.to_owned());
     plan.complaint = Some(error.to_string());
-    plan
+    let settings = Settings::default();
+    policy::apply(&mut plan, &settings, &Rules::new(&settings, String::new()), request);
+    if request.method == Method::Head { plan.without_body() } else { plan }
 }
 
 /// A page of the site for an error.

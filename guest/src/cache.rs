@@ -1,6 +1,8 @@
 //! How long a file may be kept: `Cache-Control` by rule (RFC 9111 §5.2).
 
 use crate::config::Settings;
+use crate::path::RelativePath;
+use crate::pattern::Pattern;
 
 /// For pages: kept, but asked for again before each use. They name everything else, and an old one would name what has
 /// gone.
@@ -12,19 +14,19 @@ const FOREVER: &str = "public, max-age=31536000, immutable";
 /// For errors: the file may be there in a moment.
 pub const NEVER: &str = "no-store";
 
-/// The `Cache-Control` of a file of this name and media type, requested by a decoded path; `None` leaves it to the
-/// caches.
-pub fn control(settings: &Settings, requested: &str, name: &str, media_type: &str) -> Option<String> {
-    let rule = settings
-        .cache_control
-        .iter()
-        .find(|(pattern, _)| pattern.as_ref().is_none_or(|pattern| pattern.matches(requested)));
-    if let Some((_, value)) = rule {
-        return Some(value.clone());
+/// The `Cache-Control` of the file at this path; `None` leaves it to the caches. It is the file that counts and not how
+/// it was asked for: a page that is answered for a missing script is no script.
+pub fn control(settings: &Settings, file: &RelativePath, media_type: &str) -> Option<String> {
+    if !settings.cache_control.is_empty() {
+        let path = file.decoded();
+        let fits = |pattern: &Option<Pattern>| pattern.as_ref().is_none_or(|pattern| pattern.matches(&path));
+        if let Some((_, value)) = settings.cache_control.iter().find(|(pattern, _)| fits(pattern)) {
+            return Some(value.clone());
+        }
     }
     if matches!(media_type, "text/html" | "application/xhtml+xml") {
         Some(REVALIDATE.to_owned())
-    } else if has_content_hash(name) {
+    } else if has_content_hash(file.file_name()) {
         Some(FOREVER.to_owned())
     } else {
         None
@@ -32,50 +34,55 @@ pub fn control(settings: &Settings, requested: &str, name: &str, media_type: &st
 }
 
 /// Whether a name carries a hash of its content, as the tools that bundle sites write them: `main.d587bbd6.css`,
-/// `index-B4f7kQ2z.js`.
+/// `main.d587bbd6.chunk.js`, `index-B4f7kQ2z.js`.
 ///
-/// To take something else for a hash would have browsers keep an old file for a year. So a hash in hexadecimal digits has
-/// at least eight, letters and numerals among them; one in the 64 letters of the URL-safe alphabet has exactly
-/// eight, capital letters, small letters and numerals, and belongs to a kind of file that such tools write.
+/// To take something else for a hash would have browsers keep an old file for a year, and dates, numbers and identifiers
+/// look much like one. So only names count that such tools write: between dots, of a kind of file that belongs to a
+/// page; or behind a hyphen, at the end of the stem, of a program or a font.
 fn has_content_hash(name: &str) -> bool {
-    let Some((stem, extension)) = name.split_once('.').filter(|(stem, _)| !stem.is_empty()) else {
+    let mut parts: Vec<&str> = name.split('.').collect();
+    let extension = parts.pop().unwrap_or_default();
+    let (Some(stem), is_program) = (parts.first(), PROGRAMS.contains(&extension)) else { return false };
+    if stem.is_empty() || !(is_program || ASSETS.contains(&extension)) {
         return false;
-    };
-    let is_bundled = matches!(
-        name.rsplit('.').next().unwrap_or_default(),
-        "js" | "mjs"
-            | "css"
-            | "map"
-            | "wasm"
-            | "json"
-            | "svg"
-            | "png"
-            | "jpg"
-            | "webp"
-            | "avif"
-            | "woff"
-            | "woff2"
-    );
-    // `name.hash.ext` or `name-hash.ext`; what follows the last dot is never a hash.
-    let inner = extension.rsplit_once('.').map_or("", |(inner, _)| inner).split(['.', '-', '_']);
-    let mut candidates = stem.split(['-', '_']).skip(1).chain(inner).filter(|part| !part.is_empty());
-    let url_safe_tail = is_bundled.then(|| stem.len().checked_sub(9)).flatten().and_then(|at| {
-        let (rest, tail) = stem.split_at_checked(at)?;
-        tail.strip_prefix(['-', '.']).filter(|_| !rest.is_empty())
-    });
-    candidates.any(|part| is_hexadecimal_hash(part) || (is_bundled && is_url_safe_hash(part)))
-        || url_safe_tail.is_some_and(is_url_safe_hash)
+    }
+    if parts[1..].iter().any(|part| is_hexadecimal_hash(part) || is_url_safe_hash(part)) {
+        return true;
+    }
+    // The hash itself may hold a hyphen where it is not hexadecimal, and so is counted from the end.
+    let url_safe = stem.len().checked_sub(URL_SAFE_LENGTH + 1).and_then(|at| stem.split_at_checked(at));
+    let url_safe = url_safe.and_then(|(rest, hash)| hash.strip_prefix('-').filter(|_| !rest.is_empty()));
+    let hexadecimal = stem.rsplit_once('-').filter(|(rest, _)| !rest.is_empty() && !is_uuid(stem));
+    is_program
+        && parts.len() == 1
+        && (url_safe.is_some_and(is_url_safe_hash)
+            || hexadecimal.is_some_and(|(_, hash)| is_hexadecimal_hash(hash)))
+}
+
+/// The kinds of files whose names bundlers end with a hash behind a hyphen.
+const PROGRAMS: [&str; 7] = ["css", "js", "map", "mjs", "wasm", "woff", "woff2"];
+
+/// Further kinds of files that they name with a hash between dots.
+const ASSETS: [&str; 9] = ["avif", "gif", "ico", "jpg", "json", "png", "svg", "ttf", "webp"];
+
+/// The length of a hash in the 64 letters of the URL-safe alphabet.
+const URL_SAFE_LENGTH: usize = 8;
+
+/// Whether this looks like a universally unique identifier (RFC 9562 §4), which stays when the content changes.
+fn is_uuid(stem: &str) -> bool {
+    stem.rsplit('-').map(str::len).take(4).eq([12, 4, 4, 4])
 }
 
 fn is_hexadecimal_hash(part: &str) -> bool {
     (8..=64).contains(&part.len())
         && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         && part.bytes().any(|byte| byte.is_ascii_digit())
-        && part.bytes().any(|byte| byte.is_ascii_alphabetic())
+        // A date with a letter behind it is no hash.
+        && part.bytes().filter(u8::is_ascii_alphabetic).count() >= 2
 }
 
 fn is_url_safe_hash(part: &str) -> bool {
-    part.len() == 8
+    part.len() == URL_SAFE_LENGTH
         && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         && part.bytes().any(|byte| byte.is_ascii_digit())
         && part.bytes().any(|byte| byte.is_ascii_uppercase())
@@ -99,7 +106,8 @@ mod tests {
             "index-B4f7kQ2z.js",
             "index.B4f7kQ2z.css",
             "index-aBf7_Q2z.js",
-            "storage-0123456789abcdef.png",
+            "logo.6ce24c58023cc2f8fd88fe9d219db6c6.svg",
+            "chunk-0123456789abcdef.mjs",
         ] {
             assert!(has_content_hash(name), "{name}");
         }
@@ -113,6 +121,14 @@ mod tests {
             "Setup-Win64Release.exe",
             "photo-12345678.jpg",
             "a.facade00",
+            "550e8400-e29b-41d4-a716-44665544abcd.json",
+            "550e8400-e29b-41d4-a716-44665544abcd.js",
+            "avatar-1f0c2d3e4a5b.png",
+            "sensor-001a2b3c4d5e.log",
+            "minutes-20240305b.pdf",
+            "IMG_20231114a.jpg",
+            "build.20240305b.js",
+            "backup.1f0c2d3e4a5b.tar",
             ".d587bbd6.css",
             "d587bbd6",
             "a-feedface.js",
@@ -130,7 +146,7 @@ mod tests {
         let settings = Settings::from_environment(&variables).unwrap();
         let of = |path: &str| {
             let file = RelativePath::from_setting(path, Hidden::Refused).unwrap();
-            control(&settings, path, file.file_name(), media_type::of(&file))
+            control(&settings, &file, media_type::of(&file))
         };
         assert_eq!(of("/a/x.css").as_deref(), Some("max-age=1"));
         assert_eq!(of("/b/x.css").as_deref(), Some("max-age=2"));

@@ -13,8 +13,9 @@ pub enum FieldError {
 }
 
 /// Fields that frame the message, describe the file, or belong to the connection. Set by hand they would be wrong at best
-/// and split answers at worst; most runtimes refuse some of them.
-const RESERVED: [&str; 19] = [
+/// and split answers at worst; most runtimes refuse some of them. `Set-Cookie` is the one that cannot be joined from
+/// several rules (RFC 9110 §5.3), and files know no visitors.
+const RESERVED: [&str; 23] = [
     "accept-ranges",
     "age",
     "allow",
@@ -25,10 +26,14 @@ const RESERVED: [&str; 19] = [
     "date",
     "etag",
     "host",
+    "http2-settings",
     "keep-alive",
     "last-modified",
     "location",
+    "proxy-authenticate",
+    "proxy-authorization",
     "proxy-connection",
+    "set-cookie",
     "te",
     "trailer",
     "transfer-encoding",

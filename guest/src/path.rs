@@ -4,6 +4,7 @@
 //! of every operating system at once: what one of them would read as a separator, a stream or a device is refused on
 //! all of them, so that a component behaves the same wherever it runs.
 
+use crate::encoding::Coding;
 use percent_encoding::{
     AsciiSet, CONTROLS, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
 };
@@ -55,6 +56,11 @@ impl RelativePath {
     /// The last segment; empty for the root.
     pub fn file_name(&self) -> &str {
         self.0.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The path from its leading slash on, as patterns of paths are compared with it.
+    pub fn decoded(&self) -> String {
+        ["/", self.0.as_str()].concat()
     }
 
     /// The root itself.
@@ -254,7 +260,17 @@ fn is_served_name(segment: &str, first: bool, hidden: Hidden) -> bool {
         && !trimmed_by_windows
         && !is_device_name(segment)
         && !is_short_name(segment)
-        && !(first && RULE_FILES.iter().any(|name| segment.eq_ignore_ascii_case(name)))
+        && !is_rule_file(segment)
+}
+
+/// Whether this is a file of rules, or a coded form of one that a careless build has left. They count in every directory,
+/// for a link may make the root one below itself.
+fn is_rule_file(segment: &str) -> bool {
+    segment.starts_with('_') && {
+        let coded = Coding::ALL.iter().find_map(|coding| segment.strip_suffix(coding.suffix()));
+        let name = coded.unwrap_or(segment);
+        RULE_FILES.iter().any(|rules| name.eq_ignore_ascii_case(rules))
+    }
 }
 
 /// Whether Windows takes the name for a device, whatever its extension (CVE-2024-51745 is about the superscripts).
@@ -355,6 +371,8 @@ mod tests {
             "/GIT~1/config",
             "/_headers",
             "/_Redirects",
+            "/_headers.gz",
+            "/a/_redirects",
         ] {
             assert!(matches!(relative(target), Err(PathError::NoSuchName(_))), "{target}");
         }

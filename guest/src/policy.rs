@@ -1,10 +1,11 @@
 //! What the operator has added to every answer: fields by rule, the security preset, CORS.
 
 use crate::config::{Cors, Settings};
-use crate::fields::OwnField;
+use crate::fields::{self, OwnField};
+use crate::path::RelativePath;
 use crate::request::{Method, Request};
-use crate::response::{ALLOW, Plan};
-use crate::rules::HeaderRule;
+use crate::response::{ALLOW, Body, Plan};
+use crate::rules::{HeaderRule, Redirect};
 
 /// Fields that nobody expects and that keep a site to itself: where it may be framed and embedded, what other sites learn
 /// of its paths.
@@ -25,26 +26,93 @@ const ALLOWED: &str = "If-Match, If-Modified-Since, If-None-Match, If-Range, If-
 /// How long a browser may remember that, in seconds: the most that one of them takes.
 const REMEMBERED_SECONDS: &str = "86400";
 
-/// Completes an answer to a request for a decoded path, if it had one. `site` holds the rules of `_headers`.
-pub fn apply<F>(
-    plan: &mut Plan<F>,
-    settings: &Settings,
-    site: &[HeaderRule],
-    request: &Request,
-    path: Option<&str>,
-) {
+/// All rules about paths, and the paths of this request that they are compared with.
+pub struct Rules<'a> {
+    settings: &'a Settings,
+    /// The rules of `_headers`.
+    pub site_headers: Vec<HeaderRule>,
+    /// The rules of `_redirects`.
+    pub site_redirects: Vec<Redirect>,
+    requested: String,
+    /// The path of the file that is answered, where it is another than the one requested.
+    pub opened: String,
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of the settings, for a request for this decoded path.
+    pub fn new(settings: &'a Settings, requested: String) -> Self {
+        let opened = String::new();
+        Self { settings, site_headers: Vec::new(), site_redirects: Vec::new(), requested, opened }
+    }
+
+    /// Says which file is answered. Rules about it hold however it was asked for.
+    pub fn opened(&mut self, file: &RelativePath) {
+        let has_rules = !self.settings.headers.is_empty()
+            || !self.site_headers.is_empty()
+            || !self.site_redirects.is_empty();
+        if has_rules {
+            self.opened = file.decoded();
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &str> {
+        [self.requested.as_str(), self.opened.as_str()].into_iter().filter(|path| !path.is_empty())
+    }
+
+    /// The first redirect about the request, `forced` or any, and the path that it is about.
+    pub fn redirect(&self, forced: bool) -> Option<(Redirect, String)> {
+        self.site_redirects.iter().filter(|rule| rule.forced || !forced).find_map(|rule| {
+            let path = self.paths().find(|path| rule.is_about(path))?;
+            Some((rule.clone(), path.to_owned()))
+        })
+    }
+
+    /// The value that rules give a field, if they do. Values of the same name join (RFC 9110 §5.3).
+    pub fn value(&self, name: &str) -> Option<String> {
+        let sources = [&self.site_headers, &self.settings.headers];
+        sources.into_iter().find_map(|rules| {
+            let (fields, _) = self.collect(rules);
+            fields.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
+        })
+    }
+
+    /// The fields that rules give the request, and the names that they take from it. Values of the same name join,
+    /// unless a later rule takes the earlier ones back.
+    fn collect<'r>(&self, rules: &'r [HeaderRule]) -> (Vec<OwnField>, Vec<&'r str>) {
+        let mut fields: Vec<OwnField> = Vec::new();
+        let mut unset = Vec::new();
+        let is_about = |rule: &&HeaderRule| self.paths().any(|path| rule.pattern.matches(path));
+        for rule in rules.iter().filter(is_about) {
+            fields.retain(|(name, _)| !rule.unset.contains(name));
+            unset.extend(rule.unset.iter().map(String::as_str));
+            for (name, value) in &rule.set {
+                match fields.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, joined)) => {
+                        joined.push_str(", ");
+                        joined.push_str(value);
+                    }
+                    None => fields.push((name.clone(), value.clone())),
+                }
+            }
+        }
+        (fields, unset)
+    }
+}
+
+/// Completes an answer.
+pub fn apply<F>(plan: &mut Plan<F>, settings: &Settings, rules: &Rules<'_>, request: &Request) {
     // Browsers are told to believe the media type, in every answer: a text must not become a script by its looks.
     plan.set("x-content-type-options", "nosniff".to_owned());
     if settings.security_headers {
         add_security(plan, settings);
     }
     add_cors(plan, settings, request);
-    if let Some(path) = path {
-        for rules in [&settings.headers[..], site] {
-            for (name, value) in collect(rules, path) {
-                if may_be_set(&name, plan.status) {
-                    plan.set(name, value);
-                }
+    for source in [&settings.headers[..], &rules.site_headers] {
+        let (fields, unset) = rules.collect(source);
+        plan.headers.retain(|(name, _)| !unset.contains(&name.as_ref()) || fields::is_reserved(name));
+        for (name, value) in fields {
+            if may_be_set(&name, plan) {
+                plan.set(name, value);
             }
         }
     }
@@ -89,38 +157,25 @@ fn add_cors<F>(plan: &mut Plan<F>, settings: &Settings, request: &Request) {
     }
 }
 
-/// The fields that rules give a path. Values of the same name join (RFC 9110 §5.3), unless a later rule takes the earlier
-/// ones back.
-fn collect(rules: &[HeaderRule], path: &str) -> Vec<OwnField> {
-    let mut fields: Vec<OwnField> = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.pattern.matches(path)) {
-        fields.retain(|(name, _)| !rule.unset.contains(name));
-        for (name, value) in &rule.set {
-            match fields.iter_mut().find(|(known, _)| known == name) {
-                Some((_, joined)) => {
-                    joined.push_str(", ");
-                    joined.push_str(value);
-                }
-                None => fields.push((name.clone(), value.clone())),
-            }
-        }
-    }
-    fields
-}
-
-/// Whether a rule about a file may say this of an answer. An error is no file: caches must not keep it as long, nor take
-/// it for one of its type. What is sent with 304 describes a file that the client has.
-fn may_be_set(name: &str, status: u16) -> bool {
+/// Whether a rule about a file may say this of an answer. An error is no file: caches must not keep it as long. A page
+/// that the server has written keeps the policy that it was written for. What a file is has been said already, where
+/// it is to be said.
+fn may_be_set<F>(name: &str, plan: &Plan<F>) -> bool {
+    let is_own = matches!(plan.body, Body::Bytes(_));
     match name {
-        "cache-control" | "expires" => matches!(status, 200 | 206 | 304),
-        "content-type" | "content-disposition" | "content-language" => status == 200,
+        "cache-control" | "expires" => matches!(plan.status, 200 | 206 | 304),
+        "content-type" => false,
+        "content-disposition" | "content-language" => {
+            !is_own && plan.headers.iter().any(|(name, _)| name == "content-type")
+        }
+        "content-security-policy" => !is_own,
         _ => true,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::apply;
+    use super::{Rules, apply};
     use crate::config::Settings;
     use crate::request::{Headers, Method, Request};
     use crate::response::Plan;
@@ -144,7 +199,8 @@ mod tests {
         plan: Plan<()>,
     ) -> Vec<(String, String)> {
         let mut plan = plan;
-        apply(&mut plan, settings, site, request, Some("/a/b.css"));
+        let rules = Rules { site_headers: site.to_vec(), ..Rules::new(settings, "/a/b.css".to_owned()) };
+        apply(&mut plan, settings, &rules, request);
         plan.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
     }
 

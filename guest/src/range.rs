@@ -151,7 +151,8 @@ fn coalesce(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
 
 /// Whether sending parts is cheaper than sending everything, or not much dearer.
 fn is_worth_it(ranges: &[ByteRange], length: u64) -> bool {
-    let parts: u64 = ranges.iter().map(|range| range.length() + PART_OVERHEAD).sum();
+    let add = |sum: u64, range: &ByteRange| sum.saturating_add(range.length()).saturating_add(PART_OVERHEAD);
+    let parts = ranges.iter().fold(0, add);
     ranges.len() <= MOST_PARTS && parts <= length.saturating_add(MOST_OVERHEAD)
 }
 
@@ -261,6 +262,13 @@ mod tests {
         assert_eq!(scattered(17), Selection::Whole);
         assert_eq!(scattered(900), Selection::Whole);
         assert_eq!(select(format!("bytes={}", "0-0,".repeat(500)).as_bytes(), 1000), one(0, 0));
+    }
+
+    /// Found by fuzzing.
+    #[test]
+    fn the_longest_file_has_parts_without_overflow() {
+        let expected = several(&[(0, 0), (90, u64::MAX - 1)]);
+        assert_eq!(select(b"bytes=0-0,90-", u64::MAX), expected);
     }
 
     proptest! {

@@ -175,6 +175,12 @@ async fn file<T: Tree>(tree: &T, path: &UrlPath<'_>, settings: &Settings) -> Res
                 // Where something else has the shorter name, this page keeps its own.
                 && stat(tree, &clean).await?.is_none()
             {
+                // Nobody is sent to a page that cannot be had: the redirect would tell that it exists.
+                match tree.open(candidate).await {
+                    Ok(_) => {}
+                    Err(TreeError::NotFound) => return Ok(Resolution::NotFound),
+                    Err(error) => return Err(error),
+                }
                 return Ok(Resolution::Redirect(clean.location(false, path.query())));
             }
             Ok(Resolution::File(candidate.clone(), metadata))

@@ -4,15 +4,25 @@
 //! guards the site.
 
 use crate::fields::{self, FieldError, OwnField};
-use crate::path::{Hidden, UrlPath, encode_query, encode_segment};
+use crate::path::{Hidden, RULE_FILES, UrlPath, encode_query, encode_segment};
 use crate::pattern::{Captures, Pattern, SPLAT};
+use percent_encoding::percent_decode_str;
 use std::fmt;
 
 /// The most bytes of such a file: they are read for every request.
 pub const LONGEST_FILE: usize = 64 * 1024;
 
-/// The most rules in one file. Each is compared with the path of every request.
+/// The most rules in one file, and the most fields. Each is compared with the path of every request.
 pub const MOST_RULES: usize = 1000;
+
+/// The longest line, in bytes: it holds a path and a target, or a field, and is read for every request.
+const LONGEST_LINE: usize = 2048;
+
+/// The longest target, in bytes, that what stands for its names may make: as long as a request may be.
+const LONGEST_TARGET: usize = 16 * 1024;
+
+const HEADERS_FILE: &str = RULE_FILES[0];
+const REDIRECTS_FILE: &str = RULE_FILES[1];
 
 /// The statuses that a redirect may have.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
@@ -51,6 +61,8 @@ pub enum Target {
     Location(String),
     /// A path of this server whose file is answered.
     File(String),
+    /// Nowhere: it would be longer than any request.
+    TooLong,
 }
 
 /// Why a file of rules cannot be obeyed.
@@ -74,7 +86,19 @@ impl RuleError {
     /// The redirect in this line leads in a circle.
     pub fn circle(line: usize) -> Self {
         let message = "this redirect leads back to where it came from; give it another target".to_owned();
-        Self { file: "_redirects", line, message }
+        Self { file: REDIRECTS_FILE, line, message }
+    }
+
+    /// The redirect in this line leads to an address that is too long.
+    pub fn long_target(line: usize) -> Self {
+        let message = "this redirect leads to an address that is too long; shorten its target".to_owned();
+        Self { file: REDIRECTS_FILE, line, message }
+    }
+
+    /// The file is there and cannot be read.
+    pub fn unreadable(file: &'static str) -> Self {
+        let message = "the file cannot be read; make it a regular file that everybody may read".to_owned();
+        Self { file, line: 1, message }
     }
 
     fn too_long(file: &'static str, line: usize) -> Self {
@@ -99,6 +123,10 @@ fn lines<'a>(
         message: "this is not UTF-8; save the file in that encoding".to_owned(),
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if let Some((line, _)) = (1..).zip(text.lines()).find(|(_, line)| line.len() > LONGEST_LINE) {
+        let message = format!("the line is too long; it may have {LONGEST_LINE} bytes");
+        return Err(RuleError { file, line, message });
+    }
     Ok((1..).zip(text.lines()).filter(|(_, line)| {
         let line = line.trim_start();
         !line.is_empty() && !line.starts_with('#')
@@ -107,21 +135,31 @@ fn lines<'a>(
 
 /// Reads `_headers`: a path to a line, and below it, indented, the fields for it.
 pub fn parse_headers(content: &[u8]) -> Result<Vec<HeaderRule>, RuleError> {
-    const FILE: &str = "_headers";
+    const FILE: &str = HEADERS_FILE;
     let mut rules: Vec<HeaderRule> = Vec::new();
+    let mut fields = 0;
     for (line, text) in lines(content, FILE)? {
         let wrong = |message: String| RuleError { file: FILE, line, message };
         let is_indented = text.starts_with([' ', '\t']);
         let text = text.trim();
         if !is_indented {
-            if !text.starts_with('/') {
-                return Err(wrong("a path begins with a slash, and a field with spaces".to_owned()));
-            }
             if rules.len() == MOST_RULES {
                 return Err(RuleError::too_long(FILE, line));
             }
-            rules.push(HeaderRule { pattern: Pattern::new(text), set: Vec::new(), unset: Vec::new() });
+            let mut words = words(text);
+            let path = words.next().filter(|path| path.starts_with('/') && words.next().is_none());
+            let path = path.ok_or_else(|| {
+                wrong(
+                    "a path begins with a slash and has no spaces, and a field begins with spaces".to_owned(),
+                )
+            })?;
+            let pattern = path_pattern(path).map_err(wrong)?;
+            rules.push(HeaderRule { pattern, set: Vec::new(), unset: Vec::new() });
             continue;
+        }
+        fields += 1;
+        if fields > MOST_RULES {
+            return Err(RuleError::too_long(FILE, line));
         }
         let rule =
             rules.last_mut().ok_or_else(|| wrong("a path has to come before its fields".to_owned()))?;
@@ -145,7 +183,7 @@ pub fn parse_headers(content: &[u8]) -> Result<Vec<HeaderRule>, RuleError> {
 
 /// Reads `_redirects`: to a line, a path, where it leads, and perhaps a status.
 pub fn parse_redirects(content: &[u8], hidden: Hidden) -> Result<Vec<Redirect>, RuleError> {
-    const FILE: &str = "_redirects";
+    const FILE: &str = REDIRECTS_FILE;
     let mut rules = Vec::new();
     for (line, text) in lines(content, FILE)? {
         if rules.len() == MOST_RULES {
@@ -158,8 +196,7 @@ pub fn parse_redirects(content: &[u8], hidden: Hidden) -> Result<Vec<Redirect>, 
 }
 
 fn redirect(text: &str, line: usize, hidden: Hidden) -> Result<Redirect, String> {
-    // What follows a `#` that stands alone is a comment.
-    let mut words = text.split_ascii_whitespace().take_while(|word| !word.starts_with('#'));
+    let mut words = words(text);
     let (Some(from), Some(target)) = (words.next(), words.next()) else {
         return Err("a redirect takes a path and a target, such as `/old /new 301`".to_owned());
     };
@@ -183,12 +220,34 @@ fn redirect(text: &str, line: usize, hidden: Hidden) -> Result<Redirect, String>
     if !from.starts_with('/') {
         return Err("a redirect is from a path of this site, which begins with a slash".to_owned());
     }
-    let pattern = Pattern::new(from);
+    let pattern = path_pattern(from)?;
     if pattern.has_inner_star() {
         return Err("`*` may stand at the end of a path only; for one segment, write `:name`".to_owned());
     }
     check_target(target, &pattern, status, hidden)?;
     Ok(Redirect { pattern, target: target.to_owned(), status, forced, line })
+}
+
+/// The words of a line, without the comment at its end: what follows a `#` at the start of a word.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_ascii_whitespace().take_while(|word| !word.starts_with('#'))
+}
+
+/// The pattern of a path as it is written in a URL, and compared as it is decoded. A slash at its end makes no
+/// difference, as it makes none in a request.
+fn path_pattern(path: &str) -> Result<Pattern, String> {
+    if path.contains('?') {
+        return Err(
+            "a rule is about a path, whatever the query; leave out what follows the question mark".into()
+        );
+    }
+    let mut escapes = path.split('%').skip(1).map(|escape| escape.as_bytes().get(..2));
+    if !escapes.all(|digits| digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
+        return Err("`%` in a path is followed by two hexadecimal digits; the character itself is %25".into());
+    }
+    let decoded = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8".to_owned())?;
+    let decoded = decoded.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(&decoded);
+    Ok(Pattern::new(decoded))
 }
 
 fn check_target(target: &str, pattern: &Pattern, status: u16, hidden: Hidden) -> Result<(), String> {
@@ -198,11 +257,15 @@ fn check_target(target: &str, pattern: &Pattern, status: u16, hidden: Hidden) ->
     let is_redirect = REDIRECTS.contains(&status);
     let path = match target.strip_prefix("https://").or_else(|| target.strip_prefix("http://")) {
         Some(rest) if is_redirect => {
-            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+            let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
             // Whoever makes the request must not choose the host.
+            let is_fixed =
+                host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
             if host.is_empty()
-                || host.contains(['@', '\\'])
-                || host.split(':').skip(1).any(|part| pattern.names(part))
+                || !is_fixed
+                || port.is_empty()
+                || !port.bytes().all(|byte| byte.is_ascii_digit())
             {
                 return Err("a target on another host is `https://`, a fixed host and a path".to_owned());
             }
@@ -276,6 +339,14 @@ impl Redirect {
                 Piece::Text(text) => target.push_str(text),
                 Piece::Name(name) => push_captured(&mut target, name, &captures),
             }
+            if target.len() > LONGEST_TARGET {
+                return Some(Target::TooLong);
+            }
+        }
+        // Names may stand for nothing, and two slashes at the start would make what follows them the name of a host.
+        if target.starts_with('/') {
+            let slashes = target.len() - target.trim_start_matches(['/', '\\']).len();
+            target.replace_range(..slashes, "/");
         }
         Some(if REDIRECTS.contains(&self.status) {
             if let Some(query) = query.filter(|_| !target.contains(['?', '#'])) {
@@ -292,7 +363,7 @@ impl Redirect {
 /// Adds what a name stands for, encoded again.
 fn push_captured(target: &mut String, name: &str, captures: &Captures<'_>) {
     let mut value = captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
-    // `*` may stand for a slash too, and two of them at the start would make the name after them that of a host.
+    // `*` may stand for a slash too.
     if target.ends_with('/') {
         value = value.trim_start_matches('/');
     }
@@ -341,7 +412,14 @@ mod tests {
     fn wrong_headers_are_told_with_their_line() {
         for (content, expected) in [
             ("\n  X-A: b", "_headers, line 2: a path has to come before its fields"),
-            ("/*\nX-A: b", "_headers, line 2: a path begins with a slash, and a field with spaces"),
+            (
+                "/*\nX-A: b",
+                "_headers, line 2: a path begins with a slash and has no spaces, and a field begins with spaces",
+            ),
+            (
+                "/a?b",
+                "_headers, line 1: a rule is about a path, whatever the query; leave out what follows the question mark",
+            ),
             ("/*\n  X-A b", "_headers, line 2: this is no header field; it takes `Name: value`"),
             ("/*\n  X-A:\n", "_headers, line 2: this is no header field; it takes `Name: value`"),
             ("/*\n  ! ", "_headers, line 2: `!` takes the name of a field to leave out"),
@@ -373,6 +451,12 @@ mod tests {
         assert_eq!(leads("/old /new", "/old/", Some("a=b")), Some(location("/new?a=b")));
         assert_eq!(leads("/old /new?x", "/old", Some("a=b")), Some(location("/new?x")));
         assert_eq!(leads("/old /new", "/older", None), None);
+        assert_eq!(leads("/old/ /new", "/old", None), Some(location("/new")));
+        assert_eq!(leads("/my%20page /new", "/my page", None), Some(location("/new")));
+        assert_eq!(leads("/u/:name/* /:splat/:name", "/u/evil.com/", None), Some(location("/evil.com")));
+        assert_eq!(leads("/* /:splat/index.html", "/", None), Some(location("/index.html")));
+        let many = format!("/a/* {}", "/:splat".repeat(200));
+        assert_eq!(leads(&many, &format!("/a/{}", "x".repeat(1000)), None), Some(Target::TooLong));
         assert_eq!(leads("/app* /:splat", "/app/evil.com", None), Some(location("/evil.com")));
         assert_eq!(leads("/a/* /b/:splat 302", "/a/c d/é", None), Some(location("/b/c%20d/%C3%A9")));
         assert_eq!(leads("/a/* /b/:splat/", "/a/", None), Some(location("/b//")));
@@ -407,6 +491,9 @@ mod tests {
             ("/a /b 299", "a status is 301, 302, 303, 307, 308, 200 or 404, or one of them with `!`"),
             ("/a /b 301 Country=de", "nothing may follow the status; conditions are not supported"),
             ("/*/a /b", "`*` may stand at the end of a path only; for one segment, write `:name`"),
+            ("/:a/* https://:b/:splat", "a target on another host is `https://`, a fixed host and a path"),
+            ("/a https://x.example:y/", "a target on another host is `https://`, a fixed host and a path"),
+            ("/a%2 /b", "`%` in a path is followed by two hexadecimal digits; the character itself is %25"),
             ("/a /:x", "nothing in the path is called `:x`"),
             ("/a /../b 200", "no file can have the name of this target"),
             ("/a /\u{e9}", "a target is written in ASCII, other characters percent-encoded"),
@@ -424,22 +511,22 @@ mod tests {
 
         #[test]
         fn no_rule_lets_the_client_choose_the_host(
-            target in "(https://e\\.x|http://e)?/?[a:./\\\\@sx]{0,12}",
-            path in "/[a./\\\\@:e]{0,12}",
+            host in prop::sample::select(vec!["", "https://e.x", "http://e:8080", "https://:splat", "https://:a"]),
+            target in "(/|:splat|:a|:x|x|//|\\\\){0,6}",
+            from in prop::sample::select(vec!["/*", "/a*", "/:a/*", "/:a", "/x/:a/*"]),
+            path in "(/|/a|/x|evil.com|/:a|\\\\| ){0,5}/?",
         ) {
-            let rule = format!("/* {target} 302");
-            if let Ok(rules) = redirects(&rule)
-                && let Some(Target::Location(location)) = rules[0].apply(&path, None)
-            {
-                let host = |url: &str| {
-                    url.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().map(str::to_owned))
-                };
-                prop_assert_eq!(host(&location), host(&target));
-                // Only such paths ever get here.
-                if target.starts_with('/') && UrlPath::parse(&path, Hidden::Refused).is_ok() {
-                    prop_assert!(location.starts_with('/'), "{}", location);
-                    prop_assert!(!location.starts_with("//") && !location.starts_with("/\\"), "{}", location);
-                }
+            let rule = format!("{from} {host}{target} 302");
+            let Ok(rules) = redirects(&rule) else { return Ok(()) };
+            // Only such paths ever get here.
+            let Ok(path) = UrlPath::parse(&path, Hidden::Refused) else { return Ok(()) };
+            let Some(Target::Location(location)) = rules[0].apply(&path.decoded(), None) else { return Ok(()) };
+            if host.is_empty() {
+                prop_assert!(location.starts_with('/'), "{}", location);
+                prop_assert!(!location.starts_with("//") && !location.starts_with("/\\"), "{}", location);
+            } else {
+                let rest = location.strip_prefix(host);
+                prop_assert!(rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')), "{}", location);
             }
         }
     }

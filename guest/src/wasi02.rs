@@ -49,11 +49,10 @@ struct FileServer;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
+        let request = read_request(&request);
         let mut plan = match Settings::from_environment(&environment::get_environment()) {
-            Ok(settings) => {
-                block_on(answer::respond(&Preopen::first(), &settings, &read_request(&request), now))
-            }
-            Err(error) => answer::misconfigured(&error),
+            Ok(settings) => block_on(answer::respond(&Preopen::first(), &settings, &request, now)),
+            Err(error) => answer::misconfigured(&error, &request),
         };
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint);
@@ -195,7 +194,12 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> 
     let Plan { status, headers, body, complaint: _ } = plan;
     let fields: Vec<_> =
         headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_bytes())).collect();
-    let headers = http::Fields::from_list(&fields).context("a header field was refused")?;
+    let headers = http::Fields::from_list(&fields).map_err(|error| {
+        complain(&format!(
+            "the runtime refuses a header field of the answer ({error}); see FILES_HEADERS and _headers"
+        ));
+        anyhow!("a header field was refused")
+    })?;
     let response = http::OutgoingResponse::new(headers);
     if status != 200 {
         response.set_status_code(status).map_err(|()| anyhow!("the status {status} was refused"))?;

@@ -368,7 +368,7 @@ fn outcome(plan: &Plan<()>, file: &OneFile, head: bool) -> Expected {
             match plan.body {
                 Body::Empty => assert!(head || file.length == 0),
                 Body::File { offset, length, .. } => {
-                    assert_eq!((offset, length, head), (0, file.length, false))
+                    assert_eq!((offset, length, head), (0, file.length, false));
                 }
                 _ => panic!("{plan:?}"),
             }

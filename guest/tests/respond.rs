@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Directory, body, header, text};
-use guest::request::Method;
+use guest::request::{Headers, Method, Request};
 use guest::response::Body;
 use std::fs;
 
@@ -408,8 +408,135 @@ fn a_target_that_is_too_long_is_refused() {
 fn wrong_settings_are_told_to_the_operator_alone() {
     let variables = [("FILES_LISTING".to_owned(), "si".to_owned())];
     let error = guest::config::Settings::from_environment(&variables).unwrap_err();
-    let plan = guest::answer::misconfigured(&error);
-    assert_eq!(plan.status, 500);
+    let request = |method| Request { method, target: "/".into(), headers: Headers::default() };
+    let plan = guest::answer::misconfigured(&error, &request(Method::Get));
+    assert_eq!((plan.status, header(&plan, "x-content-type-options")), (500, Some("nosniff")));
     assert_eq!(plan.complaint.as_deref(), Some("FILES_LISTING is `si`, but it takes `on` or `off`"));
     assert!(!text(&plan).contains("FILES_"));
+    let head = guest::answer::misconfigured(&error, &request(Method::Head));
+    assert_eq!(header(&head, "content-length"), header(&plan, "content-length"));
+    assert!(matches!(head.body, Body::Empty));
+}
+
+#[test]
+fn rules_hold_for_a_file_however_it_is_asked_for() {
+    let directory = Directory::with(&[
+        ("FILES_RULES", "on"),
+        ("FILES_HEADERS", "*.html: X-Page: yes\n/about: X-Address: yes"),
+        ("FILES_CACHE_CONTROL", "*.js: max-age=31536000\n*.html: no-store"),
+    ]);
+    directory
+        .file("about.html", "about")
+        .file("secret.html", "secret")
+        .file("admin/index.html", "admin")
+        .file("index.html", "index")
+        .file("_redirects", "/secret.html /login 302!\n/admin/index.html /login 302!\n/*.js /index.html 200\n/lost/* /index.html 200\n");
+    // `*` stands at the end only.
+    assert_eq!(directory.get("/").status, 500);
+    directory.file(
+        "_redirects",
+        "/secret.html /login 302!\n/admin/index.html /login 302!\n/lost/* /index.html 200\n",
+    );
+    let about = directory.get("/about");
+    assert_eq!((header(&about, "x-page"), header(&about, "x-address")), (Some("yes"), Some("yes")));
+    assert_eq!(header(&about, "cache-control"), Some("no-store"));
+    assert_eq!(header(&directory.get("/"), "x-page"), Some("yes"));
+    for target in ["/secret", "/secret.html", "/admin/", "/admin/index.html"] {
+        let plan = directory.get(target);
+        assert_eq!((plan.status, header(&plan, "location")), (302, Some("/login")), "{target}");
+    }
+    let lost = directory.get("/lost/app.js");
+    assert_eq!((lost.status, header(&lost, "cache-control")), (200, Some("no-store")), "it is no script");
+}
+
+#[test]
+fn a_rule_about_the_type_holds_for_every_piece() {
+    let rules = "*.js: Content-Type: text/x-own\n*.js: Content-Disposition: attachment";
+    let directory = Directory::with(&[("FILES_HEADERS", rules), ("FILES_LISTING", "on")]);
+    directory.file("a.js", &"x".repeat(1000));
+    let ask = |range| directory.ask(Method::Get, "/a.js", &[("range", range)]);
+    for plan in [directory.get("/a.js"), ask("bytes=0-9")] {
+        assert_eq!(header(&plan, "content-type"), Some("text/x-own"));
+        assert_eq!(header(&plan, "content-disposition"), Some("attachment"));
+    }
+    let parts = ask("bytes=0-0,-1");
+    assert!(header(&parts, "content-type").unwrap().starts_with("multipart/byteranges; "));
+    assert_eq!(text(&parts).matches("Content-Type: text/x-own\r\n").count(), 2);
+    let again = directory.ask(Method::Get, "/a.js", &[("if-none-match", "*")]);
+    assert_eq!((header(&again, "content-type"), header(&again, "content-disposition")), (None, None));
+}
+
+#[test]
+fn rules_that_fit_everything_hold_for_what_is_not_there_too() {
+    let directory = Directory::with(&[("FILES_HEADERS", "*: X-All: 1"), ("FILES_RULES", "on")]);
+    directory.file("_headers", "/*\n  X-Site: 2\n").file(".env", "secret");
+    let missing = directory.get("/missing");
+    assert_eq!((header(&missing, "x-all"), header(&missing, "x-site")), (Some("1"), Some("2")));
+    for target in ["/.env", "/../x", "/nul", "/a%2fb"] {
+        let plan = directory.get(target);
+        assert_eq!((plan.status, &plan.headers), (404, &missing.headers), "{target}");
+    }
+    for (method, target) in [(Method::Get, "/%"), (Method::Options, "*"), (Method::Other, "/")] {
+        let plan = directory.ask(method, target, &[]);
+        assert_eq!((header(&plan, "x-all"), header(&plan, "x-site")), (Some("1"), Some("2")), "{target}");
+    }
+}
+
+#[test]
+fn pages_of_the_server_keep_their_own_policy() {
+    let rules = "*: Content-Security-Policy: default-src *\n*: Content-Type: text/x";
+    let directory = Directory::with(&[("FILES_HEADERS", rules), ("FILES_LISTING", "on")]);
+    directory.file("a.txt", "a");
+    for plan in [directory.get("/"), directory.ask(Method::Get, "/missing", &[BROWSER])] {
+        assert!(header(&plan, "content-security-policy").unwrap().starts_with("default-src 'none'"));
+        assert_eq!(header(&plan, "content-type"), Some("text/html; charset=utf-8"));
+    }
+    assert_eq!(header(&directory.get("/a.txt"), "content-security-policy"), Some("default-src *"));
+}
+
+#[test]
+fn a_rule_can_take_back_what_others_have_added() {
+    let directory = Directory::with(&[
+        ("FILES_RULES", "on"),
+        ("FILES_SECURITY_HEADERS", "on"),
+        ("FILES_HEADERS", "*: X-Own: 1"),
+    ]);
+    directory
+        .file("_headers", "/embed/*\n  ! X-Frame-Options\n  ! X-Own\n  ! ETag\n")
+        .file("embed/a.txt", "a");
+    directory.file("a.txt", "a");
+    let plan = directory.get("/embed/a.txt");
+    assert_eq!((header(&plan, "x-frame-options"), header(&plan, "x-own")), (None, None));
+    assert!(header(&plan, "etag").is_some(), "the server's own to say");
+    assert_eq!(header(&directory.get("/a.txt"), "x-frame-options"), Some("SAMEORIGIN"));
+}
+
+#[test]
+fn rules_that_cannot_be_read_are_not_passed_over() {
+    let directory = Directory::with(&[("FILES_RULES", "on")]);
+    directory.file("a.txt", "a");
+    fs::create_dir(directory.on_disk("_headers")).unwrap();
+    let plan = directory.get("/a.txt");
+    assert_eq!(plan.status, 500);
+    assert!(plan.complaint.unwrap().starts_with("_headers, line 1: the file cannot be read"));
+}
+
+#[test]
+fn redirects_that_grow_without_end_are_refused() {
+    let directory = Directory::with(&[("FILES_RULES", "on")]);
+    directory.file("_redirects", "/a/* /a/:splat/:splat 302");
+    let plan = directory.get(&format!("/a/{}", "x".repeat(9000)));
+    assert_eq!(plan.status, 500);
+    assert!(plan.complaint.unwrap().contains("too long"));
+    assert!(directory.get("/a/x").complaint.unwrap().contains("leads back"));
+}
+
+#[test]
+fn a_listing_has_preconditions_as_far_as_they_go() {
+    let directory = Directory::with(&[("FILES_LISTING", "on")]);
+    let ask = |name, value| directory.ask(Method::Get, "/", &[(name, value)]).status;
+    assert_eq!(ask("if-match", "\"x\""), 412);
+    assert_eq!(ask("if-match", "*"), 200);
+    assert_eq!(ask("if-none-match", "*"), 304);
+    assert_eq!(ask("if-none-match", "\"x\""), 200);
 }

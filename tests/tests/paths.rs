@@ -234,10 +234,23 @@ fn what_is_no_regular_file_is_not_there_and_blocks_nobody() {
     assert!(Command::new("mkfifo").arg(site.path("fifo")).status().unwrap().success());
     let _socket = UnixListener::bind(site.path("socket")).unwrap();
     symlink("/dev/zero", site.path("device")).unwrap();
+    // In the place of every file that is looked for without being named.
+    for name in ["odd/index.html", "odd/README.md", "odd/404.html", "page.html", "404.html"] {
+        site.directory("odd");
+        assert!(Command::new("mkfifo").arg(site.path(name)).status().unwrap().success());
+    }
+    let browser = [("Accept", "text/html")];
     on_each_runtime!(site, |server| {
-        for target in ["/fifo", "/socket", "/device", "/fifo/", "/fifo/x"] {
+        for target in
+            ["/fifo", "/socket", "/device", "/fifo/", "/fifo/x", "/odd/", "/odd/x", "/page", "/page.html"]
+        {
             assert!(is_not_found(&server.get(target)), "{target}");
+            assert!(server.get_with(target, &browser).text().contains("<h1>404 Not Found</h1>"), "{target}");
         }
+    });
+    let site = site.with("FILES_LISTING", "on");
+    on_each_runtime!(site, |server| {
+        assert_eq!(server.get("/odd/").status, 200, "listed, without its README");
     });
 }
 

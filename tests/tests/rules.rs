@@ -46,10 +46,19 @@ fn operators_have_their_own_rules_for_caches_and_fields() {
 
 #[test]
 fn rules_cannot_be_walked_around() {
-    let site = Site::new().with("FILES_HEADERS", "/private/*: X-Guard: yes");
-    site.file("private/s.txt", "s");
+    let rules = "/private/*: X-Guard: yes\n/members.html: X-Guard: yes\n/admin/index.html: X-Guard: yes";
+    let site = Site::new().with("FILES_HEADERS", rules);
+    site.file("private/s.txt", "s").file("members.html", "s").file("admin/index.html", "s");
     on_each_runtime!(site, |server| {
-        for target in ["/private/s.txt", "/%70rivate/s.txt", "/private/%73.txt", "/private/s.txt?x"] {
+        for target in [
+            "/private/s.txt",
+            "/%70rivate/s.txt",
+            "/private/%73.txt",
+            "/private/s.txt?x",
+            "/members",
+            "/admin/",
+            "/admin/index.html",
+        ] {
             let response = server.get(target);
             assert_eq!((response.text(), response.header("x-guard")), ("s", Some("yes")), "{target}");
         }
@@ -164,6 +173,7 @@ fn the_sites_own_rules_are_obeyed() {
         assert_eq!(server.get("/here.txt").text(), "here", "a file comes before a rule");
         let app = server.get("/app/deep/link");
         assert_eq!((app.status, app.text()), (200, "app"));
+        assert_eq!(server.get("/news/").header("location"), Some("/blog/"));
         let gone = server.get("/gone/x");
         assert_eq!((gone.status, gone.text(), gone.header("cache-control")), (404, "gone", Some("no-store")));
         let docs = server.get("/docs/a.txt");
@@ -201,6 +211,8 @@ fn rules_that_cannot_be_obeyed_are_a_500_and_a_line_that_says_where() {
         ),
         ("_redirects", "/a /b 999", "_redirects, line 1: a status is 301, 302,"),
         ("_redirects", "/a /b\n/b /a", "_redirects, line 1: this redirect leads back to where it came from"),
+        ("_redirects", "/a /:b/x", "_redirects, line 1: nothing in the path is called `:b`"),
+        ("_redirects", "/:b/* https://:b/ 302", "_redirects, line 1: a target on another host is"),
         ("_redirects", "/* /x/:splat", "_redirects, line 1: this redirect leads back to where it came from"),
     ] {
         let site = Site::new().with("FILES_RULES", "on");

@@ -4,7 +4,7 @@ pub mod html;
 pub mod json;
 
 use crate::config::Settings;
-use crate::path::RelativePath;
+use crate::path::{Hidden, RelativePath};
 use crate::resolve::{Extent, Kind, Names, Timestamp, Tree, TreeError};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -172,7 +172,9 @@ pub async fn list<T: Tree>(
     let Names { entries: names, unreadable, .. } = tree.list(path, LARGEST).await?;
     let mut entries = Vec::with_capacity(names.len());
     for (name, kind) in names {
-        let is_shown = path.served_child(&name, settings.hidden).is_some() && name != ".well-known";
+        // `/.well-known/` is for programs that know it.
+        let is_known_to_programs = name == ".well-known" && settings.hidden == Hidden::Refused;
+        let is_shown = path.served_child(&name, settings.hidden).is_some() && !is_known_to_programs;
         if !is_shown || kind == Some(Kind::Other) {
             continue;
         }
