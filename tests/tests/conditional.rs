@@ -122,6 +122,92 @@ fn conditions_come_after_redirects_and_missing_files() {
 }
 
 #[test]
+fn dates_are_compared_by_whole_seconds() {
+    let site = site();
+    let modified = UNIX_EPOCH + Duration::new(1_700_000_000, 999_000_000);
+    site.file_modified("late.txt", "x", modified);
+    on_each_runtime!(site, |server| {
+        let response = server.get("/late.txt");
+        assert_eq!(response.header("last-modified"), Some(MODIFIED), "never rounded up");
+        assert_eq!(server.get_with("/late.txt", &[("If-Modified-Since", MODIFIED)]).status, 304);
+        assert_eq!(server.get_with("/late.txt", &[("If-Unmodified-Since", MODIFIED)]).status, 200);
+        let range = [("If-Range", MODIFIED), ("Range", "bytes=0-0")];
+        assert_eq!(server.get_with("/late.txt", &range).status, 206);
+    });
+}
+
+#[test]
+fn if_unmodified_since_is_false_of_a_later_change() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        for (date, status) in [
+            (MODIFIED, 200),
+            ("Tue, 14 Nov 2023 22:13:21 GMT", 200),
+            ("Tue, 14 Nov 2023 22:13:19 GMT", 412),
+            ("Tuesday, 14-Nov-23 22:13:19 GMT", 412),
+            ("Tue Nov 14 22:13:19 2023", 412),
+            ("Mon, 01 Jan 1900 00:00:00 GMT", 412),
+            ("Sat, 01 Jan 0000 00:00:00 GMT", 412),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", 200),
+            ("Wednesday, 14-Nov-99 22:13:20 GMT", 412),
+            ("garbage", 200),
+        ] {
+            assert_eq!(server.get_with("/a.txt", &[("If-Unmodified-Since", date)]).status, status, "{date}");
+        }
+    });
+}
+
+#[test]
+fn a_date_is_no_reason_for_a_range_until_it_is_strong() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        site.file_modified("fresh.txt", "x", SystemTime::now() + Duration::from_secs(2));
+        let response = server.get("/fresh.txt");
+        let date = response.header("last-modified").unwrap();
+        let status = server.get_with("/fresh.txt", &[("If-Range", date), ("Range", "bytes=0-0")]).status;
+        assert_eq!(status, 200, "its last change may not be its last within that second");
+        let tag = response.header("etag").unwrap();
+        assert!(tag.starts_with("W/"), "{tag}");
+        for list in ["\"x\"", tag, tag.trim_start_matches("W/")] {
+            assert_eq!(server.get_with("/fresh.txt", &[("If-Match", list)]).status, 412, "{list}");
+        }
+    });
+}
+
+#[test]
+fn head_has_the_same_conditions_as_get() {
+    let site = site();
+    let tag = tag();
+    on_each_runtime!(site, |server| {
+        for (name, value, status) in [
+            ("If-None-Match", tag.as_str(), 304),
+            ("If-Modified-Since", MODIFIED, 304),
+            ("If-Match", "\"nope\"", 412),
+            ("If-Unmodified-Since", "Sat, 01 Jan 2000 00:00:00 GMT", 412),
+        ] {
+            let mut client = server.connect();
+            let get = client.request("GET", "/a.txt", &[(name, value)]);
+            let head = client.request("HEAD", "/a.txt", &[(name, value)]);
+            assert_eq!((get.status, head.status), (status, status), "{name}");
+            assert_eq!(get.header_names(), head.header_names(), "{name}");
+            assert_eq!(get.header("content-length"), head.header("content-length"), "{name}");
+        }
+    });
+}
+
+#[test]
+fn methods_without_content_have_no_conditions() {
+    let site = site();
+    on_each_runtime!(site, |server| {
+        for (method, status) in [("OPTIONS", 204), ("TRACE", 405), ("POST", 405)] {
+            for fields in [[("If-Match", "\"nope\"")], [("If-None-Match", "*")]] {
+                assert_eq!(server.connect().request(method, "/a.txt", &fields).status, status, "{method}");
+            }
+        }
+    });
+}
+
+#[test]
 fn another_length_or_time_is_another_tag() {
     let site = site();
     on_each_runtime!(site, |server| {

@@ -139,6 +139,7 @@ fn hidden_files_answer_like_missing_ones() {
     on_each_runtime!(site, |server| {
         for target in [
             "/.git/config",
+            "/.GIT/config",
             "/.env",
             "/%2egit/config",
             "/%2eenv",
