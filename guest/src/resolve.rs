@@ -325,3 +325,25 @@ async fn existing_directories<T: Tree>(
     }
     Ok(directories)
 }
+
+/// The first bytes of a file, at most `most`, and whether there are more.
+///
+/// # Errors
+/// When the file cannot be read.
+pub async fn read_start<T: Tree>(
+    tree: &T,
+    file: &T::File,
+    most: usize,
+) -> Result<(Vec<u8>, bool), TreeError> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= most {
+        let piece = tree.read(file, bytes.len() as u64).await?;
+        if piece.is_empty() {
+            break;
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    let is_cut = bytes.len() > most;
+    bytes.truncate(most);
+    Ok((bytes, is_cut))
+}

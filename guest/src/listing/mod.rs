@@ -251,7 +251,7 @@ async fn read<T: Tree>(tree: &T, directory: &RelativePath, name: &str) -> Result
         Ok(_) | Err(TreeError::NotFound) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (mut bytes, is_cut) = crate::answer::read_start(tree, &file, LONGEST_README).await?;
+    let (mut bytes, is_cut) = crate::resolve::read_start(tree, &file, LONGEST_README).await?;
     if is_cut
         && let Err(error) = str::from_utf8(&bytes)
         && error.error_len().is_none()
