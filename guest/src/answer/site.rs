@@ -51,7 +51,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     ) -> Result<Plan<T::File>, Failure> {
         match rule.apply(from, path.query()) {
             None => Err(Failure::Status(404)),
-            Some(Target::TooLong) => Err(RuleError::long_target(rule.line).into()),
+            Some(Target::TooLong) => Err(rule.too_long().into()),
             Some(Target::Location(location)) => {
                 self.check_for_circle(path, &location, rule).await?;
                 Ok(redirect(rule.status, location))
@@ -92,7 +92,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             }
             seen.push(decoded);
         }
-        Err(RuleError::circle(first.line).into())
+        Err(first.circle().into())
     }
 
     /// Where a client is sent on from a path of this site, if it is.

@@ -1,45 +1,19 @@
-//! The files `_headers` and `_redirects`, in the form that static hosts share.
-//!
-//! What is wrong in them is an error, with its line, and not passed over: a header that is not sent may be the one that
-//! guards the site.
+//! `_redirects`: to a line, a path, where it leads, and perhaps a status.
 
-use crate::fields::{self, FieldError, OwnField};
+use super::{MOST_RULES, RuleError, lines, path_pattern, words};
 use crate::path::{Hidden, RULE_FILES, UrlPath, encode_query, encode_segment};
 use crate::pattern::{Captures, Pattern, SPLAT};
-use percent_encoding::percent_decode_str;
-use std::fmt;
 
-/// The most bytes of such a file: they are read for every request.
-pub const LONGEST_FILE: usize = 64 * 1024;
-
-/// The most rules in one file, and the most fields. Each is compared with the path of every request.
-pub const MOST_RULES: usize = 1000;
-
-/// The longest line, in bytes: it holds a path and a target, or a field, and is read for every request.
-const LONGEST_LINE: usize = 2048;
+const FILE: &str = RULE_FILES[1];
 
 /// The longest target, in bytes, that what stands for its names may make: as long as a request may be.
 const LONGEST_TARGET: usize = 16 * 1024;
-
-const HEADERS_FILE: &str = RULE_FILES[0];
-const REDIRECTS_FILE: &str = RULE_FILES[1];
 
 /// The statuses that a redirect may have.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// The status of a rule that names none, as in the format's first implementation.
 const DEFAULT_STATUS: u16 = 301;
-
-/// Fields for the paths of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderRule {
-    /// Which paths.
-    pub pattern: Pattern,
-    /// The fields to add.
-    pub set: Vec<OwnField>,
-    /// The names of fields, in lower case, that rules before this one added and that are to be left out.
-    pub unset: Vec<String>,
-}
 
 /// Another answer for the paths of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +25,7 @@ pub struct Redirect {
     /// Whether it holds even where there is a file.
     pub forced: bool,
     /// The line it stands in, from 1.
-    pub line: usize,
+    line: usize,
 }
 
 /// What a redirect leads to.
@@ -65,125 +39,8 @@ pub enum Target {
     TooLong,
 }
 
-/// Why a file of rules cannot be obeyed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleError {
-    file: &'static str,
-    line: usize,
-    message: String,
-}
-
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, message } = self;
-        write!(f, "{file}, line {line}: {message}")
-    }
-}
-
-impl std::error::Error for RuleError {}
-
-impl RuleError {
-    /// The redirect in this line leads in a circle.
-    pub fn circle(line: usize) -> Self {
-        let message = "this redirect leads back to where it came from; give it another target".to_owned();
-        Self { file: REDIRECTS_FILE, line, message }
-    }
-
-    /// The redirect in this line leads to an address that is too long.
-    pub fn long_target(line: usize) -> Self {
-        let message = "this redirect leads to an address that is too long; shorten its target".to_owned();
-        Self { file: REDIRECTS_FILE, line, message }
-    }
-
-    /// The file is there and cannot be read.
-    pub fn unreadable(file: &'static str) -> Self {
-        let message = "the file cannot be read; make it a regular file that everybody may read".to_owned();
-        Self { file, line: 1, message }
-    }
-
-    fn too_long(file: &'static str, line: usize) -> Self {
-        let message =
-            format!("the file is too long; it may have {MOST_RULES} rules and {LONGEST_FILE} bytes");
-        Self { file, line, message }
-    }
-}
-
-/// The lines of a file of rules that say something, with their numbers.
-fn lines<'a>(
-    content: &'a [u8],
-    file: &'static str,
-) -> Result<impl Iterator<Item = (usize, &'a str)>, RuleError> {
-    if content.len() > LONGEST_FILE {
-        let line = content[..LONGEST_FILE].split(|&byte| byte == b'\n').count();
-        return Err(RuleError::too_long(file, line));
-    }
-    let text = str::from_utf8(content).map_err(|error| RuleError {
-        file,
-        line: content[..error.valid_up_to()].split(|&byte| byte == b'\n').count(),
-        message: "this is not UTF-8; save the file in that encoding".to_owned(),
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some((line, _)) = (1..).zip(text.lines()).find(|(_, line)| line.len() > LONGEST_LINE) {
-        let message = format!("the line is too long; it may have {LONGEST_LINE} bytes");
-        return Err(RuleError { file, line, message });
-    }
-    Ok((1..).zip(text.lines()).filter(|(_, line)| {
-        let line = line.trim_start();
-        !line.is_empty() && !line.starts_with('#')
-    }))
-}
-
-/// Reads `_headers`: a path to a line, and below it, indented, the fields for it.
-pub fn parse_headers(content: &[u8]) -> Result<Vec<HeaderRule>, RuleError> {
-    const FILE: &str = HEADERS_FILE;
-    let mut rules: Vec<HeaderRule> = Vec::new();
-    let mut fields = 0;
-    for (line, text) in lines(content, FILE)? {
-        let wrong = |message: String| RuleError { file: FILE, line, message };
-        let is_indented = text.starts_with([' ', '\t']);
-        let text = text.trim();
-        if !is_indented {
-            if rules.len() == MOST_RULES {
-                return Err(RuleError::too_long(FILE, line));
-            }
-            let mut words = words(text);
-            let path = words.next().filter(|path| path.starts_with('/') && words.next().is_none());
-            let path = path.ok_or_else(|| {
-                wrong(
-                    "a path begins with a slash and has no spaces, and a field begins with spaces".to_owned(),
-                )
-            })?;
-            let pattern = path_pattern(path).map_err(wrong)?;
-            rules.push(HeaderRule { pattern, set: Vec::new(), unset: Vec::new() });
-            continue;
-        }
-        fields += 1;
-        if fields > MOST_RULES {
-            return Err(RuleError::too_long(FILE, line));
-        }
-        let rule =
-            rules.last_mut().ok_or_else(|| wrong("a path has to come before its fields".to_owned()))?;
-        if let Some(name) = text.strip_prefix('!').map(str::trim) {
-            if !fields::is_name(name) {
-                return Err(wrong("`!` takes the name of a field to leave out".to_owned()));
-            }
-            rule.unset.push(name.to_ascii_lowercase());
-        } else {
-            let (name, value) = text.split_once(':').unwrap_or_default();
-            rule.set.push(fields::checked(name, value).map_err(|error| match error {
-                FieldError::Malformed => wrong("this is no header field; it takes `Name: value`".to_owned()),
-                FieldError::Reserved => {
-                    wrong(format!("the server itself says what `{}` is; leave it out", name.trim()))
-                }
-            })?);
-        }
-    }
-    Ok(rules)
-}
-
 /// Reads `_redirects`: to a line, a path, where it leads, and perhaps a status.
 pub fn parse_redirects(content: &[u8], hidden: Hidden) -> Result<Vec<Redirect>, RuleError> {
-    const FILE: &str = REDIRECTS_FILE;
     let mut rules = Vec::new();
     for (line, text) in lines(content, FILE)? {
         if rules.len() == MOST_RULES {
@@ -226,28 +83,6 @@ fn redirect(text: &str, line: usize, hidden: Hidden) -> Result<Redirect, String>
     }
     check_target(target, &pattern, status, hidden)?;
     Ok(Redirect { pattern, target: target.to_owned(), status, forced, line })
-}
-
-/// The words of a line, without the comment at its end: what follows a `#` at the start of a word.
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split_ascii_whitespace().take_while(|word| !word.starts_with('#'))
-}
-
-/// The pattern of a path as it is written in a URL, and compared as it is decoded. A slash at its end makes no
-/// difference, as it makes none in a request.
-fn path_pattern(path: &str) -> Result<Pattern, String> {
-    if path.contains('?') {
-        return Err(
-            "a rule is about a path, whatever the query; leave out what follows the question mark".into()
-        );
-    }
-    let mut escapes = path.split('%').skip(1).map(|escape| escape.as_bytes().get(..2));
-    if !escapes.all(|digits| digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
-        return Err("`%` in a path is followed by two hexadecimal digits; the character itself is %25".into());
-    }
-    let decoded = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8".to_owned())?;
-    let decoded = decoded.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(&decoded);
-    Ok(Pattern::new(decoded))
 }
 
 fn check_target(target: &str, pattern: &Pattern, status: u16, hidden: Hidden) -> Result<(), String> {
@@ -318,6 +153,18 @@ fn pieces(target: &str) -> impl Iterator<Item = Piece<'_>> {
 }
 
 impl Redirect {
+    /// It leads in a circle.
+    pub fn circle(&self) -> RuleError {
+        let message = "this redirect leads back to where it came from; give it another target".to_owned();
+        RuleError { file: FILE, line: self.line, message }
+    }
+
+    /// It leads to an address that is too long.
+    pub fn too_long(&self) -> RuleError {
+        let message = "this redirect leads to an address that is too long; shorten its target".to_owned();
+        RuleError { file: FILE, line: self.line, message }
+    }
+
     /// Whether the rule is about a decoded path. A slash at its end makes no difference.
     pub fn is_about(&self, path: &str) -> bool {
         self.captures(path).is_some()
@@ -378,7 +225,7 @@ fn push_captured(target: &mut String, name: &str, captures: &Captures<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_FILE, MOST_RULES, Target, parse_headers, parse_redirects};
+    use super::{Target, parse_redirects};
     use crate::path::{Hidden, UrlPath};
     use proptest::prelude::*;
 
@@ -392,57 +239,6 @@ mod tests {
 
     fn location(text: &str) -> Target {
         Target::Location(text.to_owned())
-    }
-
-    #[test]
-    fn headers_stand_below_their_path() {
-        let rules = parse_headers(
-            b"\xef\xbb\xbf# all\n/*\n  X-A: b\n\tX-B: c: d\n\n/private/*\r\n  ! X-A\r\n  Cache-Control: no-store\r\n",
-        )
-        .unwrap();
-        assert_eq!(rules.len(), 2);
-        assert!(rules[0].pattern.matches("/any"));
-        assert_eq!(rules[0].set, [("x-a".into(), "b".into()), ("x-b".into(), "c: d".into())]);
-        assert_eq!(rules[1].unset, ["x-a"]);
-        assert_eq!(rules[1].set, [("cache-control".into(), "no-store".into())]);
-        assert_eq!(parse_headers(b""), Ok(Vec::new()));
-    }
-
-    #[test]
-    fn wrong_headers_are_told_with_their_line() {
-        for (content, expected) in [
-            ("\n  X-A: b", "_headers, line 2: a path has to come before its fields"),
-            (
-                "/*\nX-A: b",
-                "_headers, line 2: a path begins with a slash and has no spaces, and a field begins with spaces",
-            ),
-            (
-                "/a?b",
-                "_headers, line 1: a rule is about a path, whatever the query; leave out what follows the question mark",
-            ),
-            ("/*\n  X-A b", "_headers, line 2: this is no header field; it takes `Name: value`"),
-            ("/*\n  X-A:\n", "_headers, line 2: this is no header field; it takes `Name: value`"),
-            ("/*\n  ! ", "_headers, line 2: `!` takes the name of a field to leave out"),
-            (
-                "/*\n\n  Content-Length: 5",
-                "_headers, line 3: the server itself says what `Content-Length` is; leave it out",
-            ),
-        ] {
-            assert_eq!(parse_headers(content.as_bytes()).unwrap_err().to_string(), expected);
-        }
-        let error = parse_headers(b"/a\n/\xff").unwrap_err().to_string();
-        assert!(error.starts_with("_headers, line 2: this is not UTF-8"), "{error}");
-    }
-
-    #[test]
-    fn files_that_are_too_long_are_refused() {
-        let rules = "/a\n".repeat(MOST_RULES + 1);
-        let error = parse_headers(rules.as_bytes()).unwrap_err().to_string();
-        assert!(error.starts_with("_headers, line 1001: the file is too long"), "{error}");
-        let error = redirects(&"/a /b\n".repeat(MOST_RULES + 1)).unwrap_err();
-        assert!(error.starts_with("_redirects, line 1001: the file is too long"), "{error}");
-        let error = redirects(&"#".repeat(LONGEST_FILE + 1)).unwrap_err();
-        assert!(error.starts_with("_redirects, line 1: the file is too long"), "{error}");
     }
 
     #[test]
@@ -503,12 +299,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn any_bytes_are_answered(content: Vec<u8>) {
-            let _ = parse_headers(&content);
-            let _ = parse_redirects(&content, Hidden::Refused);
-        }
-
         #[test]
         fn no_rule_lets_the_client_choose_the_host(
             host in prop::sample::select(vec!["", "https://e.x", "http://e:8080", "https://:splat", "https://:a"]),
