@@ -398,13 +398,16 @@ fn outcome(plan: &Plan<()>, file: &OneFile, head: bool) -> Expected {
     }
 }
 
-fn tags() -> impl Strategy<Value = Tags> {
-    let tag = prop_oneof![
+fn tag() -> impl Strategy<Value = Tag> {
+    prop_oneof![
         any::<bool>().prop_map(|weak| Tag::Same { weak }),
         any::<bool>().prop_map(|weak| Tag::Other { weak }),
         Just(Tag::Junk),
-    ];
-    prop_oneof![1 => Just(Tags::Any), 6 => vec(tag, 0..4).prop_map(Tags::List)]
+    ]
+}
+
+fn tags() -> impl Strategy<Value = Tags> {
+    prop_oneof![1 => Just(Tags::Any), 6 => vec(tag(), 0..4).prop_map(Tags::List)]
 }
 
 fn date() -> impl Strategy<Value = (When, Format)> {
@@ -417,12 +420,7 @@ fn date() -> impl Strategy<Value = (When, Format)> {
 }
 
 fn if_range() -> impl Strategy<Value = IfRange> {
-    let tag = prop_oneof![
-        any::<bool>().prop_map(|weak| Tag::Same { weak }),
-        any::<bool>().prop_map(|weak| Tag::Other { weak }),
-        Just(Tag::Junk),
-    ];
-    prop_oneof![tag.prop_map(IfRange::Tag), date().prop_map(|(when, format)| IfRange::Date(when, format))]
+    prop_oneof![tag().prop_map(IfRange::Tag), date().prop_map(|(when, format)| IfRange::Date(when, format))]
 }
 
 fn range() -> impl Strategy<Value = (bool, Vec<Piece>)> {
