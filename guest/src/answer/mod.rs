@@ -179,15 +179,17 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
 
     /// A directory, as a page or as JSON.
     async fn listing(&self, directory: &RelativePath, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
+        let about =
+            |status| Plan::new(status).with("cache-control", cache::REVALIDATE).with("vary", "Accept");
         // A listing has no validators, and exists: that is enough for the asterisk, and for no tag.
         match conditional::evaluate(self.request, &Validators::default(), self.clock.now().seconds) {
             Outcome::Proceed => {}
-            Outcome::NotModified => return Ok(Plan::new(304).with("vary", "Accept")),
+            Outcome::NotModified => return Ok(about(304)),
             Outcome::PreconditionFailed => return Err(Failure::Status(412)),
         }
         let view = View::from_query(path.query());
         let listing = listing::list(self.tree, directory, view, self.settings).await?;
-        let plan = Plan::new(200).with("cache-control", cache::REVALIDATE).with("vary", "Accept");
+        let plan = about(200);
         if accept::wants_json(&self.request.headers) {
             return Ok(plan.with_text("application/json", listing::json::render(&listing)));
         }
