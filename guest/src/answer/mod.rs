@@ -2,7 +2,7 @@
 //!
 //! 1. [`site`]: what the site's own rules say
 //! 2. this module: what there is at the path
-//! 3. [`file`]: how a file is answered
+//! 3. [`mod@file`]: how a file is answered
 //! 4. [`error`]: what is said where there is none
 
 mod error;
