@@ -1,5 +1,9 @@
 //! What was asked: method, target and header fields, in plain types.
 
+/// The longest request target that is answered, in bytes. Every path of a file system is shorter, and every limit of the
+/// parsers behind this is told in bytes of it.
+pub const LONGEST_TARGET: usize = 16 * 1024;
+
 /// The methods that the file server tells apart (RFC 9110 §9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {

@@ -153,7 +153,7 @@ async fn directory<T: Tree>(
 ) -> Result<Resolution, TreeError> {
     for name in &settings.index {
         let index = path.join(name);
-        if let Some(metadata) = stat(tree, &index).await?.filter(|metadata| metadata.kind == Kind::File) {
+        if let Some(metadata) = stat_file(tree, &index).await? {
             return Ok(Resolution::File(index, metadata));
         }
     }
@@ -206,7 +206,7 @@ async fn page<T: Tree>(
         return Ok(None);
     }
     let page = path.with_suffix(PAGE);
-    let metadata = stat(tree, &page).await?.filter(|metadata| metadata.kind == Kind::File);
+    let metadata = stat_file(tree, &page).await?;
     Ok(metadata.map(|metadata| (page, metadata)))
 }
 
@@ -227,9 +227,9 @@ pub async fn find<T: Tree>(
             _ => None,
         });
     }
-    match stat(tree, candidate).await? {
-        Some(metadata) if metadata.kind == Kind::File => Ok(Some((candidate.clone(), metadata))),
-        _ => page(tree, candidate, settings).await,
+    match stat_file(tree, candidate).await? {
+        Some(metadata) => Ok(Some((candidate.clone(), metadata))),
+        None => page(tree, candidate, settings).await,
     }
 }
 
@@ -240,6 +240,14 @@ async fn stat<T: Tree>(tree: &T, path: &RelativePath) -> Result<Option<Metadata>
         Err(TreeError::NotFound) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What a path leads to, if it leads to a regular file.
+///
+/// # Errors
+/// When the system fails.
+pub async fn stat_file<T: Tree>(tree: &T, path: &RelativePath) -> Result<Option<Metadata>, TreeError> {
+    Ok(stat(tree, path).await?.filter(|metadata| metadata.kind == Kind::File))
 }
 
 /// Opens a file that was found, or the best of the coded forms beside it that the client would rather have.
@@ -299,7 +307,7 @@ pub async fn error_page<T: Tree>(
     };
     for directory in candidates.iter().rev() {
         let page = directory.join(&format!("{status}{PAGE}"));
-        if stat(tree, &page).await?.is_some_and(|metadata| metadata.kind == Kind::File) {
+        if stat_file(tree, &page).await?.is_some() {
             match tree.open(&page).await {
                 Ok((file, metadata)) if metadata.kind == Kind::File => return Ok(Some((file, metadata))),
                 Ok(_) | Err(TreeError::NotFound) => {}

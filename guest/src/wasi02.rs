@@ -102,10 +102,9 @@ impl Preopen {
         self.0.as_ref().ok_or(TreeError::NotFound)
     }
 
-    fn open_at(&self, path: &RelativePath, flags: OpenFlags) -> Result<Descriptor, ErrorCode> {
-        // Without a directory there is no entry in it.
-        let directory = self.directory().map_err(|_| ErrorCode::NoEntry)?;
-        directory.open_at(PathFlags::SYMLINK_FOLLOW, written(path), flags, DescriptorFlags::READ)
+    fn open_at(&self, path: &RelativePath, flags: OpenFlags) -> Result<Descriptor, TreeError> {
+        let directory = self.directory()?;
+        Ok(directory.open_at(PathFlags::SYMLINK_FOLLOW, written(path), flags, DescriptorFlags::READ)?)
     }
 }
 

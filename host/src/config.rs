@@ -106,9 +106,7 @@ impl Config {
             guest,
         })
     }
-}
 
-impl Config {
     /// Has the built-in guest list directories, unless it was told whether to: right where nobody but the machine's own
     /// users can ask.
     pub fn list_by_default(&mut self) {

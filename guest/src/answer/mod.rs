@@ -16,8 +16,8 @@ use crate::config::Settings;
 use crate::listing::{self, View};
 use crate::path::{PathError, RelativePath, UrlPath};
 use crate::policy::{self, Rules};
-use crate::request::{Method, Request};
-use crate::resolve::{self, Kind, Metadata, Resolution, Timestamp, Tree, TreeError};
+use crate::request::{LONGEST_TARGET, Method, Request};
+use crate::resolve::{self, Metadata, Resolution, Timestamp, Tree, TreeError};
 use crate::response::{ALLOW, Plan};
 use crate::validators::Validators;
 use crate::{accept, cache, html};
@@ -25,10 +25,6 @@ use error::{Failure, HTML};
 use site::redirect;
 use std::cell::OnceCell;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
-
-/// The longest request target, in bytes. Every path of a file system is shorter, and every limit of the parsers behind
-/// this is told in bytes of it.
-const LONGEST_TARGET: usize = 16 * 1024;
 
 /// Decides the whole answer to a request. `now` is asked only when the answer depends on the time.
 pub async fn respond<T: Tree>(
@@ -170,11 +166,8 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if has_extension || path.has_controls() || !accept::wants_html(&self.request.headers) {
             return Ok(None);
         }
-        match self.tree.stat(file).await {
-            Ok(metadata) if metadata.kind == Kind::File => Ok(Some((file.clone(), metadata))),
-            Ok(_) | Err(TreeError::NotFound) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let metadata = resolve::stat_file(self.tree, file).await?;
+        Ok(metadata.map(|metadata| (file.clone(), metadata)))
     }
 
     /// A directory, as a page or as JSON.

@@ -205,9 +205,7 @@ impl<'a> UrlPath<'a> {
 
     /// The decoded path, from its leading slash on: what patterns of paths are compared with.
     pub fn decoded(&self) -> String {
-        let mut decoded = String::with_capacity(self.relative.0.len() + 2);
-        decoded.push('/');
-        decoded.push_str(&self.relative.0);
+        let mut decoded = self.relative.decoded();
         if self.directory && !self.relative.0.is_empty() {
             decoded.push('/');
         }
@@ -228,14 +226,18 @@ impl<'a> UrlPath<'a> {
 /// What must be encoded in a path segment that is sent to a client: all but the unreserved characters (RFC 3986 §2.3).
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// Whether every `%` is followed by two hexadecimal digits (RFC 3986 §2.1).
+pub fn is_well_escaped(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'%').all(|(at, _)| {
+        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}
+
 /// Decodes one segment.
 fn decode(raw: &str) -> Result<Cow<'_, [u8]>, PathError> {
-    let bytes = raw.as_bytes();
-    let well_formed = bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'%').all(|(at, _)| {
-        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
     let decoded = Cow::from(percent_decode_str(raw));
-    if well_formed && !decoded.contains(&0) { Ok(decoded) } else { Err(PathError::Malformed) }
+    if is_well_escaped(raw) && !decoded.contains(&0) { Ok(decoded) } else { Err(PathError::Malformed) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub struct HeaderRule {
     pub pattern: Pattern,
     /// The fields to add.
     pub set: Vec<OwnField>,
-    /// The names of fields, in lower case, that rules before this one added and that are to be left out.
+    /// The names of fields, in lower case, that are to be left out, whoever added them before this rule.
     pub unset: Vec<String>,
 }
 

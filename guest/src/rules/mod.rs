@@ -9,6 +9,7 @@ mod redirects;
 pub use headers::{HeaderRule, parse_headers};
 pub use redirects::{Redirect, Target, parse_redirects};
 
+use crate::path::is_well_escaped;
 use crate::pattern::Pattern;
 use percent_encoding::percent_decode_str;
 use std::fmt;
@@ -91,8 +92,7 @@ fn path_pattern(path: &str) -> Result<Pattern, String> {
             "a rule is about a path, whatever the query; leave out what follows the question mark".into()
         );
     }
-    let mut escapes = path.split('%').skip(1).map(|escape| escape.as_bytes().get(..2));
-    if !escapes.all(|digits| digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))) {
+    if !is_well_escaped(path) {
         return Err("`%` in a path is followed by two hexadecimal digits; the character itself is %25".into());
     }
     let decoded = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8".to_owned())?;

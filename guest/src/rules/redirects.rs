@@ -3,11 +3,9 @@
 use super::{MOST_RULES, RuleError, lines, path_pattern, words};
 use crate::path::{Hidden, RULE_FILES, UrlPath, encode_query, encode_segment};
 use crate::pattern::{Captures, Pattern, SPLAT};
+use crate::request::LONGEST_TARGET;
 
 const FILE: &str = RULE_FILES[1];
-
-/// The longest target, in bytes, that what stands for its names may make: as long as a request may be.
-const LONGEST_TARGET: usize = 16 * 1024;
 
 /// The statuses that a redirect may have.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
