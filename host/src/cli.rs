@@ -19,6 +19,12 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nbuilt-in guest: ", e
 
 #[derive(Debug, Subcommand)]
 enum Other {
+    /// Run a wasi:cli command in the sandbox; its exit status is this program's
+    Run(Run),
+
+    /// Say what a component is, what it imports, and what of that it would be given
+    Inspect(Inspect),
+
     /// Write the built-in component to a file, to run it on another runtime
     Guest {
         /// The file to write
@@ -38,21 +44,17 @@ pub struct Serve {
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:8080")]
     pub addr: Vec<String>,
 
-    /// Give the guest this directory, read-only (repeatable), under this name [default: . as /]
-    #[arg(long, value_name = "HOST_DIR[::GUEST_DIR]")]
-    pub dir: Vec<String>,
-
-    /// Set a variable of the guest's environment (repeatable); nothing is inherited
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub env: Vec<String>,
+    /// What each instance is given.
+    #[command(flatten)]
+    pub grants: Grants,
 
     /// At most this many instances of the guest at a time; further requests wait a little, then get a 503
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub max_instances: u32,
 
-    /// The memory that one instance may have
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
-    pub max_memory: u32,
+    /// How large each instance may be.
+    #[command(flatten)]
+    pub size: Size,
 
     /// How long the guest may take until it begins to answer, and compute between one piece of its answer and the next
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
@@ -65,6 +67,83 @@ pub struct Serve {
     /// What the file server is told.
     #[command(flatten)]
     pub files: Files,
+}
+
+/// The arguments of running a command.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// What the guest is given: by default nothing.
+    #[command(flatten)]
+    pub grants: Grants,
+
+    /// Let the guest listen for TCP connections at this address (repeatable); port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_tcp_listen: Vec<String>,
+
+    /// How large the instance may be.
+    #[command(flatten)]
+    pub size: Size,
+
+    /// How long the guest may take [default: as long as it likes]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+
+    /// The component, and its arguments.
+    #[arg(value_name = "GUEST [ARG]", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(help = "The wasi:cli command to run, and the arguments that it is given")]
+    pub command: Vec<OsString>,
+}
+
+/// The arguments of inspecting a component.
+#[derive(Args, Clone, Debug)]
+pub struct Inspect {
+    /// The component to look at, which is not run [default: the built-in file server]
+    #[arg(value_name = "GUEST")]
+    pub guest: Option<PathBuf>,
+
+    /// Say it in JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// What the guest would be given.
+    #[command(flatten)]
+    pub grants: Grants,
+
+    /// Let the guest listen for TCP connections at this address (repeatable); of commands only
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_tcp_listen: Vec<String>,
+}
+
+/// What a guest is given, however it is started.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Grants {
+    /// Give the guest this directory, read-only (repeatable), under this name [default: . as / when serving, else none]
+    #[arg(long, value_name = "HOST_DIR[::GUEST_DIR]")]
+    pub dir: Vec<String>,
+
+    /// Set a variable of the guest's environment (repeatable); nothing is inherited
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+
+    /// Let the guest send HTTP requests to this host (repeatable); without a port, to port 80, or 443 by HTTPS
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub allow_host: Vec<String>,
+
+    /// Let the guest open TCP connections to this address (repeatable); a name is looked up once, at the start
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_tcp_connect: Vec<String>,
+}
+
+/// How large one instance of a guest may be.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Size {
+    /// The memory that one instance may have [default: what it begins with, which may be 64, and 64 more]
+    #[arg(long, value_name = "MIB")]
+    pub max_memory: Option<u32>,
+
+    /// The elements that each table of an instance may have [default: 100000]
+    #[arg(long, value_name = "ELEMENTS")]
+    pub max_table: Option<u32>,
 }
 
 /// The settings of the file server: each is a variable of the guest's environment, and its flag only sets that.
@@ -135,7 +214,11 @@ impl FromArgMatches for Files {
 #[derive(Debug)]
 pub enum Command {
     /// Serve a component.
-    Serve(Serve),
+    Serve(Box<Serve>),
+    /// Run a command.
+    Run(Run),
+    /// Look at a component.
+    Inspect(Inspect),
     /// Write the built-in component out.
     Guest {
         /// Where to.
@@ -155,8 +238,12 @@ pub enum Stop {
 /// Reads the command line, the program's name included.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     match Line::try_parse_from(arguments) {
-        Ok(Line { command: None, serve }) => Ok(Command::Serve(serve)),
-        Ok(Line { command: Some(Other::Guest { output }), .. }) => Ok(Command::Guest { output }),
+        Ok(Line { command, serve }) => Ok(match command {
+            None => Command::Serve(Box::new(serve)),
+            Some(Other::Run(run)) => Command::Run(run),
+            Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
+            Some(Other::Guest { output }) => Command::Guest { output },
+        }),
         Err(error) if !error.use_stderr() => Err(Stop::Information(error.to_string())),
         Err(error) => {
             // clap says what is wrong in its first paragraph, and repeats the usage below.

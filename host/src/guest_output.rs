@@ -89,7 +89,7 @@ impl Drop for State {
 }
 
 /// Text that cannot move a terminal's cursor or forge a line: control characters are shown as `\x1b` and the like.
-fn printable(bytes: &[u8]) -> String {
+pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for character in String::from_utf8_lossy(bytes).chars() {
         match character {

@@ -1,17 +1,19 @@
-//! wasi-httpd: a server for `wasi:http` components, by default for a sandboxed static file server.
+//! wasi-httpd: a server for `wasi:http` components, by default for a sandboxed static file server; and a runner for
+//! `wasi:cli` commands in the same sandbox.
 //!
 //! What happens, in order, and which module does it:
 //!
 //! 1. [`cli`]: what was typed
 //! 2. [`config`]: what that means, validated
-//! 3. [`engine`]: the one wasmtime engine, with every limit of its pools
-//! 4. [`component`]: the guest, checked and compiled
+//! 3. [`component`]: the guest, recognised and compiled
+//! 4. [`engine`]: the one wasmtime engine, with pools of the sizes that the guest needs
 //! 5. [`sandbox`], [`link`]: what one instance of it may touch
 //! 6. [`dispatch`]: a request to a fresh instance, and its response back
 //! 7. [`connection`], [`linger`], [`listen`]: HTTP on sockets
-//! 8. [`access_log`], [`guest_output`], [`diagnostics`]: what happened
+//! 8. [`access_log`], [`guest_output`], [`terminal`], [`diagnostics`]: what happened
+//! 9. [`signals`]: the end
 //!
-//! [`server`] walks steps 3 to 8.
+//! [`server`] walks steps 3 to 9 for a server, [`run`] for a command; [`inspect`] stops before anything is compiled.
 
 pub mod access_log;
 pub mod cli;
@@ -22,14 +24,18 @@ pub mod diagnostics;
 pub mod dispatch;
 pub mod engine;
 pub mod guest_output;
+pub mod inspect;
 pub mod linger;
 pub mod link;
 pub mod listen;
+pub mod run;
 pub mod sandbox;
 pub mod server;
+pub mod signals;
+pub mod terminal;
 
 use anyhow::Context as _;
-use config::Config;
+use config::ConfigError;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -37,7 +43,7 @@ use std::process::ExitCode;
 const WRONG_USAGE: u8 = 2;
 
 /// Runs the command line and gives its exit status: 0 after an orderly stop, 1 for a failure at run time, 2 for wrong
-/// usage. Every failure is one line on standard error.
+/// usage; that of the guest, where one was run. Every failure is one line on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments) {
         Ok(command) => command,
@@ -50,29 +56,51 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(WRONG_USAGE);
         }
     };
-    let outcome = match command {
-        cli::Command::Serve(arguments) => match Config::new(arguments) {
-            Ok(config) => server::serve(config),
-            Err(message) => {
-                complain(&message.to_string());
-                return ExitCode::from(WRONG_USAGE);
-            }
-        },
-        cli::Command::Guest { output } => std::fs::write(&output, component::BUILT_IN)
-            .with_context(|| format!("cannot write {}", output.display())),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
+    match carry_out(command) {
+        Ok(status) => status,
+        Err(Failure::Usage(wrong)) => {
+            complain(&wrong.to_string());
+            ExitCode::from(WRONG_USAGE)
+        }
+        Err(Failure::AtRunTime(error)) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Says a failure in one line.
+/// Why a command was not carried out.
+enum Failure {
+    Usage(ConfigError),
+    AtRunTime(anyhow::Error),
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::AtRunTime(error)
+    }
+}
+
+fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
+    match command {
+        cli::Command::Serve(arguments) => server::serve(config::Serve::new(*arguments)?)?,
+        cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
+        cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
+        cli::Command::Guest { output } => std::fs::write(&output, component::BUILT_IN)
+            .with_context(|| format!("cannot write {}", output.display()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says a failure in one line, whatever the names in it.
 fn complain(message: &str) {
-    let line =
-        message.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
-    eprintln!("wasi-httpd: {line}");
+    let parts = message.split('\n').map(str::trim).filter(|part| !part.is_empty());
+    let line = parts.collect::<Vec<_>>().join(" ");
+    eprintln!("wasi-httpd: {}", guest_output::printable(line.as_bytes()));
 }

@@ -1,5 +1,6 @@
 //! Listening sockets: bound before anything slow happens, and served until the server stops.
 
+use crate::config::grants::HostPort;
 use crate::connection::{Connections, Phase, reach};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -27,10 +28,10 @@ const PORT_TRIES: usize = 16;
 /// How long to wait when the system has no file left for a connection: until one is closed, asking again is idle.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Binds every address, as (host, port).
-pub fn bind(addresses: &[(String, u16)]) -> Result<Vec<TcpListener>> {
+/// Binds every address.
+pub fn bind(addresses: &[HostPort]) -> Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
-    for (host, port) in addresses {
+    for HostPort { host, port } in addresses {
         if host.eq_ignore_ascii_case("localhost") {
             listeners.append(&mut bind_localhost(*port)?);
         } else {

@@ -1,16 +1,18 @@
 //! Serving, from the configuration to the orderly stop.
 
 use crate::access_log::AccessLog;
-use crate::config::Config;
+use crate::component::{Guest, Purpose};
+use crate::config::Serve;
 use crate::connection::{Connections, Phase, reach};
 use crate::dispatch::Dispatcher;
-use crate::sandbox::Sandbox;
-use crate::{component, diagnostics, engine, listen};
+use crate::engine::sizes::Sizes;
+use crate::sandbox::{Sandbox, Streams};
+use crate::signals::{self, Signals};
+use crate::{diagnostics, engine, link, listen};
 use anyhow::{Context as _, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::warn;
 
@@ -21,7 +23,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const LAST: Duration = Duration::from_secs(1);
 
 /// Serves until the process is told to stop.
-pub fn serve(config: Config) -> Result<()> {
+pub fn serve(config: Serve) -> Result<()> {
     diagnostics::start();
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
@@ -34,17 +36,21 @@ pub fn serve(config: Config) -> Result<()> {
     outcome
 }
 
-async fn run(mut config: Config) -> Result<()> {
+async fn run(mut config: Serve) -> Result<()> {
     // What is quickly found wrong comes before what takes long.
     let listeners = listen::bind(&config.addresses)?;
     if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
     {
         config.list_by_default();
     }
-    let sandbox = Sandbox::new(&config)?;
-    let (engine, warning) = engine::new(&config.limits)?;
-    let component = component::load(&engine, config.guest.as_deref())?;
-    let dispatcher = Dispatcher::new(&engine, &component, sandbox, &config.limits)?;
+    let guest = Guest::read(config.guest.as_deref())?;
+    guest.expect(Purpose::Serve)?;
+    let sizes = Sizes::new(&config.limits, &guest.anatomy.needs)
+        .with_context(|| format!("{} is too large", guest.name()))?;
+    let sandbox = Sandbox::new(&config.grants, &config.limits, &sizes, Streams::Marked)?;
+    let (engine, warning) = engine::new(config.limits.instances, &sizes)?;
+    let component = guest.compile(&engine)?;
+    let dispatcher = Dispatcher::new(link::pre(&engine, &guest, &component)?, sandbox, &config.limits)?;
     engine::start_ticking(&engine)?;
     if let Some(warning) = warning {
         warn!("{warning}");
@@ -85,42 +91,23 @@ async fn run(mut config: Config) -> Result<()> {
     Ok(())
 }
 
-/// Moves from phase to phase: the first SIGINT or SIGTERM drains; a second one, or the time being up, cuts.
-///
-/// This has a thread of its own. The server's threads may all be held up, for guests wait for files on them; then the
-/// process has to end all the same, which is the last thing that this thread sees to.
+/// Moves from phase to phase: the first SIGINT or SIGTERM drains; a second one, or the time being up, cuts. The last thing
+/// is that the process ends, even where the threads that serve are held up.
 fn wait_for_signals() -> Result<watch::Receiver<Phase>> {
     let (phase, receiver) = watch::channel(Phase::Serving);
-    let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
-    let runtime = runtime.context("cannot start a thread for signals")?;
-    // Registered before anything is served, so that no signal is met by the default of dying. A runtime of tokio has to
-    // be there for it, though not at the same moment.
-    let (interrupted, terminated) = {
-        let _entered = runtime.enter();
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    };
-    let mut interrupted = interrupted.context("cannot wait for SIGINT")?;
-    let mut terminated = terminated.context("cannot wait for SIGTERM")?;
-    let walk = async move {
-        either(&mut interrupted, &mut terminated).await;
-        let _ = phase.send(Phase::Draining);
-        tokio::select! {
-            () = either(&mut interrupted, &mut terminated) => {}
-            () = tokio::time::sleep(DRAIN) => {}
-        }
-        let _ = phase.send(Phase::Cutting);
-        // Long enough for the orderly way, by which the process ends before this.
-        tokio::time::sleep(3 * LAST).await;
-        std::process::exit(0);
-    };
-    let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(move || runtime.block_on(walk)).context("cannot start a thread for signals")?;
+    signals::handle(move |signals| walk(signals, phase))?;
     Ok(receiver)
 }
 
-async fn either(a: &mut Signal, b: &mut Signal) {
+async fn walk(mut signals: Signals, phase: watch::Sender<Phase>) {
+    signals.next().await;
+    let _ = phase.send(Phase::Draining);
     tokio::select! {
-        _ = a.recv() => {}
-        _ = b.recv() => {}
+        _ = signals.next() => {}
+        () = tokio::time::sleep(DRAIN) => {}
     }
+    let _ = phase.send(Phase::Cutting);
+    // Long enough for the orderly way, by which the process ends before this.
+    tokio::time::sleep(3 * LAST).await;
+    std::process::exit(0);
 }

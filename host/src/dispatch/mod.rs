@@ -10,10 +10,9 @@ mod request;
 mod running;
 mod slots;
 
-use crate::config::Limits;
-use crate::link;
+use crate::config::limits::Limits;
 use crate::sandbox::{Sandbox, State};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::Result;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::header::{HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -31,8 +30,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tracing::error;
-use wasmtime::Engine;
-use wasmtime::component::Component;
+use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
@@ -67,13 +65,9 @@ impl fmt::Display for Subject {
 }
 
 impl Dispatcher {
-    /// Links the component, which has to import nothing that the host does not offer.
-    pub fn new(engine: &Engine, component: &Component, sandbox: Sandbox, limits: &Limits) -> Result<Self> {
-        let component = link::linker(engine)?
-            .instantiate_pre(component)
-            .and_then(ProxyPre::new)
-            .map_err(|error| anyhow!("{}", crate::component::one_line(&error)))
-            .context("the guest needs what this host does not offer")?;
+    /// Answers with instances of a component that is linked already.
+    pub fn new(component: InstancePre<State>, sandbox: Sandbox, limits: &Limits) -> Result<Self> {
+        let component = ProxyPre::new(component)?;
         Ok(Self {
             component,
             sandbox: Arc::new(sandbox),

@@ -1,22 +1,35 @@
 //! What one instance of a guest may touch: some directories, read-only, its own environment and output, so much memory,
-//! and nothing else. No socket, no request of its own, no input.
+//! and of the network what it was granted. Nothing else.
+//!
+//! - [`directory`]: the directories
+//! - [`network`]: where it may connect and listen, and which names it may look up; [`requests`]: whom it may ask by HTTP
+//! - [`refusals`]: what it asked for in vain, to be told to the operator
+//! - [`allowance`]: its memory and tables
 
-use crate::config::{self, Config};
+use crate::config::grants::Grants;
+use crate::config::limits::Limits;
+use crate::engine::sizes::Sizes;
 use crate::guest_output::GuestOutput;
-use anyhow::{Context as _, Result, ensure};
-use rustix::fs::{Mode, OFlags};
-use std::fs::{File, Metadata};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use crate::terminal;
+use anyhow::Result;
+use std::sync::Arc;
 use wasmtime::component::ResourceTable;
-use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
-use wasmtime_wasi::filesystem::{Dir, FsPerms, OpenMode};
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::filesystem::Dir;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-mod hooks;
-use hooks::NoRequests;
+mod allowance;
+mod directory;
+pub mod network;
+pub mod refusals;
+mod requests;
+
+use allowance::Allowance;
+use directory::Directory;
+use network::Network;
+use refusals::Told;
+use requests::Requests;
 
 /// Bytes that one call may have the host copy for the guest. A guest writes at most 1 MiB of a body at a time.
 const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
@@ -31,49 +44,81 @@ const RANDOM_BYTES: u64 = 64 * 1024;
 /// are served are mostly in memory.
 const BLOCK: bool = true;
 
+/// Where a guest's standard streams lead.
+#[derive(Clone, Debug)]
+pub enum Streams {
+    /// Nothing comes in; what goes out is marked as the guest's and bounded, for many guests share one terminal.
+    Marked,
+    /// To those of this process: the guest is the program that the user runs, with these arguments.
+    Inherited(Vec<String>),
+}
+
 /// What instances are made with. One is shared by all requests.
 #[derive(Debug)]
 pub struct Sandbox {
     directories: Vec<Directory>,
     environment: Vec<(String, String)>,
-    memory: usize,
+    network: Arc<Network>,
+    streams: Streams,
+    allowance: Allowance,
+    time: std::time::Duration,
 }
 
 impl Sandbox {
-    /// Opens the directories.
-    pub fn new(config: &Config) -> Result<Self> {
+    /// Opens the directories, and looks the names of hosts up.
+    pub fn new(grants: &Grants, limits: &Limits, sizes: &Sizes, streams: Streams) -> Result<Self> {
+        let told = match &streams {
+            Streams::Marked => Told::AtOnce,
+            Streams::Inherited(_) => Told::AtTheEnd,
+        };
         Ok(Self {
-            directories: config.directories.iter().map(Directory::open).collect::<Result<_>>()?,
-            environment: config.environment.clone(),
-            memory: config.limits.memory,
+            directories: grants.directories.iter().map(Directory::open).collect::<Result<_>>()?,
+            environment: grants.environment.clone(),
+            network: Arc::new(Network::new(&grants.network, told)?),
+            streams,
+            allowance: Allowance::new(sizes),
+            time: limits.time,
         })
+    }
+
+    /// The network as its instances see it.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// A store for one fresh instance. Its guest gives way to others at every tick of the engine.
     pub fn store(self: &Arc<Self>, engine: &Engine) -> Store<State> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
-        let wasi = WasiCtxBuilder::new()
-            .envs(&self.environment)
-            .stdout(GuestOutput::new("guest stdout: "))
-            .stderr(GuestOutput::new("guest stderr: "))
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.envs(&self.environment)
             .allow_blocking_current_thread(BLOCK)
             .allow_tcp(false)
             .allow_udp(false)
-            .max_random_size(RANDOM_BYTES)
-            .build();
-        let limits = StoreLimitsBuilder::new().memory_size(self.memory).build();
+            .max_random_size(RANDOM_BYTES);
+        match &self.streams {
+            Streams::Marked => {
+                wasi.stdout(GuestOutput::new("guest stdout: ")).stderr(GuestOutput::new("guest stderr: "));
+            }
+            Streams::Inherited(arguments) => {
+                wasi.args(arguments).inherit_stdin();
+                wasi.stdout(terminal::Stream::Output).stderr(terminal::Stream::Error);
+            }
+        }
+        if let Some(check) = Network::check(&self.network, &self.streams) {
+            wasi.allow_tcp(true).socket_addr_check(check);
+        }
         let state = State {
             table,
-            wasi,
+            wasi: wasi.build(),
             http: WasiHttpCtx::new(),
-            hooks: NoRequests,
-            limits,
+            requests: Requests::new(Arc::clone(&self.network), self.time),
+            allowance: self.allowance,
             sandbox: Arc::clone(self),
         };
 
         let mut store = Store::new(engine, state);
-        store.limiter(|state| &mut state.limits);
+        store.limiter(|state| &mut state.allowance);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(RESOURCES);
         store.set_epoch_deadline(1);
@@ -87,8 +132,8 @@ pub struct State {
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    hooks: NoRequests,
-    limits: StoreLimits,
+    requests: Requests,
+    allowance: Allowance,
     sandbox: Arc<Sandbox>,
 }
 
@@ -101,6 +146,11 @@ impl State {
             let directory = &sandbox.directories[at];
             Some((directory.current()?, directory.name.clone()))
         })
+    }
+
+    /// The network as the instance sees it.
+    pub fn network(&self) -> &Network {
+        &self.sandbox.network
     }
 
     /// The instance's resources.
@@ -117,78 +167,6 @@ impl WasiView for State {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.hooks }
-    }
-}
-
-/// A directory that guests see. It is opened once, and again only when its path leads to another one: a site is
-/// published by moving a new directory, or a symbolic link to it, into the old one's place.
-#[derive(Debug)]
-struct Directory {
-    path: PathBuf,
-    name: String,
-    opened: RwLock<Opened>,
-}
-
-struct Opened {
-    directory: Dir,
-    identity: Identity,
-}
-
-impl std::fmt::Debug for Opened {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.identity.fmt(f)
-    }
-}
-
-/// Device and inode: what makes two directories the same one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Identity(u64, u64);
-
-impl From<&Metadata> for Identity {
-    fn from(metadata: &Metadata) -> Self {
-        Self(metadata.dev(), metadata.ino())
-    }
-}
-
-impl Directory {
-    fn open(config: &config::Directory) -> Result<Self> {
-        let shown = config.host.display();
-        // The path must mean the same for as long as the server runs, even where the working directory is removed.
-        let path = std::path::absolute(&config.host).with_context(|| format!("cannot find --dir {shown}"))?;
-        let metadata = std::fs::metadata(&path).with_context(|| format!("cannot serve --dir {shown}"))?;
-        ensure!(
-            metadata.is_dir(),
-            "cannot serve --dir {shown}: it is not a directory; serve the one that it is in"
-        );
-        // Being listable is more than being opened needs, and what listings will need.
-        std::fs::read_dir(&path).with_context(|| format!("cannot read --dir {shown}"))?;
-        let opened = Opened::at(&path).with_context(|| format!("cannot open --dir {shown}"))?;
-        Ok(Self { path, name: config.guest.clone(), opened: RwLock::new(opened) })
-    }
-
-    /// The directory that the path leads to, if it leads to one.
-    fn current(&self) -> Option<Dir> {
-        let found = Identity::from(&std::fs::metadata(&self.path).ok().filter(Metadata::is_dir)?);
-        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        if found == opened.identity {
-            return Some(opened.directory.clone());
-        }
-        drop(opened);
-        let new = Opened::at(&self.path).ok()?;
-        let directory = new.directory.clone();
-        *self.opened.write().unwrap_or_else(PoisonError::into_inner) = new;
-        Some(directory)
-    }
-}
-
-impl Opened {
-    fn at(path: &Path) -> std::io::Result<Self> {
-        // Only a directory: what is put in its place meanwhile might be a FIFO, which would be waited for.
-        let file =
-            rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(File::from)?;
-        let identity = Identity::from(&file.metadata()?);
-        let directory = Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, BLOCK);
-        Ok(Self { directory, identity })
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.requests }
     }
 }

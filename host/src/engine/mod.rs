@@ -1,7 +1,9 @@
-//! The one wasmtime engine: how guests are compiled, and how much of everything their instances may have.
+//! The one wasmtime engine: how the guest is compiled, and how much of everything its instances may have ([`sizes`]).
 
-use crate::config::Limits;
+pub mod sizes;
+
 use anyhow::{Context as _, Result};
+use sizes::Sizes;
 use std::time::Duration;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -10,19 +12,6 @@ use wasmtime::{
 /// How often a running guest is interrupted, to let others run and to see whether its time is up. Long beside the cost
 /// of an interruption (some microseconds), short beside what a person notices.
 pub const TICK: Duration = Duration::from_millis(10);
-
-/// Core instances in one component: its own modules and the two that join them to the host. Those of interpreted
-/// languages bring a dozen.
-const CORE_INSTANCES: u32 = 20;
-
-/// Linear memories in one component. Each slot reserves address space, so that there is no room for many.
-const MEMORIES: u32 = 1;
-
-/// Tables in one component: one of its own, one of the modules that join it to the host, and some to spare.
-const TABLES: u32 = 4;
-
-/// Entries of one table: large programs call some tens of thousands of functions by pointer.
-const TABLE_ELEMENTS: usize = 100_000;
 
 /// What the runtime keeps about one instance, in bytes; it grows with the number of a component's functions.
 const INSTANCE_METADATA: usize = 1 << 20;
@@ -35,27 +24,29 @@ const KEEP_RESIDENT: usize = 512 * 1024;
 /// reused as soon as they are free: as many are ever touched as instances lived at a time.
 const WARM_SLOTS: u32 = 32;
 
-/// Makes the engine. The compiled form of a component is cached in the user's cache directory; where that cannot be
-/// written, every start compiles anew, and the second value says why.
-pub fn new(limits: &Limits) -> Result<(Engine, Option<String>)> {
+/// Makes the engine for so many instances of this size. The compiled form of a component is cached in the user's cache
+/// directory; where that cannot be written, every start compiles anew, and the second value says why.
+pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
     let (cache, warning) = match cache() {
         Ok(cache) => (Some(cache), None),
         Err(error) => (None, Some(format!("compiled components are not cached: {error:#}"))),
     };
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(limits.instances)
-        .total_core_instances(limits.instances.saturating_mul(CORE_INSTANCES))
-        .total_memories(limits.instances.saturating_mul(MEMORIES))
-        .total_tables(limits.instances.saturating_mul(TABLES))
-        .total_stacks(limits.instances)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
-        .max_tables_per_module(TABLES)
-        .table_elements(TABLE_ELEMENTS)
+    let total = |each: u32| instances.saturating_mul(each.max(1));
+    pool.total_component_instances(instances)
+        .total_core_instances(total(sizes.core_instances))
+        .total_memories(total(sizes.memories))
+        .total_tables(total(sizes.tables))
+        .total_stacks(instances)
+        .max_core_instances_per_component(sizes.core_instances)
+        .max_memories_per_component(sizes.memories)
+        .max_memories_per_module(sizes.memories)
+        .max_tables_per_component(sizes.tables)
+        .max_tables_per_module(sizes.tables_in_module)
+        .table_elements(sizes.table)
         .max_component_instance_size(INSTANCE_METADATA)
         .max_core_instance_size(INSTANCE_METADATA)
-        .max_memory_size(limits.memory)
+        .max_memory_size(sizes.memory)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .max_unused_warm_slots(WARM_SLOTS)
@@ -68,8 +59,8 @@ pub fn new(limits: &Limits) -> Result<(Engine, Option<String>)> {
         .cache(cache);
     let engine = Engine::new(&config).map_err(anyhow::Error::from).with_context(|| {
         format!(
-            "cannot reserve address space for {} instances; try a smaller --max-instances, or raise `ulimit -v`",
-            limits.instances
+            "cannot reserve address space for {instances} instances; try a smaller --max-instances, or raise \
+             `ulimit -v`"
         )
     })?;
     Ok((engine, warning))

@@ -1,0 +1,294 @@
+//! What a binary is made of, read without compiling or running any of it: what it imports and exports, and what its
+//! instances will need.
+
+use super::needs::{ModuleNeeds, Needs};
+use anyhow::{Context as _, Result};
+use wasmparser::{
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Instance, Parser,
+    Payload,
+};
+
+/// The two layers of WebAssembly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// A core module.
+    Module,
+    /// A component.
+    Component,
+}
+
+/// What a binary is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anatomy {
+    /// Which of the two layers it is.
+    pub layer: Layer,
+    /// The interfaces and functions that it imports, in its own order; the modules that a core module imports from.
+    pub imports: Vec<String>,
+    /// What it exports, in its own order.
+    pub exports: Vec<String>,
+    /// What one instance of it needs at its start.
+    pub needs: Needs,
+}
+
+/// A component or module of which the beginning has been read.
+struct Frame {
+    layer: Layer,
+    imports: Vec<String>,
+    exports: Vec<String>,
+    /// What this module has, or the instances that this component makes.
+    module: ModuleNeeds,
+    needs: Needs,
+    /// The index spaces of core modules and of components. What is imported has no size that could be known.
+    modules: Vec<Option<ModuleNeeds>>,
+    components: Vec<Option<Needs>>,
+}
+
+impl Frame {
+    fn new(layer: Layer) -> Self {
+        Self {
+            layer,
+            imports: Vec::new(),
+            exports: Vec::new(),
+            module: ModuleNeeds::default(),
+            needs: Needs::default(),
+            modules: Vec::new(),
+            components: Vec::new(),
+        }
+    }
+
+    /// Gives an index to something that stands elsewhere, or is not known.
+    fn add_unknown(&mut self, kind: ComponentExternalKind) {
+        match kind {
+            ComponentExternalKind::Module => self.modules.push(None),
+            ComponentExternalKind::Component => self.components.push(None),
+            _ => {}
+        }
+    }
+}
+
+impl Anatomy {
+    /// Reads a binary. What is not well formed may still be found so when it is compiled; what is said here of a
+    /// binary that compiles is right.
+    pub fn of(bytes: &[u8]) -> Result<Self> {
+        // The binary nests as deeply as it likes, so that the frames are a list and no function calls itself.
+        let mut frames: Vec<Frame> = Vec::new();
+        for payload in Parser::new(0).parse_all(bytes) {
+            let payload = payload?;
+            if let Payload::Version { encoding, .. } = payload {
+                let layer = match encoding {
+                    wasmparser::Encoding::Module => Layer::Module,
+                    wasmparser::Encoding::Component => Layer::Component,
+                };
+                frames.push(Frame::new(layer));
+            } else if let Payload::End(_) = payload {
+                let frame = frames.pop().context("an end without its beginning")?;
+                match (frames.last_mut(), frame.layer) {
+                    (None, layer) => return Ok(Self::outermost(layer, frame)),
+                    (Some(outer), Layer::Module) => outer.modules.push(Some(frame.module)),
+                    (Some(outer), Layer::Component) => outer.components.push(Some(frame.needs)),
+                }
+            } else {
+                read(&mut frames, payload)?;
+            }
+        }
+        anyhow::bail!("it has no end")
+    }
+
+    fn outermost(layer: Layer, mut frame: Frame) -> Self {
+        if layer == Layer::Module {
+            frame.needs.instantiate(&frame.module);
+            frame.imports.dedup();
+        }
+        Self { layer, imports: frame.imports, exports: frame.exports, needs: frame.needs }
+    }
+}
+
+/// Reads one section into the innermost frame.
+fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
+    let Some((frame, outer)) = frames.split_last_mut() else { return Ok(()) };
+    match payload {
+        Payload::ImportSection(imports) => {
+            for import in imports.into_imports() {
+                frame.imports.push(import?.module.to_owned());
+            }
+        }
+        Payload::ExportSection(exports) => {
+            for export in exports {
+                frame.exports.push(export?.name.to_owned());
+            }
+        }
+        Payload::MemorySection(memories) => {
+            for memory in memories {
+                let memory = memory?;
+                frame.module.add_memory(memory.initial, memory.page_size_log2);
+            }
+        }
+        Payload::TableSection(tables) => {
+            for table in tables {
+                frame.module.add_table(table?.ty.initial);
+            }
+        }
+        Payload::ComponentImportSection(imports) => {
+            for import in imports {
+                let import = import?;
+                frame.add_unknown(import.ty.kind());
+                frame.imports.push(import.name.name.to_owned());
+            }
+        }
+        Payload::ComponentExportSection(exports) => {
+            for export in exports {
+                let export = export?;
+                // An export has an index of its own.
+                match export.kind {
+                    ComponentExternalKind::Module => {
+                        frame.modules.push(at(&frame.modules, export.index));
+                    }
+                    ComponentExternalKind::Component => {
+                        frame.components.push(at(&frame.components, export.index));
+                    }
+                    _ => {}
+                }
+                frame.exports.push(export.name.name.to_owned());
+            }
+        }
+        Payload::ComponentAliasSection(aliases) => {
+            for alias in aliases {
+                match alias? {
+                    ComponentAlias::InstanceExport { kind, .. } => frame.add_unknown(kind),
+                    ComponentAlias::Outer { kind, count, index } => {
+                        alias_outer(frame, outer, kind, count, index);
+                    }
+                    ComponentAlias::CoreInstanceExport { .. } => {}
+                }
+            }
+        }
+        Payload::InstanceSection(instances) => {
+            for instance in instances {
+                if let Instance::Instantiate { module_index, .. } = instance? {
+                    frame.needs.instantiate(&at(&frame.modules, module_index).unwrap_or_default());
+                }
+            }
+        }
+        Payload::ComponentInstanceSection(instances) => {
+            for instance in instances {
+                if let ComponentInstance::Instantiate { component_index, .. } = instance? {
+                    frame.needs.add(&at(&frame.components, component_index).unwrap_or_default());
+                }
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Gives an index to what a component `count` levels further out has; at level 0 that is the component itself.
+fn alias_outer(frame: &mut Frame, outer: &[Frame], kind: ComponentOuterAliasKind, count: u32, index: u32) {
+    let level = count.checked_sub(1);
+    let source = level.and_then(|level| outer.iter().rev().nth(level as usize));
+    match kind {
+        ComponentOuterAliasKind::CoreModule => {
+            let found = at(&source.unwrap_or(frame).modules, index);
+            frame.modules.push(found);
+        }
+        ComponentOuterAliasKind::Component => {
+            let found = at(&source.unwrap_or(frame).components, index);
+            frame.components.push(found);
+        }
+        ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+    }
+}
+
+fn at<T: Copy>(space: &[Option<T>], index: u32) -> Option<T> {
+    space.get(index as usize).copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Anatomy, Layer};
+    use crate::component::{BUILT_IN, needs::Needs};
+
+    fn of(text: &str) -> Anatomy {
+        Anatomy::of(&wat::parse_str(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_built_in_guest_is_a_component_with_one_memory() {
+        let anatomy = Anatomy::of(BUILT_IN).unwrap();
+        assert_eq!(anatomy.layer, Layer::Component);
+        assert!(anatomy.imports.iter().any(|import| import.starts_with("wasi:filesystem/types@0.2.")));
+        assert!(anatomy.exports.iter().any(|export| export.starts_with("wasi:http/incoming-handler@0.2.")));
+        assert_eq!(anatomy.needs.memories, 1);
+    }
+
+    #[test]
+    fn every_instance_counts_with_what_its_module_has() {
+        let anatomy = of(r"
+            (component
+                (core module $m (memory 3) (table 7 funcref))
+                (core module $unused (memory 100) (table 100 funcref))
+                (core instance (instantiate $m))
+                (core instance (instantiate $m)))");
+        let expected = Needs {
+            core_instances: 2,
+            memories: 2,
+            memory: 2 * 3 * 65536,
+            tables: 2,
+            tables_in_module: 1,
+            table: 7,
+        };
+        assert_eq!(anatomy.needs, expected);
+    }
+
+    #[test]
+    fn nested_components_count_as_often_as_they_are_instantiated() {
+        let anatomy = of(r"
+            (component $outer
+                (core module $m (memory 1))
+                (component $inner
+                    (alias outer $outer $m (core module $again))
+                    (core instance (instantiate $again)))
+                (component $middle
+                    (alias outer $outer $inner (component $again))
+                    (instance (instantiate $again))
+                    (instance (instantiate $again)))
+                (instance (instantiate $middle))
+                (instance (instantiate $middle)))");
+        assert_eq!((anatomy.needs.core_instances, anatomy.needs.memory), (4, 4 * 65536));
+    }
+
+    #[test]
+    fn a_component_that_doubles_itself_without_end_is_only_large() {
+        let doubled = |level: u32| {
+            format!(
+                "(component $c{level} (alias outer 1 $c{} (component $c))
+                 (instance (instantiate $c)) (instance (instantiate $c)))",
+                level - 1
+            )
+        };
+        let text = format!(
+            "(component (core module $m (memory 1))
+             (component $c0 (alias outer 1 $m (core module $m)) (core instance (instantiate $m)))
+             {} (instance (instantiate $c99)))",
+            (1..100).map(doubled).collect::<Vec<_>>().join("\n")
+        );
+        assert_eq!(of(&text).needs.core_instances, u32::MAX);
+    }
+
+    #[test]
+    fn a_core_module_imports_from_modules() {
+        let anatomy = of(r#"(module
+            (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+            (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
+            (memory (export "memory") 2) (func (export "_start")))"#);
+        assert_eq!(anatomy.layer, Layer::Module);
+        assert_eq!(anatomy.imports, ["wasi_snapshot_preview1"]);
+        assert_eq!(anatomy.exports, ["memory", "_start"]);
+        assert_eq!(anatomy.needs.memory, 2 * 65536);
+    }
+
+    #[test]
+    fn half_a_binary_is_an_error() {
+        assert!(Anatomy::of(&BUILT_IN[..BUILT_IN.len() / 2]).is_err());
+        assert!(Anatomy::of(b"").is_err());
+    }
+}

@@ -1,0 +1,96 @@
+//! Names of interfaces, such as `wasi:http/types@0.2.12`, and which versions of WASI this host knows.
+
+use semver::Version;
+use std::fmt;
+
+/// The version of WASI 0.2 that the runtime implements. An interface of an earlier 0.2 is served by it too.
+pub const IMPLEMENTED: Version = Version::new(0, 2, 12);
+
+/// The name of an interface with its version, if it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceName<'a> {
+    /// Namespace and package, such as `wasi:http`.
+    pub package: &'a str,
+    /// The interface in that package, such as `types`.
+    pub interface: &'a str,
+    /// The version of the package.
+    pub version: Option<Version>,
+}
+
+/// What a version of WASI is to this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edition {
+    /// 0.2, as released: what this host runs.
+    V02,
+    /// 0.3, or one of its release candidates.
+    V03,
+    /// Anything else.
+    Unknown,
+}
+
+impl<'a> InterfaceName<'a> {
+    /// Takes a name apart; `None` for functions and other things that are no interface.
+    pub fn parse(name: &'a str) -> Option<Self> {
+        let (path, version) = match name.split_once('@') {
+            Some((path, version)) => (path, Some(Version::parse(version).ok()?)),
+            None => (name, None),
+        };
+        let (package, interface) = path.split_once('/')?;
+        package.contains(':').then_some(Self { package, interface, version })
+    }
+
+    /// Package and interface, whatever the version.
+    pub fn is(&self, package: &str, interface: &str) -> bool {
+        self.package == package && self.interface == interface
+    }
+
+    /// What its version is to this host.
+    pub fn edition(&self) -> Edition {
+        match &self.version {
+            Some(version) if (version.major, version.minor) == (0, 2) && version.pre.is_empty() => {
+                Edition::V02
+            }
+            Some(version) if (version.major, version.minor) == (0, 3) => Edition::V03,
+            _ => Edition::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Edition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V02 => "WASI 0.2",
+            Self::V03 => "WASI 0.3",
+            Self::Unknown => "an unknown version of WASI",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Edition, InterfaceName};
+
+    #[test]
+    fn a_name_is_a_package_an_interface_and_a_version() {
+        let name = InterfaceName::parse("wasi:http/types@0.2.12").unwrap();
+        assert!(name.is("wasi:http", "types"));
+        assert_eq!(name.version.unwrap().to_string(), "0.2.12");
+        let name = InterfaceName::parse("tests:guests/unheard-of").unwrap();
+        assert!(name.is("tests:guests", "unheard-of"));
+        for text in ["run", "a/b", "wasi:http", "wasi:http/types@0.2", "wasi:http/types@", ""] {
+            assert_eq!(InterfaceName::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_releases_are_an_edition_that_runs() {
+        let edition = |text| InterfaceName::parse(text).unwrap().edition();
+        assert_eq!(edition("wasi:cli/run@0.2.0"), Edition::V02);
+        assert_eq!(edition("wasi:cli/run@0.2.99"), Edition::V02);
+        assert_eq!(edition("wasi:cli/run@0.2.0-rc-2023-11-10"), Edition::Unknown);
+        assert_eq!(edition("wasi:cli/run@0.3.0"), Edition::V03);
+        assert_eq!(edition("wasi:cli/run@0.3.0-rc-2025-09-16"), Edition::V03);
+        assert_eq!(edition("wasi:cli/run@1.2.0"), Edition::Unknown);
+        assert_eq!(edition("wasi:cli/run"), Edition::Unknown);
+    }
+}

@@ -1,0 +1,178 @@
+//! The guest: read, recognised, compiled.
+//!
+//! 1. [`Guest::read`]: from disk, and recognised as WebAssembly at all
+//! 2. [`anatomy`]: what it is made of, with what its instances [need](needs)
+//! 3. [`kind`]: what it is for, by the [names](interface) of what it exports
+//! 4. [`Guest::expect`]: whether it is for what it was called for
+//! 5. [`Guest::compile`]
+
+pub mod anatomy;
+pub mod interface;
+pub mod kind;
+pub mod needs;
+
+use anatomy::Anatomy;
+use anyhow::{Context as _, Result, anyhow, bail};
+use interface::Edition;
+use kind::Kind;
+use std::borrow::Cow;
+use std::path::Path;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The file server that is served when no other guest is named.
+pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
+
+/// The first eight bytes of WebAssembly: magic, version, layer.
+const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+
+/// What a guest is called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To answer HTTP requests.
+    Serve,
+    /// To run once.
+    Run,
+}
+
+/// A guest as it was found.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    /// How it was named; `None` is the built-in one.
+    name: Option<String>,
+    /// Its binary form.
+    pub bytes: Cow<'static, [u8]>,
+    /// What it is made of.
+    pub anatomy: Anatomy,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+impl Guest {
+    /// Reads the component or module at `path`, or the built-in one.
+    pub fn read(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path else {
+            return Self::of(None, Cow::Borrowed(BUILT_IN)).context("the built-in component is damaged");
+        };
+        let name = path.display().to_string();
+        if path.is_dir() {
+            bail!("the guest `{name}` is a directory; a directory is served with --dir {name}");
+        }
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read the guest `{name}`"))?;
+        recognise(&bytes).with_context(|| format!("the guest `{name}` cannot be used"))?;
+        Self::of(Some(name.clone()), Cow::Owned(bytes))
+            .with_context(|| format!("the guest `{name}` is truncated or damaged"))
+    }
+
+    fn of(name: Option<String>, bytes: Cow<'static, [u8]>) -> Result<Self> {
+        let anatomy = Anatomy::of(&bytes)?;
+        let kind = Kind::of(&anatomy);
+        Ok(Self { name, bytes, anatomy, kind })
+    }
+
+    /// What it is called in messages.
+    pub fn name(&self) -> String {
+        self.name
+            .as_ref()
+            .map_or_else(|| "the built-in guest".to_owned(), |name| format!("the guest `{name}`"))
+    }
+
+    /// Makes sure that it can do what it was called for.
+    pub fn expect(&self, purpose: Purpose) -> Result<()> {
+        self.misfit(purpose).map_or(Ok(()), |misfit| match purpose {
+            Purpose::Serve => Err(anyhow!("{} cannot be served: {misfit}", self.name())),
+            Purpose::Run => Err(anyhow!("{} cannot be run: {misfit}", self.name())),
+        })
+    }
+
+    /// Why it cannot do what it was called for, and what would.
+    pub fn misfit(&self, purpose: Purpose) -> Option<String> {
+        let Kind::Component { http, command } = self.kind else {
+            return Some(format!("it is {}; {}", self.kind, self.kind.remedy().unwrap_or_default()));
+        };
+        let (wanted, edition, other) = match purpose {
+            Purpose::Serve => ("wasi:http/incoming-handler@0.2.x", http, command),
+            Purpose::Run => ("wasi:cli/run@0.2.x", command, http),
+        };
+        let edition = match edition {
+            Some(Edition::V02) => return None,
+            edition => edition,
+        };
+        let what = match self.anatomy.exports.as_slice() {
+            [] => "it exports nothing".to_owned(),
+            exports => format!("it exports {}", exports.join(", ")),
+        };
+        let file = self.name.as_deref().unwrap_or_default();
+        Some(match (purpose, edition, other) {
+            (_, Some(edition), _) => {
+                format!("{what}: it speaks {edition}, and this version runs components of WASI 0.2 only")
+            }
+            (Purpose::Serve, None, Some(_)) => {
+                format!("{what}, but not {wanted}: it is a command, which `wasi-httpd run {file}` runs")
+            }
+            (Purpose::Run, None, Some(_)) => {
+                format!("{what}, but not {wanted}: it answers HTTP requests; `wasi-httpd {file}` serves it")
+            }
+            (Purpose::Serve, None, None) => {
+                format!(
+                    "{what}, but not {wanted}: it does not answer HTTP requests, and it is no command either"
+                )
+            }
+            (Purpose::Run, None, None) => {
+                format!(
+                    "{what}, but not {wanted}: it is no command, and it does not answer HTTP requests either"
+                )
+            }
+        })
+    }
+
+    /// Compiles it for an engine.
+    pub fn compile(&self, engine: &Engine) -> Result<Component> {
+        Component::from_binary(engine, &self.bytes)
+            .map_err(|error| anyhow!("{}", one_line(&error)))
+            .with_context(|| format!("{} is truncated, damaged or beyond the limits", self.name()))
+    }
+}
+
+/// Tells from its first bytes what a file is that is not WebAssembly as it runs.
+fn recognise(bytes: &[u8]) -> Result<()> {
+    match bytes.first_chunk() {
+        Some(&COMPONENT | &CORE_MODULE) => Ok(()),
+        _ if bytes.is_empty() => bail!("it is empty"),
+        _ if bytes.starts_with(b"\0asm") => bail!("it is WebAssembly of an unknown version, or cut short"),
+        _ if bytes.trim_ascii_start().starts_with(b"(") => {
+            bail!("it is WebAssembly text; `wasm-tools parse IN.wat -o OUT.wasm` makes a binary of it")
+        }
+        _ => bail!("it is not WebAssembly"),
+    }
+}
+
+/// What wasmtime has to say, without the hints to itself that follow on further lines.
+pub fn one_line(error: &wasmtime::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        let first = text.lines().next().unwrap_or_default().trim_end_matches(':').to_owned();
+        if !first.is_empty() && !parts.contains(&first) {
+            parts.push(first);
+        }
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUILT_IN, CORE_MODULE, recognise};
+
+    #[test]
+    fn what_is_no_webassembly_is_told_by_its_first_bytes() {
+        let message = |bytes: &[u8]| recognise(bytes).unwrap_err().to_string();
+        assert!(recognise(BUILT_IN).is_ok());
+        assert!(recognise(&CORE_MODULE).is_ok());
+        assert!(message(b"").contains("empty"));
+        assert!(message(b"\0asm").contains("cut short"));
+        assert!(message(b"(component)").contains("wasm-tools parse"));
+        assert!(message(b"<html>").contains("not WebAssembly"));
+    }
+}

@@ -1,0 +1,70 @@
+//! What one instance of a component needs before its first instruction, by which the engine's pools are sized.
+
+/// The size of a WebAssembly page, as a power of two, unless a memory says otherwise.
+const PAGE_SIZE_LOG2: u32 = 16;
+
+/// What a core module brings to each of its instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModuleNeeds {
+    memories: u32,
+    memory: u64,
+    tables: u32,
+    table: u64,
+}
+
+impl ModuleNeeds {
+    /// A memory of the module's own, of so many pages.
+    pub fn add_memory(&mut self, pages: u64, page_size_log2: Option<u32>) {
+        let page = 1_u64.checked_shl(page_size_log2.unwrap_or(PAGE_SIZE_LOG2)).unwrap_or(u64::MAX);
+        self.memories = self.memories.saturating_add(1);
+        self.memory = self.memory.saturating_add(pages.saturating_mul(page));
+    }
+
+    /// A table of the module's own, of so many elements.
+    pub fn add_table(&mut self, elements: u64) {
+        self.tables = self.tables.saturating_add(1);
+        self.table = self.table.max(elements);
+    }
+}
+
+/// What an instance of a component, with every core instance in it, needs at its start. Numbers that no machine has
+/// room for are the largest there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Core instances.
+    pub core_instances: u32,
+    /// Linear memories.
+    pub memories: u32,
+    /// What all of them begin with, in bytes.
+    pub memory: u64,
+    /// Tables.
+    pub tables: u32,
+    /// The most tables that one module has.
+    pub tables_in_module: u32,
+    /// What the largest table begins with, in elements.
+    pub table: u64,
+}
+
+impl Needs {
+    /// One more instance of a core module.
+    pub fn instantiate(&mut self, module: &ModuleNeeds) {
+        self.add(&Self {
+            core_instances: 1,
+            memories: module.memories,
+            memory: module.memory,
+            tables: module.tables,
+            tables_in_module: module.tables,
+            table: module.table,
+        });
+    }
+
+    /// One more instance of a component.
+    pub fn add(&mut self, other: &Self) {
+        self.core_instances = self.core_instances.saturating_add(other.core_instances);
+        self.memories = self.memories.saturating_add(other.memories);
+        self.memory = self.memory.saturating_add(other.memory);
+        self.tables = self.tables.saturating_add(other.tables);
+        self.tables_in_module = self.tables_in_module.max(other.tables_in_module);
+        self.table = self.table.max(other.table);
+    }
+}

@@ -1,0 +1,215 @@
+//! What a guest is given, as it was asked for: directories, variables, and places in the network. Nothing of the machine
+//! is looked at here.
+
+use super::ConfigError;
+use std::path::PathBuf;
+
+/// A directory that guests see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is on this machine.
+    pub host: PathBuf,
+    /// What the guest knows it as.
+    pub guest: String,
+}
+
+/// A host name or address, and a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// A name, or an address without brackets.
+    pub host: String,
+    /// The port; 0 is any free one where that makes sense.
+    pub port: u16,
+}
+
+/// Where a guest may send HTTP requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedHost {
+    /// A name, or an address without brackets; in lower case.
+    pub host: String,
+    /// The port; `None` is the one that the scheme has by default.
+    pub port: Option<u16>,
+}
+
+/// What a guest may do in the network, which by default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkGrants {
+    /// Hosts to send HTTP requests to.
+    pub hosts: Vec<AllowedHost>,
+    /// Where TCP connections may lead.
+    pub connect: Vec<HostPort>,
+    /// Where the guest may listen for TCP connections.
+    pub listen: Vec<HostPort>,
+}
+
+/// Everything that a guest is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// The directories, all read-only.
+    pub directories: Vec<Directory>,
+    /// The guest's whole environment.
+    pub environment: Vec<(String, String)>,
+    /// The network.
+    pub network: NetworkGrants,
+}
+
+/// Where the guest finds the first directory, unless told otherwise.
+pub(super) const ROOT: &str = "/";
+
+pub(super) fn directories(texts: &[String]) -> Result<Vec<Directory>, ConfigError> {
+    let mut directories: Vec<Directory> = Vec::new();
+    for text in texts {
+        let (host, guest) = text.split_once("::").unwrap_or((text, ROOT));
+        if host.is_empty() || guest.is_empty() {
+            return Err(ConfigError::Directory(text.clone()));
+        }
+        if directories.iter().any(|other| other.guest == guest) {
+            return Err(ConfigError::SameName(guest.to_owned()));
+        }
+        directories.push(Directory { host: PathBuf::from(host), guest: guest.to_owned() });
+    }
+    Ok(directories)
+}
+
+pub(super) fn variable(text: &str) -> Result<(String, String), ConfigError> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(ConfigError::Variable(text.to_owned())),
+    }
+}
+
+/// Reads the value of a flag that takes HOST:PORT.
+pub(super) fn host_port(flag: &'static str, text: &str) -> Result<HostPort, ConfigError> {
+    match split(text) {
+        Some((host, Some(port))) => Ok(HostPort { host: host.to_owned(), port }),
+        _ => Err(ConfigError::Address { flag, text: text.to_owned() }),
+    }
+}
+
+/// Reads the value of a flag to connect somewhere, where port 0 would be none.
+pub(super) fn remote(flag: &'static str, text: &str) -> Result<HostPort, ConfigError> {
+    let remote = host_port(flag, text)?;
+    if remote.port == 0 {
+        return Err(ConfigError::PortZero { flag, text: text.to_owned() });
+    }
+    Ok(remote)
+}
+
+/// Reads the value of `--allow-host`, which takes HOST or HOST:PORT.
+pub(super) fn allowed_host(text: &str) -> Result<AllowedHost, ConfigError> {
+    match split(text) {
+        Some((host, port)) if port != Some(0) => Ok(AllowedHost { host: host.to_ascii_lowercase(), port }),
+        _ => Err(ConfigError::AllowedHost(text.to_owned())),
+    }
+}
+
+/// A host, without the brackets of an IPv6 address, and a port if there is one.
+fn split(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            host.parse::<std::net::Ipv6Addr>().ok()?;
+            match rest.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if rest.is_empty() => (host, None),
+                None => return None,
+            }
+        }
+        None => match text.split_once(':') {
+            // Without its brackets, an IPv6 address could end in what looks like a port.
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    // A URL is a mistake that is easily made.
+    let is_host = |byte: u8| byte.is_ascii_graphic() && !b"/@?#[],\\".contains(&byte);
+    if host.is_empty() || !host.bytes().all(is_host) {
+        return None;
+    }
+    match port {
+        None => Some((host, None)),
+        // `+80` parses as a number; it is not a port.
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some((host, Some(port.parse().ok()?)))
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::variable;
+    use super::{
+        AllowedHost, ConfigError, Directory, HostPort, allowed_host, directories, host_port, remote,
+    };
+
+    #[test]
+    fn an_address_is_a_host_and_a_port() {
+        let address = |text| host_port("--addr", text);
+        let is = |host: &str, port| Ok(HostPort { host: host.into(), port });
+        assert_eq!(address("localhost:8080"), is("localhost", 8080));
+        assert_eq!(address("0.0.0.0:0"), is("0.0.0.0", 0));
+        assert_eq!(address("[::1]:80"), is("::1", 80));
+        for text in [
+            "",
+            "8080",
+            ":8080",
+            "localhost",
+            "localhost:",
+            "localhost:65536",
+            "localhost:+80",
+            "::1:80",
+            "[::1]",
+            "[]:80",
+            "[a]:80",
+            "[::1]80",
+            "http://localhost:80",
+            "user@localhost:80",
+            "a b:80",
+        ] {
+            assert_eq!(address(text), Err(ConfigError::Address { flag: "--addr", text: text.into() }));
+        }
+    }
+
+    #[test]
+    fn nothing_can_be_connected_to_at_port_0() {
+        assert!(remote("--allow-tcp-connect", "example.com:80").is_ok());
+        assert!(matches!(remote("--allow-tcp-connect", "example.com:0"), Err(ConfigError::PortZero { .. })));
+    }
+
+    #[test]
+    fn a_host_may_do_without_a_port() {
+        let is = |host: &str, port| Ok(AllowedHost { host: host.into(), port });
+        assert_eq!(allowed_host("Example.com"), is("example.com", None));
+        assert_eq!(allowed_host("example.com:8443"), is("example.com", Some(8443)));
+        assert_eq!(allowed_host("[::1]"), is("::1", None));
+        assert_eq!(allowed_host("[::1]:80"), is("::1", Some(80)));
+        for text in
+            ["", ":80", "example.com:", "example.com:0", "::1", "http://example.com", "example.com/path"]
+        {
+            assert_eq!(allowed_host(text), Err(ConfigError::AllowedHost(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_directory_has_a_name_of_its_own() {
+        let directory = |host: &str, guest: &str| Directory { host: host.into(), guest: guest.into() };
+        let parse =
+            |texts: &[&str]| directories(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        assert_eq!(parse(&[]), Ok(vec![]));
+        assert_eq!(parse(&["a", "b::/b"]), Ok(vec![directory("a", "/"), directory("b", "/b")]));
+        assert_eq!(parse(&["a", "b"]), Err(ConfigError::SameName("/".into())));
+        for text in ["", "::", "a::", "::/"] {
+            assert_eq!(parse(&[text]), Err(ConfigError::Directory(text.into())));
+        }
+    }
+
+    #[test]
+    fn a_variable_is_an_assignment() {
+        assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(variable("A="), Ok(("A".into(), String::new())));
+        for text in ["", "A", "=b"] {
+            assert_eq!(variable(text), Err(ConfigError::Variable(text.into())));
+        }
+    }
+}

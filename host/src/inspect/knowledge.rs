@@ -1,0 +1,277 @@
+//! What each interface of WASI 0.2 lets a guest do, and whether it may.
+
+use crate::component::Purpose;
+use crate::component::interface::{Edition, IMPLEMENTED, InterfaceName};
+use crate::config::grants::{AllowedHost, Grants, HostPort};
+use serde::Serialize;
+
+/// What comes of an import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "verdict")]
+pub enum Verdict {
+    /// It works, as far as is said here.
+    Granted {
+        /// What exactly the guest has.
+        note: String,
+    },
+    /// It is there, and each use of it fails.
+    Refused {
+        /// What exactly the guest does not have.
+        note: String,
+        /// What would change that; `None` where nothing does.
+        flag: Option<&'static str>,
+    },
+    /// It is not there: the guest cannot even start.
+    Lacking {
+        /// Why.
+        note: String,
+    },
+}
+
+/// What an interface is about.
+#[derive(Clone, Copy)]
+enum Topic {
+    /// Always granted, with this to say about it.
+    Free(&'static str),
+    Environment,
+    Input,
+    Output,
+    Files,
+    Requests,
+    Tcp,
+    Names,
+    Udp,
+}
+
+/// The interfaces that this host has, and what they let a guest do.
+const INTERFACES: &[(&str, &str, &str, Topic)] = &[
+    (
+        "wasi:cli",
+        "environment",
+        "read its arguments and the variables of its environment",
+        Topic::Environment,
+    ),
+    ("wasi:cli", "exit", "end itself with an exit status", Topic::Free("")),
+    ("wasi:cli", "stdin", "read standard input", Topic::Input),
+    ("wasi:cli", "stdout", "write to standard output", Topic::Output),
+    ("wasi:cli", "stderr", "write to standard error", Topic::Output),
+    ("wasi:cli", "terminal-input", "know a terminal that it reads from", Topic::Free("")),
+    ("wasi:cli", "terminal-output", "know a terminal that it writes to", Topic::Free("")),
+    ("wasi:cli", "terminal-stdin", "learn whether standard input is a terminal", Topic::Free("")),
+    ("wasi:cli", "terminal-stdout", "learn whether standard output is a terminal", Topic::Free("")),
+    ("wasi:cli", "terminal-stderr", "learn whether standard error is a terminal", Topic::Free("")),
+    ("wasi:clocks", "monotonic-clock", "measure time, and wait", Topic::Free("")),
+    ("wasi:clocks", "wall-clock", "learn the time of day", Topic::Free("")),
+    ("wasi:filesystem", "preopens", "find the directories that it is given", Topic::Files),
+    (
+        "wasi:filesystem",
+        "types",
+        "open, list and read files in the directories that it is given",
+        Topic::Files,
+    ),
+    ("wasi:http", "types", "make and read HTTP requests and responses", Topic::Free("")),
+    ("wasi:http", "outgoing-handler", "send HTTP requests to other servers", Topic::Requests),
+    ("wasi:io", "error", "learn what went wrong with a stream", Topic::Free("")),
+    ("wasi:io", "poll", "wait for several things at a time", Topic::Free("")),
+    ("wasi:io", "streams", "read from and write to what it has opened", Topic::Free("")),
+    ("wasi:random", "random", "have random numbers", Topic::Free("")),
+    ("wasi:random", "insecure", "have random numbers that need not be secret", Topic::Free("")),
+    ("wasi:random", "insecure-seed", "have a seed for its hash tables", Topic::Free("")),
+    (
+        "wasi:sockets",
+        "instance-network",
+        "refer to the network",
+        Topic::Free("on its own it reaches nothing"),
+    ),
+    (
+        "wasi:sockets",
+        "network",
+        "name addresses in the network",
+        Topic::Free("on its own it reaches nothing"),
+    ),
+    ("wasi:sockets", "ip-name-lookup", "look up the addresses of names", Topic::Names),
+    ("wasi:sockets", "tcp", "connect by TCP, or listen for connections", Topic::Tcp),
+    ("wasi:sockets", "tcp-create-socket", "create TCP sockets", Topic::Tcp),
+    ("wasi:sockets", "udp", "send and receive datagrams", Topic::Udp),
+    ("wasi:sockets", "udp-create-socket", "create UDP sockets", Topic::Udp),
+];
+
+/// What an import lets a guest do, in a person's words; `None` where this host does not know it.
+pub fn meaning(import: &str) -> Option<&'static str> {
+    find(import).map(|(_, meaning, _)| meaning)
+}
+
+fn find(import: &str) -> Option<(InterfaceName<'_>, &'static str, Topic)> {
+    let name = InterfaceName::parse(import)?;
+    let &(_, _, meaning, topic) =
+        INTERFACES.iter().find(|(package, interface, _, _)| name.is(package, interface))?;
+    Some((name, meaning, topic))
+}
+
+/// What would come of an import, if its guest were started for this purpose and given this.
+pub fn verdict(import: &str, purpose: Purpose, grants: &Grants) -> Verdict {
+    let Some((name, _, topic)) = find(import) else {
+        let note = if import.starts_with("wasi:") {
+            "this host does not have that part of WASI".to_owned()
+        } else {
+            "it is no part of WASI; compose the guest with a component that exports it (`wac plug`)"
+                .to_owned()
+        };
+        return Verdict::Lacking { note };
+    };
+    match (name.edition(), &name.version) {
+        (Edition::V02, _) => judge(topic, purpose, grants),
+        (edition, Some(version)) => Verdict::Lacking {
+            note: format!("{version} is of {edition}; this host has 0.2.0 to {IMPLEMENTED}"),
+        },
+        (_, None) => {
+            Verdict::Lacking { note: format!("it has no version; this host has 0.2.0 to {IMPLEMENTED}") }
+        }
+    }
+}
+
+fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
+    let granted = |note: String| Verdict::Granted { note };
+    let refused = |note: &str, flag| Verdict::Refused { note: note.to_owned(), flag };
+    let network = &grants.network;
+    match (topic, purpose) {
+        (Topic::Free(note), _) => granted(note.to_owned()),
+        (Topic::Environment, _) => {
+            let names: Vec<_> = grants.environment.iter().map(|(name, _)| name.as_str()).collect();
+            granted(match names.as_slice() {
+                [] => "no variables; --env NAME=VALUE sets one".to_owned(),
+                names => names.join(", "),
+            })
+        }
+        (Topic::Input, Purpose::Serve) => refused("it is empty when serving", None),
+        (Topic::Output, Purpose::Serve) => {
+            granted("on standard error, each line marked, 64 KiB for each request".to_owned())
+        }
+        (Topic::Input | Topic::Output, Purpose::Run) => granted("that of wasi-httpd".to_owned()),
+        (Topic::Files, Purpose::Run) if grants.directories.is_empty() => {
+            refused("there are no directories", Some("--dir HOST_DIR[::GUEST_DIR]"))
+        }
+        (Topic::Files, Purpose::Serve) if grants.directories.is_empty() => {
+            granted(". as /, read-only (--dir changes that)".to_owned())
+        }
+        (Topic::Files, _) => {
+            let directories = grants.directories.iter();
+            let names: Vec<_> =
+                directories.map(|given| format!("{} as {}", given.host.display(), given.guest)).collect();
+            granted(format!("{}, read-only", names.join(", ")))
+        }
+        (Topic::Requests, _) if network.hosts.is_empty() => {
+            refused("every request is refused", Some("--allow-host HOST[:PORT]"))
+        }
+        (Topic::Requests, _) => granted(format!("to {}", list(&network.hosts, allowed_host))),
+        (Topic::Names, _) if network.connect.is_empty() => {
+            refused("no name is found", Some("--allow-tcp-connect HOST:PORT"))
+        }
+        (Topic::Names, _) => granted(list(&network.connect, |place| place.host.clone())),
+        (Topic::Tcp, Purpose::Run) if network.connect.is_empty() && network.listen.is_empty() => refused(
+            "sockets reach nothing",
+            Some("--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST:PORT"),
+        ),
+        (Topic::Tcp, Purpose::Serve) if network.connect.is_empty() => {
+            refused("there are no sockets", Some("--allow-tcp-connect HOST:PORT"))
+        }
+        (Topic::Tcp, _) => {
+            let mut notes = Vec::new();
+            if !network.connect.is_empty() {
+                notes.push(format!("connect to {}", list(&network.connect, host_port)));
+            }
+            if !network.listen.is_empty() && purpose == Purpose::Run {
+                notes.push(format!("listen at {}", list(&network.listen, host_port)));
+            }
+            granted(notes.join("; "))
+        }
+        (Topic::Udp, _) => refused("no guest has datagrams", None),
+    }
+}
+
+fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
+    items.iter().map(show).collect::<Vec<_>>().join(", ")
+}
+
+fn host_port(place: &HostPort) -> String {
+    format!("{}:{}", bracketed(&place.host), place.port)
+}
+
+fn allowed_host(host: &AllowedHost) -> String {
+    let name = bracketed(&host.host);
+    host.port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"))
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, meaning, verdict};
+    use crate::component::Purpose;
+    use crate::config::grants::{AllowedHost, Directory, Grants, HostPort, NetworkGrants};
+
+    fn is_granted(import: &str, purpose: Purpose, grants: &Grants) -> bool {
+        matches!(verdict(import, purpose, grants), Verdict::Granted { .. })
+    }
+
+    fn flag(import: &str, purpose: Purpose, grants: &Grants) -> Option<&'static str> {
+        match verdict(import, purpose, grants) {
+            Verdict::Refused { flag, .. } => flag,
+            other => panic!("{import} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn nothing_that_reaches_out_is_granted_by_default() {
+        let nothing = Grants::default();
+        let flag = |import, purpose| flag(import, purpose, &nothing);
+        let connect = Some("--allow-tcp-connect HOST:PORT");
+        assert_eq!(flag("wasi:filesystem/types@0.2.0", Purpose::Run), Some("--dir HOST_DIR[::GUEST_DIR]"));
+        assert_eq!(
+            flag("wasi:http/outgoing-handler@0.2.0", Purpose::Serve),
+            Some("--allow-host HOST[:PORT]")
+        );
+        assert!(flag("wasi:sockets/tcp@0.2.0", Purpose::Run).unwrap().contains("--allow-tcp-listen"));
+        assert_eq!(flag("wasi:sockets/tcp@0.2.0", Purpose::Serve), connect);
+        assert_eq!(flag("wasi:sockets/ip-name-lookup@0.2.0", Purpose::Run), connect);
+        assert_eq!(flag("wasi:sockets/udp@0.2.0", Purpose::Run), None);
+    }
+
+    #[test]
+    fn flags_grant() {
+        let place = || vec![HostPort { host: "::1".to_owned(), port: 80 }];
+        let grants = Grants {
+            directories: vec![Directory { host: "a".into(), guest: "/".into() }],
+            environment: vec![("A".to_owned(), "b".to_owned())],
+            network: NetworkGrants {
+                hosts: vec![AllowedHost { host: "example.com".to_owned(), port: None }],
+                connect: place(),
+                listen: place(),
+            },
+        };
+        let note = |import| match verdict(import, Purpose::Run, &grants) {
+            Verdict::Granted { note } => note,
+            other => panic!("{import} is {other:?}"),
+        };
+        assert_eq!(note("wasi:filesystem/types@0.2.0"), "a as /, read-only");
+        assert_eq!(note("wasi:cli/environment@0.2.0"), "A");
+        assert_eq!(note("wasi:http/outgoing-handler@0.2.0"), "to example.com");
+        assert_eq!(note("wasi:sockets/tcp@0.2.0"), "connect to [::1]:80; listen at [::1]:80");
+        assert_eq!(note("wasi:sockets/ip-name-lookup@0.2.0"), "::1");
+    }
+
+    #[test]
+    fn only_released_versions_of_0_2_are_there() {
+        let nothing = Grants::default();
+        assert!(is_granted("wasi:io/poll@0.2.0", Purpose::Run, &nothing));
+        for import in ["wasi:io/poll@0.3.0", "wasi:io/poll@0.2.0-rc-2023-11-10", "wasi:io/poll", "a:b/c", "f"]
+        {
+            let verdict = verdict(import, Purpose::Run, &nothing);
+            assert!(matches!(verdict, Verdict::Lacking { .. }), "{import} is {verdict:?}");
+        }
+        assert_eq!(meaning("wasi:io/poll@0.9.0"), Some("wait for several things at a time"));
+        assert_eq!(meaning("wasi:nn/graph@0.2.0"), None);
+    }
+}

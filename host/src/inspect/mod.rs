@@ -1,0 +1,210 @@
+//! Looking at a component: what it is, what it imports, and what would come of that if it were started as called. None of
+//! its code is compiled or run.
+//!
+//! [`knowledge`] has what is known of each interface.
+
+mod knowledge;
+
+use crate::component::kind::Kind;
+use crate::component::needs::Needs;
+use crate::component::{Guest, Purpose};
+use crate::config::Inspect;
+use crate::config::grants::Grants;
+use crate::config::limits::Limits;
+use crate::engine::sizes::Sizes;
+use crate::guest_output::printable;
+use anyhow::{Context as _, Result};
+use knowledge::Verdict;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+/// Everything there is to say of a component.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// What it is called in messages.
+    name: String,
+    /// The size of the file, in bytes.
+    size: usize,
+    kind: &'static str,
+    /// The kind in a person's words, with the version of WASI.
+    description: String,
+    exports: Vec<String>,
+    imports: Vec<Import>,
+    needs: ReportedNeeds,
+    /// For each purpose that the component is fit for, or might be thought to be.
+    starts: Vec<Start>,
+    /// What to do with a binary that can be started in neither way.
+    remedy: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReportedNeeds {
+    memory_bytes: u64,
+    memories: u32,
+    tables: u32,
+    largest_table_elements: u64,
+    core_instances: u32,
+}
+
+/// What would come of starting it.
+#[derive(Debug, Serialize)]
+struct Start {
+    command: &'static str,
+    /// Why it would not start, apart from imports that are lacking.
+    problem: Option<String>,
+    imports: Vec<Judged>,
+}
+
+#[derive(Debug, Serialize)]
+struct Import {
+    name: String,
+    /// What it lets the guest do; `None` where this host does not know it.
+    meaning: Option<&'static str>,
+}
+
+/// An import and what would come of it.
+#[derive(Debug, Serialize)]
+struct Judged {
+    name: String,
+    #[serde(flatten)]
+    verdict: Verdict,
+}
+
+/// Looks at a component, and says on standard output what it is.
+pub fn inspect(config: &Inspect) -> Result<()> {
+    let guest = Guest::read(config.guest.as_deref())?;
+    let report = Report::new(&guest, &config.grants);
+    let text = if config.json {
+        let mut text = serde_json::to_string_pretty(&report).context("the report cannot be said in JSON")?;
+        text.push('\n');
+        text
+    } else {
+        report.to_text()
+    };
+    // Whoever reads only the beginning is not told of an error.
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Report {
+    fn new(guest: &Guest, grants: &Grants) -> Self {
+        let anatomy = &guest.anatomy;
+        let Needs { core_instances, memories, memory, tables, table, .. } = anatomy.needs;
+        let (kind, purposes): (_, &[Purpose]) = match guest.kind {
+            Kind::Component { http: Some(_), command: Some(_) } => ("both", &[Purpose::Serve, Purpose::Run]),
+            Kind::Component { http: Some(_), command: None } => ("http-server", &[Purpose::Serve]),
+            Kind::Component { http: None, command: Some(_) } => ("command", &[Purpose::Run]),
+            Kind::Component { http: None, command: None } => ("neither", &[]),
+            Kind::Preview1 { .. } | Kind::Module => ("core-module", &[]),
+        };
+        let limits = Limits { instances: 1, memory: None, table: None, time: Duration::MAX };
+        let too_large = Sizes::new(&limits, &anatomy.needs).err().map(|error| error.to_string());
+        let judge = |name: &String, purpose| Judged {
+            name: name.clone(),
+            verdict: knowledge::verdict(name, purpose, grants),
+        };
+        let start = |&purpose: &Purpose| Start {
+            command: match purpose {
+                Purpose::Serve => "wasi-httpd",
+                Purpose::Run => "wasi-httpd run",
+            },
+            problem: guest.misfit(purpose).or_else(|| too_large.clone()),
+            imports: anatomy.imports.iter().map(|name| judge(name, purpose)).collect(),
+        };
+        let import = |name: &String| Import { name: name.clone(), meaning: knowledge::meaning(name) };
+        Self {
+            name: guest.name(),
+            size: guest.bytes.len(),
+            kind,
+            description: guest.kind.to_string(),
+            exports: anatomy.exports.clone(),
+            imports: anatomy.imports.iter().map(import).collect(),
+            needs: ReportedNeeds {
+                memory_bytes: memory,
+                memories,
+                tables,
+                largest_table_elements: table,
+                core_instances,
+            },
+            starts: purposes.iter().map(start).collect(),
+            remedy: guest.kind.remedy(),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = Text(String::new());
+        text.line(0, &format!("{}: {}, {} bytes", self.name, self.description, self.size));
+        let needs = &self.needs;
+        text.line(
+            1,
+            &format!(
+                "one instance begins with {} KiB of memory, {} core instances and tables of up to {} elements",
+                needs.memory_bytes.div_ceil(1024),
+                needs.core_instances,
+                needs.largest_table_elements
+            ),
+        );
+        if let Some(remedy) = self.remedy {
+            text.line(1, remedy);
+        }
+        text.line(0, "");
+        text.line(0, if self.exports.is_empty() { "exports nothing" } else { "exports" });
+        for export in &self.exports {
+            text.line(1, export);
+        }
+        if self.starts.is_empty() {
+            text.line(0, "");
+            text.line(0, if self.imports.is_empty() { "imports nothing" } else { "imports" });
+            for import in &self.imports {
+                text.import("", import, None);
+            }
+        }
+        for Start { command, problem, imports } in &self.starts {
+            text.line(0, "");
+            if let Some(problem) = problem {
+                text.line(0, &format!("`{command}` would not start it: {problem}"));
+            }
+            let rest = if imports.is_empty() { ": nothing" } else { "" };
+            text.line(0, &format!("imports, with `{command}` as called{rest}"));
+            for (import, judged) in self.imports.iter().zip(imports) {
+                let (verdict, note, flag) = match &judged.verdict {
+                    Verdict::Granted { note } => ("granted  ", note, None),
+                    Verdict::Refused { note, flag } => ("refused  ", note, *flag),
+                    Verdict::Lacking { note } => ("lacking  ", note, None),
+                };
+                let note = match flag {
+                    Some(flag) => format!("{note}; {flag} allows it"),
+                    None => note.clone(),
+                };
+                text.import(verdict, import, Some(&note).filter(|note| !note.is_empty()));
+            }
+        }
+        text.0
+    }
+}
+
+/// Lines of text for a person, which names from a file cannot break.
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, level: usize, text: &str) {
+        let _ = writeln!(self.0, "{:1$}{2}", "", level * 2, printable(text.as_bytes()));
+    }
+
+    fn import(&mut self, verdict: &str, import: &Import, note: Option<&String>) {
+        self.line(1, &format!("{verdict}{}", import.name));
+        let indent = 1 + verdict.len().div_ceil(2);
+        if let Some(meaning) = import.meaning {
+            self.line(indent, &format!("to {meaning}"));
+        }
+        if let Some(note) = note {
+            self.line(indent, &format!("({note})"));
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The interfaces that guests may import: WASI 0.2 and `wasi:http`, with the preopens and the [`names`] of hosts in our
+//! own hands.
+
+mod names;
+
+use crate::component::Guest;
+use crate::component::interface::IMPLEMENTED;
+use crate::sandbox::State;
+use anyhow::{Context as _, Result, anyhow};
+use wasmtime::component::{Component, InstancePre, Linker, Resource};
+use wasmtime::{Engine, StoreContextMut};
+use wasmtime_wasi::filesystem::Descriptor;
+
+/// What a call of `get-directories` gives: one list of directories and their names.
+type Directories = (Vec<(Resource<Descriptor>, String)>,);
+
+/// Links a component, which has to import nothing that the host does not offer.
+pub fn pre(engine: &Engine, guest: &Guest, component: &Component) -> Result<InstancePre<State>> {
+    linker(engine)?
+        .instantiate_pre(component)
+        .map_err(|error| anyhow!("{}", crate::component::one_line(&error)))
+        .with_context(|| {
+            format!(
+                "{} needs what this host does not offer; `wasi-httpd inspect` says of each import what it is",
+                guest.name()
+            )
+        })
+}
+
+/// A linker with everything that a guest may import. What it may do with it is the [`sandbox`](crate::sandbox)'s to say:
+/// most of it is refused when it is called.
+fn linker(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    linker.allow_shadowing(true);
+    // The stock implementation opens every preopen once for each instance; ours hands out the one that is open.
+    let preopens = format!("wasi:filesystem/preopens@{IMPLEMENTED}");
+    linker.instance(&preopens)?.func_wrap("get-directories", get_directories)?;
+    names::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+fn get_directories(mut store: StoreContextMut<'_, State>, (): ()) -> wasmtime::Result<Directories> {
+    let state = store.data_mut();
+    let mut directories = Vec::new();
+    for (directory, name) in state.directories() {
+        directories.push((state.table().push(Descriptor::Dir(directory))?, name));
+    }
+    Ok((directories,))
+}

@@ -1,0 +1,55 @@
+//! How much memory and how large tables one instance may have, whatever it asks for.
+
+use crate::engine::sizes::Sizes;
+use wasmtime::ResourceLimiter;
+
+/// What an instance may still have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Allowance {
+    /// Bytes that all its memories together may grow by.
+    memory: usize,
+    /// Elements that each of its tables may have.
+    table: usize,
+}
+
+impl Allowance {
+    pub(super) fn new(sizes: &Sizes) -> Self {
+        Self { memory: sizes.memory, table: sizes.table }
+    }
+}
+
+impl ResourceLimiter for Allowance {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let left = self.memory.checked_sub(desired.saturating_sub(current));
+        // A growth that fails for another reason stays counted: a guest that runs into its limits has no claim to more.
+        self.memory = left.unwrap_or(self.memory);
+        Ok(left.is_some())
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= self.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Allowance;
+    use wasmtime::ResourceLimiter as _;
+
+    #[test]
+    fn all_memories_together_stay_within_the_limit() {
+        let mut allowance = Allowance { memory: 100, table: 10 };
+        assert!(allowance.memory_growing(0, 60, None).unwrap());
+        assert!(!allowance.memory_growing(0, 50, None).unwrap());
+        assert!(allowance.memory_growing(60, 100, None).unwrap());
+        assert!(!allowance.memory_growing(100, 101, None).unwrap());
+    }
+
+    #[test]
+    fn each_table_stays_within_the_limit() {
+        let mut allowance = Allowance { memory: 0, table: 10 };
+        assert!(allowance.table_growing(0, 10, None).unwrap());
+        assert!(allowance.table_growing(0, 10, None).unwrap());
+        assert!(!allowance.table_growing(10, 11, None).unwrap());
+    }
+}

@@ -1,0 +1,84 @@
+//! Requests that a guest makes itself: to hosts that it was granted, within limits of time and number.
+
+use super::network::Network;
+use http::uri::Scheme;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+
+/// Requests of one instance that may be under way at a time; each has a connection of its own. Browsers make six to one
+/// host.
+const AT_ONCE: usize = 16;
+
+/// How long each step of a request may take, unless the guest itself may take less: as long as a browser waits. The
+/// runtime's own limit is ten minutes.
+const LONGEST_STEP: Duration = Duration::from_mins(5);
+
+/// What an instance may ask of other servers.
+pub(super) struct Requests {
+    network: Arc<Network>,
+    time: Duration,
+    /// Made when the first request is: most guests make none.
+    places: Option<Arc<Semaphore>>,
+}
+
+type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
+
+impl Requests {
+    pub(super) fn new(network: Arc<Network>, time: Duration) -> Self {
+        Self { network, time: time.min(LONGEST_STEP), places: None }
+    }
+
+    /// Whether a request may be sent.
+    fn check(&self, request: &Request<WasiBody>) -> Result<(), Error> {
+        let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
+        let default_port = if request.uri().scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+        // Whoever names a user means another host than it looks like, or gives a password away.
+        let names_a_user = authority.as_str().contains('@');
+        let port = authority.port_u16();
+        let allowed = !names_a_user && self.network.allows_request(authority.host(), port, default_port);
+        if allowed { Ok(()) } else { Err(Error::HttpRequestDenied) }
+    }
+
+    /// The guest's own limits, within those of the host.
+    fn within_limits(&self, options: Option<RequestOptions>) -> RequestOptions {
+        let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } =
+            options.unwrap_or_default();
+        let limit = |asked: Option<Duration>| Some(asked.unwrap_or(self.time).min(self.time));
+        RequestOptions {
+            connect_timeout: limit(connect_timeout),
+            first_byte_timeout: limit(first_byte_timeout),
+            between_bytes_timeout: limit(between_bytes_timeout),
+        }
+    }
+}
+
+impl WasiHttpHooks for Requests {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Transfer,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer), Error>> + Send> {
+        if let Err(error) = self.check(&request) {
+            return Box::new(std::future::ready(Err(error)));
+        }
+        let places = self.places.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
+        };
+        let options = self.within_limits(options);
+        Box::new(async move {
+            let (response, connection) = default_send_request(request, Some(options)).await?;
+            let transfer: Transfer = Box::new(async move {
+                let outcome = connection.await;
+                drop(place);
+                outcome
+            });
+            Ok((response.map(BodyExt::boxed_unsync), transfer))
+        })
+    }
+}
