@@ -4,7 +4,7 @@ use crate::component::{Guest, Purpose, one_line};
 use crate::config::Run;
 use crate::engine::sizes::Sizes;
 use crate::sandbox::{Sandbox, State, Streams};
-use crate::terminal::ReaderGone;
+use crate::terminal::{self, ReaderGone};
 use crate::{diagnostics, engine, link, signals};
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::process::ExitCode;
@@ -67,8 +67,10 @@ async fn start(config: &Run) -> Result<u8> {
         End::Status(0) => Ok(0),
         End::ReaderGone => Ok(PIPE_STATUS),
         End::Status(status) => {
-            // A guest that was denied something often says no more than that.
-            if let Some(refusal) = sandbox.network().refusals.first() {
+            // A guest that was denied something often says no more than that. One that knows this host says it all.
+            if let Some(refusal) = sandbox.network().refusals.first()
+                && !terminal::flag_was_named()
+            {
                 crate::complain(&refusal.to_string());
             }
             Ok(status)

@@ -6,12 +6,24 @@
 use bytes::Bytes;
 use std::io::{self, Write as _};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use thiserror::Error;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
+
+/// How the flags begin that allow a guest something.
+const FLAG: &[u8] = b"--allow-";
+
+/// Whether a guest has named such a flag on standard error, of which a process has one.
+static FLAG_WAS_NAMED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the guest has told the user itself which flag would allow what it was refused.
+pub fn flag_was_named() -> bool {
+    FLAG_WAS_NAMED.load(Ordering::Relaxed)
+}
 
 /// What is taken in one write, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -38,7 +50,12 @@ impl Stream {
                 let mut output = io::stdout().lock();
                 output.write_all(bytes).and_then(|()| output.flush())
             }
-            Self::Error => io::stderr().lock().write_all(bytes),
+            Self::Error => {
+                if bytes.windows(FLAG.len()).any(|window| window == FLAG) {
+                    FLAG_WAS_NAMED.store(true, Ordering::Relaxed);
+                }
+                io::stderr().lock().write_all(bytes)
+            }
         }
     }
 }

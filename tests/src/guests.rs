@@ -1,4 +1,5 @@
-//! Guests that misbehave: small components from WebAssembly text, so that they need no compiler.
+//! Guests for what the file server does not do: the project's small ones, and others from WebAssembly text that need no
+//! compiler and misbehave as they are told.
 
 use guest_builder::{build, workspace};
 use std::path::PathBuf;
@@ -8,19 +9,44 @@ use wit_parser::Resolve;
 /// What every guest below may import; it imports only what its text names.
 const WORLD: &str = "
     package tests:guests;
+    package wasi:cli@0.9.0 {
+        interface run {
+            run: func() -> result;
+        }
+    }
     world guest {
         import wasi:cli/environment@0.2.12;
         import wasi:cli/stderr@0.2.12;
         import wasi:cli/stdout@0.2.12;
         import wasi:filesystem/preopens@0.2.12;
         import wasi:filesystem/types@0.2.12;
+        import wasi:http/outgoing-handler@0.2.12;
         import wasi:http/types@0.2.12;
+        import wasi:io/poll@0.2.12;
         import wasi:io/streams@0.2.12;
         export wasi:http/incoming-handler@0.2.12;
     }
     world nothing {}
     world command {
+        import wasi:cli/environment@0.2.12;
+        import wasi:cli/exit@0.2.12;
+        import wasi:cli/stderr@0.2.12;
+        import wasi:cli/stdin@0.2.12;
+        import wasi:cli/stdout@0.2.12;
+        import wasi:filesystem/preopens@0.2.12;
+        import wasi:filesystem/types@0.2.12;
+        import wasi:io/streams@0.2.12;
+        import wasi:sockets/instance-network@0.2.12;
+        import wasi:sockets/ip-name-lookup@0.2.12;
+        import wasi:sockets/network@0.2.12;
         export wasi:cli/run@0.2.12;
+    }
+    world both {
+        include command;
+        export wasi:http/incoming-handler@0.2.12;
+    }
+    world of-the-future {
+        export wasi:cli/run@0.9.0;
     }
     interface unheard-of {
         wish: func();
@@ -30,6 +56,15 @@ const WORLD: &str = "
         export wasi:http/incoming-handler@0.2.12;
     }
 ";
+
+/// The project's small guests.
+pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.wasm"));
+/// HTTP by hand.
+pub const HELLO_SOCKET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello-socket.wasm"));
+/// A TCP client that says each step.
+pub const TCP_CLIENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-client.wasm"));
+/// A TCP server that says each step.
+pub const TCP_SERVER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-server.wasm"));
 
 /// Functions of the host that the handlers below call, and a memory of one page to call them with.
 const PRELUDE: &str = r#"
@@ -82,6 +117,94 @@ pub fn handler(body: &str) -> Vec<u8> {
                 {body}))"#
         ),
     )
+}
+
+/// Functions of the host that the commands below call, and a memory of one page to call them with.
+const COMMAND_PRELUDE: &str = r#"
+    (import "wasi:cli/environment@0.2.12" "get-arguments" (func $arguments (param i32)))
+    (import "wasi:cli/environment@0.2.12" "get-environment" (func $environment (param i32)))
+    (import "wasi:cli/exit@0.2.12" "exit-with-code" (func $exit (param i32)))
+    (import "wasi:cli/stdin@0.2.12" "get-stdin" (func $stdin (result i32)))
+    (import "wasi:cli/stdout@0.2.12" "get-stdout" (func $stdout (result i32)))
+    (import "wasi:filesystem/preopens@0.2.12" "get-directories" (func $directories (param i32)))
+    (import "wasi:filesystem/types@0.2.12" "[method]descriptor.open-at"
+        (func $open-at (param i32 i32 i32 i32 i32 i32 i32)))
+    (import "wasi:io/streams@0.2.12" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
+    (import "wasi:io/streams@0.2.12" "[method]output-stream.blocking-write-and-flush"
+        (func $print (param i32 i32 i32 i32)))
+    (import "wasi:sockets/instance-network@0.2.12" "instance-network" (func $network (result i32)))
+    (import "wasi:sockets/ip-name-lookup@0.2.12" "resolve-addresses"
+        (func $resolve (param i32 i32 i32 i32)))
+    (import "wasi:sockets/ip-name-lookup@0.2.12" "[method]resolve-address-stream.resolve-next-address"
+        (func $next-address (param i32 i32)))
+    (memory (export "memory") 1)
+    (global $free (mut i32) (i32.const 32768))
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+        global.get $free
+        (global.set $free (i32.and (i32.const -8) (i32.add (i32.const 7) (i32.add (global.get $free) (local.get 3))))))
+    ;; Prints a piece of text and the end of a line.
+    (func $line (param $stream i32) (param $from i32) (param $length i32)
+        (call $print (local.get $stream) (local.get $from) (local.get $length) (i32.const 48))
+        (call $print (local.get $stream) (i32.const 1024) (i32.const 1) (i32.const 48)))
+    ;; Prints each text of a list, of which the address and length stand at 16; `$size` bytes for each entry.
+    (func $lines (param $size i32) (local $at i32) (local $end i32) (local $stream i32)
+        (local.set $stream (call $stdout))
+        (local.set $at (i32.load (i32.const 16)))
+        (local.set $end (i32.add (local.get $at) (i32.mul (local.get $size) (i32.load offset=4 (i32.const 16)))))
+        (loop $more
+            (if (i32.lt_u (local.get $at) (local.get $end)) (then
+                (call $line (local.get $stream) (i32.load (local.get $at)) (i32.load offset=4 (local.get $at)))
+                (local.set $at (i32.add (local.get $at) (local.get $size)))
+                (br $more)))))
+    (data (i32.const 1024) "\n")
+    (data (i32.const 1032) "a.txt")
+    (data (i32.const 1040) "localhost")
+"#;
+
+/// A command that does this, in WebAssembly text; its status, 0 or 1, is what it leaves in `$status`.
+pub fn command(body: &str) -> Vec<u8> {
+    component(
+        "command",
+        &format!(
+            r#"(module {COMMAND_PRELUDE}
+            (func (export "wasi:cli/run@0.2.12#run") (result i32)
+                (local $count i32) (local $status i32) (local $stdin i32)
+                {body}
+                (local.get $status)))"#
+        ),
+    )
+}
+
+/// A component that is a command, which ends at once, and a server, which answers nothing.
+pub fn both() -> Vec<u8> {
+    component(
+        "both",
+        r#"(module (memory (export "memory") 1)
+            (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0))
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32)))"#,
+    )
+}
+
+/// A component that is neither.
+pub fn neither() -> Vec<u8> {
+    component("nothing", "(module)")
+}
+
+/// A command of a version of WASI that there is not.
+pub fn of_the_future() -> Vec<u8> {
+    component(
+        "of-the-future",
+        r#"(module (func (export "wasi:cli/run@0.9.0#run") (result i32) (i32.const 0)))"#,
+    )
+}
+
+/// A core module as compilers for WASI preview 1 make them.
+pub fn preview_1() -> Vec<u8> {
+    wat::parse_str(
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+            (memory (export "memory") 1) (func (export "_start")))"#,
+    )
+    .unwrap()
 }
 
 /// A component of a world of this module, from a core module in text.

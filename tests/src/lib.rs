@@ -1,12 +1,14 @@
-//! The harness of the black-box suites: a [`Site`] on disk, a [`Server`] as a process of its own, a [`Client`] on a raw
-//! socket, and [`guests`] that misbehave.
+//! The harness of the black-box suites: a [`Site`] on disk, a [`Server`] or another [`Process`], a [`Client`] on a raw
+//! socket, and [`guests`] for what the file server does not do.
 
 pub mod client;
 pub mod guests;
+pub mod process;
 pub mod server;
 pub mod site;
 
 pub use client::{Client, Response};
+pub use process::{Process, eventually};
 pub use server::{Programs, Runtime, Server};
 pub use site::Site;
 

@@ -1,22 +1,12 @@
 //! A server as a process of its own, on a free port of 127.0.0.1, ended when it is dropped.
 
 use crate::client::{Client, Response};
+use crate::process::Process;
 use crate::site::Site;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// After this long without what a test waits for, it fails.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// The signal by which a server that has done its work is ended.
-const KILL: i32 = 9;
+use std::process::{Command, ExitStatus, Stdio};
 
 /// What hosts the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,52 +63,33 @@ impl Programs {
     pub fn stock(self, site: &Site) -> Server {
         let guest = site.outside().join("guest.wasm");
         std::fs::write(&guest, host::component::BUILT_IN).unwrap();
-        let mut command = Command::new(self.stock);
-        command.args(["-Scli", "--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+        let mut command = self.stock_command();
+        command.arg("--dir").arg(site.root());
         for setting in site.settings() {
             command.args(["--env", &setting]);
         }
         command.arg(guest);
         Server::start(Runtime::Stock, command)
     }
-}
 
-/// Lines that a process has printed so far.
-#[derive(Debug, Default)]
-struct Output {
-    lines: Mutex<(Vec<String>, bool)>,
-    changed: Condvar,
-}
-
-impl Output {
-    fn collect(source: impl Read + Send + 'static) -> (Arc<Self>, JoinHandle<()>) {
-        let output = Arc::new(Self::default());
-        let collector = Arc::clone(&output);
-        let thread = std::thread::spawn(move || {
-            for line in BufReader::new(source).split(b'\n') {
-                let Ok(line) = line else { break };
-                collector.lines.lock().unwrap().0.push(String::from_utf8_lossy(&line).into_owned());
-                collector.changed.notify_all();
-            }
-            collector.lines.lock().unwrap().1 = true;
-            collector.changed.notify_all();
-        });
-        (output, thread)
+    /// Another guest on `wasmtime serve`.
+    pub fn stock_with_guest(self, guest: &Path) -> Server {
+        let mut command = self.stock_command();
+        command.arg(guest);
+        Server::start(Runtime::Stock, command)
     }
 
-    /// The first line that `wanted` accepts, now or soon.
-    fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let lines = self.lines.lock().unwrap();
-        let found = |lines: &(Vec<String>, bool)| lines.0.iter().find(|line| wanted(line)).cloned();
-        let (lines, _) = self
-            .changed
-            .wait_timeout_while(lines, PATIENCE, |lines| found(lines).is_none() && !lines.1)
-            .unwrap();
-        found(&lines).unwrap_or_else(|| panic!("no such line in {:#?}", lines.0))
+    fn stock_command(self) -> Command {
+        let mut command = Command::new(self.stock);
+        command.args(["-Scli", "--addr", "127.0.0.1:0"]);
+        command
     }
 
-    fn all(&self) -> Vec<String> {
-        self.lines.lock().unwrap().0.clone()
+    /// A command on our host, which has been given this: `options`, the guest, `arguments`.
+    pub fn run(self, options: &[&str], guest: &Path, arguments: &[&str]) -> Command {
+        let mut command = self.command();
+        command.arg("run").args(options).arg(guest).args(arguments).stdin(Stdio::null());
+        command
     }
 }
 
@@ -127,26 +98,20 @@ impl Output {
 pub struct Server {
     runtime: Runtime,
     address: SocketAddr,
-    process: Child,
-    stdout: Arc<Output>,
-    stderr: Arc<Output>,
-    readers: Vec<JoinHandle<()>>,
+    process: Process,
 }
 
 impl Server {
     /// Starts a server and waits until it says where it listens.
     pub fn start(runtime: Runtime, mut command: Command) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let (stdout, out) = Output::collect(process.stdout.take().unwrap());
-        let (stderr, err) = Output::collect(process.stderr.take().unwrap());
+        let process = Process::start(command.stdin(Stdio::null()));
         let sentence = match runtime {
             Runtime::Ours => "Listening on http://",
             Runtime::Stock => "Serving HTTP on http://",
         };
-        let line = stderr.wait_for(|line| line.starts_with(sentence));
+        let line = process.wait_for_error(|line| line.starts_with(sentence));
         let address = line.trim_start_matches(sentence).trim_end_matches('/').parse().unwrap();
-        Self { runtime, address, process, stdout, stderr, readers: vec![out, err] }
+        Self { runtime, address, process }
     }
 
     /// What hosts the guest here.
@@ -176,17 +141,17 @@ impl Server {
 
     /// The first line of the access log that `wanted` accepts, now or soon.
     pub fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) -> String {
-        self.stdout.wait_for(wanted)
+        self.process.wait_for_output(wanted)
     }
 
     /// The first line on standard error that `wanted` accepts, now or soon.
     pub fn wait_for_error(&self, wanted: impl Fn(&str) -> bool) -> String {
-        self.stderr.wait_for(wanted)
+        self.process.wait_for_error(wanted)
     }
 
     /// What guests and their failures have put on standard error so far.
     pub fn errors(&self) -> Vec<String> {
-        let mut lines = self.stderr.all();
+        let mut lines = self.process.errors();
         lines.retain(|line| line.starts_with("guest ") || line.starts_with("wasi-httpd: error"));
         lines
     }
@@ -212,47 +177,11 @@ impl Server {
 
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) {
-        let status =
-            Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
-        assert!(status.success());
+        self.process.signal(name);
     }
 
     /// Waits for the server to end; gives its status and everything that it printed.
-    pub fn wait(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.process.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "the server does not end");
-            std::thread::sleep(Duration::from_millis(5));
-        };
-        for reader in self.readers.drain(..) {
-            reader.join().unwrap();
-        }
-        (status, self.stdout.all(), self.stderr.all())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let Ok(status) = self.process.wait() else { return };
-        let died = status.signal().filter(|&signal| signal != KILL);
-        if std::thread::panicking() {
-            // The test has failed already; this may be why.
-            eprintln!("{:?} ended with {status} and had said {:#?}", self.runtime, self.stderr.all());
-        } else if let Some(signal) = died {
-            panic!("{:?} died of signal {signal}: {:#?}", self.runtime, self.stderr.all());
-        }
-    }
-}
-
-/// Repeats a check until it holds; a test that waits longer than it should fails.
-pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !check() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
+    pub fn wait(self) -> (ExitStatus, Vec<String>, Vec<String>) {
+        self.process.wait()
     }
 }

@@ -1,8 +1,8 @@
 //! Validators and the conditions on them: RFC 9110 §8.8 and §13.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tests::eventually;
 use tests::on_each_runtime;
-use tests::server::eventually;
 use tests::site::{MODIFIED, MODIFIED_TAG, Site};
 
 fn site() -> Site {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
-use tests::server::eventually;
+use tests::eventually;
 use tests::site::{Site, noise};
 use tests::{on_each_runtime, programs};
 

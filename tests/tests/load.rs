@@ -1,7 +1,7 @@
 //! Many at once: every answer right, none lost, nothing left behind.
 
 use std::io::Read as _;
-use tests::server::eventually;
+use tests::eventually;
 use tests::site::{Site, noise};
 use tests::{on_each_runtime, programs};
 

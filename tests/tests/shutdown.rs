@@ -1,7 +1,7 @@
 //! Stopping: no new connections, answers under way are finished, and the exit status is 0.
 
 use std::net::TcpStream;
-use tests::server::eventually;
+use tests::eventually;
 use tests::site::{Site, noise};
 use tests::{Client, Server, programs};
 

@@ -1,7 +1,7 @@
 //! Sources to core module to component.
 
 use crate::toolchain::Toolchain;
-use crate::workspace;
+use crate::{FILE_SERVER, Source, workspace};
 use anyhow::{Context as _, Result, ensure};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,11 +16,29 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 /// The cargo profile of the components.
 const PROFILE: &str = "component";
 
-/// Compiles the crate called `name` to a core module, with a cargo of its own in `target_dir`.
-pub fn compile(name: &str, toolchain: &Toolchain, target_dir: &Path) -> Result<Vec<u8>> {
+/// Compiles one component's source to a core module, with a cargo of its own in `target_dir`.
+pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Result<Vec<u8>> {
     let compiler = toolchain.compiler();
     let mut cargo = Command::new(&compiler.cargo);
-    cargo.args(["build", "--locked", "--lib", "--package", name, "--target", TARGET, "--profile", PROFILE]);
+    cargo.args([
+        "build",
+        "--locked",
+        "--package",
+        FILE_SERVER.name(),
+        "--target",
+        TARGET,
+        "--profile",
+        PROFILE,
+    ]);
+    // Where cargo puts the result, with the name that a crate of Rust can have.
+    let (folder, name) = match source {
+        Source::Library(name) => (".", name),
+        Source::Example(name) => ("examples", name),
+    };
+    match source {
+        Source::Library(_) => cargo.arg("--lib"),
+        Source::Example(name) => cargo.args(["--example", name]),
+    };
     cargo.arg("--manifest-path").arg(workspace().join("Cargo.toml")).arg("--target-dir").arg(target_dir);
     for (variable, _) in env::vars_os().filter(|(variable, _)| belongs_to_outer_cargo(variable)) {
         cargo.env_remove(variable);
@@ -39,7 +57,8 @@ pub fn compile(name: &str, toolchain: &Toolchain, target_dir: &Path) -> Result<V
         "building the {name} component failed:\n{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let module = target_dir.join(TARGET).join(PROFILE).join(format!("{name}.wasm"));
+    let file = format!("{}.wasm", name.replace('-', "_"));
+    let module = target_dir.join(TARGET).join(PROFILE).join(folder).join(file);
     std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))
 }
 

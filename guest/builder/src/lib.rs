@@ -19,12 +19,41 @@ pub use toolchain::{Compiler, Toolchain};
 use anyhow::{Context as _, Result, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
-/// The component of the file server, also the stem of its file name.
-pub const FILE_SERVER: &str = "guest";
+/// A component of the project: its name, which is the stem of its file name too, and what it is compiled from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The library of the crate `guest`.
+    Library(&'static str),
+    /// One of its examples.
+    Example(&'static str),
+}
+
+impl Source {
+    /// The name of the component.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Library(name) | Self::Example(name) => name,
+        }
+    }
+}
+
+/// The file server.
+pub const FILE_SERVER: Source = Source::Library("guest");
+
+/// The small guests, in the order in which they explain how the file server works.
+pub const EXAMPLES: [Source; 4] = [
+    Source::Example("tcp-server"),
+    Source::Example("tcp-client"),
+    Source::Example("hello-socket"),
+    Source::Example("hello"),
+];
 
 /// Every component that the project builds.
-pub const COMPONENTS: &[&str] = &[FILE_SERVER];
+pub fn components() -> impl Iterator<Item = Source> {
+    std::iter::once(FILE_SERVER).chain(EXAMPLES)
+}
 
 /// The environment variable that says where components come from: see [`Policy`].
 pub const POLICY_VARIABLE: &str = "WASI_HTTPD_COMPONENTS";
@@ -85,8 +114,8 @@ pub struct Component {
     pub origin: Origin,
 }
 
-/// Gives the component called `name`, compiled into `target_dir` or taken as checked in, as `policy` says.
-pub fn obtain(name: &str, target_dir: &Path, policy: Policy) -> Result<Component> {
+/// Gives a component, compiled into `target_dir` or taken as checked in, as `policy` says.
+pub fn obtain(source: Source, target_dir: &Path, policy: Policy) -> Result<Component> {
     let toolchain = match policy {
         Policy::Prebuilt => None,
         Policy::Auto => Toolchain::detect(),
@@ -101,21 +130,21 @@ pub fn obtain(name: &str, target_dir: &Path, policy: Policy) -> Result<Component
     };
     match toolchain {
         Some(toolchain) => {
-            let module = build::compile(name, &toolchain, target_dir)?;
+            let module = build::compile(source, &toolchain, target_dir)?;
             Ok(Component { bytes: build::componentize(&module)?, origin: Origin::Source(toolchain) })
         }
-        None => Ok(Component { bytes: prebuilt::read(name)?, origin: Origin::Prebuilt }),
+        None => Ok(Component { bytes: prebuilt::read(source.name())?, origin: Origin::Prebuilt }),
     }
 }
 
 const HOW_TO_BUILD_FROM_SOURCE: &str = "`rustup target add wasm32-unknown-unknown` (or, with Debian's compiler, \
                                         `apt-get install rustc-web cargo-web rust-web-src lld`) provides one";
 
-/// For a build script: puts the component called `name` into `OUT_DIR` as `{name}.wasm`, says in the variable
-/// `COMPONENT_ORIGIN` of the crate being built where it came from, and asks to be run again when a source changes.
+/// For a build script: puts components into `OUT_DIR` as `{name}.wasm`, says in the variable `COMPONENT_ORIGIN` of the
+/// crate being built where they came from, and asks to be run again when a source changes.
 ///
 /// Anything but the active toolchain's own target is said in one warning.
-pub fn provide(name: &str) -> Result<()> {
+pub fn provide(sources: &[Source]) -> Result<()> {
     for path in sources::watched() {
         println!("cargo::rerun-if-changed={}", path.display());
     }
@@ -125,17 +154,36 @@ pub fn provide(name: &str) -> Result<()> {
     // …/target/debug/build/host-0123/out: next to `debug`, so that the profiles share the guest's standard library.
     let target_dir =
         out_dir.ancestors().nth(4).context("OUT_DIR has no target directory")?.join("components");
-    let component = obtain(name, &target_dir, Policy::from_environment()?)?;
+    let policy = Policy::from_environment()?;
+    let mut origin = Origin::Prebuilt;
+    for &source in sources {
+        let component = obtain(source, &target_dir, policy)?;
+        let file = out_dir.join(format!("{}.wasm", source.name()));
+        std::fs::write(&file, &component.bytes)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        origin = component.origin;
+    }
 
-    match &component.origin {
+    let names = sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ");
+    match &origin {
         Origin::Source(toolchain) if toolchain.is_active_target() => {}
-        Origin::Source(_) => println!("cargo::warning=the {name} component is {}", component.origin),
+        Origin::Source(_) => println!("cargo::warning=built as a component: {names}, {origin}"),
         Origin::Prebuilt => println!(
-            "cargo::warning=the {name} component is the prebuilt one of guest/prebuilt, not compiled from its \
-             sources; to compile it: {HOW_TO_BUILD_FROM_SOURCE}"
+            "cargo::warning=taken as prebuilt in guest/prebuilt, not compiled from source: {names}; to compile them: \
+             {HOW_TO_BUILD_FROM_SOURCE}"
         ),
     }
-    println!("cargo::rustc-env=COMPONENT_ORIGIN={}", component.origin);
-    let file = out_dir.join(format!("{name}.wasm"));
-    std::fs::write(&file, &component.bytes).with_context(|| format!("cannot write {}", file.display()))
+    println!("cargo::rustc-env=COMPONENT_ORIGIN={origin}");
+    Ok(())
+}
+
+/// For a build script: how it ended, with what went wrong in one line.
+pub fn report(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("cargo::error={}", format!("{error:#}").replace('\n', " | "));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! made from).
 
 use crate::sources::{self, hex};
-use crate::{COMPONENTS, Component, Origin, Policy, obtain, workspace};
+use crate::{Component, Origin, Policy, components, obtain, workspace};
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -38,8 +38,8 @@ pub fn read(name: &str) -> Result<Vec<u8>> {
 
 /// Checks, without any toolchain, that every prebuilt component is intact and was made from the sources as they are.
 pub fn check() -> Result<()> {
-    for name in COMPONENTS {
-        read(name)?;
+    for source in components() {
+        read(source.name())?;
     }
     let recorded = read_text("SOURCES")?;
     let present = sources::digest()?;
@@ -53,8 +53,9 @@ pub fn check() -> Result<()> {
 /// Builds every component from source and replaces the folder's content with the result.
 pub fn refresh(target_dir: &Path) -> Result<()> {
     let mut sums = String::new();
-    for name in COMPONENTS {
-        let Component { bytes, origin } = obtain(name, target_dir, Policy::Source)?;
+    for source in components() {
+        let name = source.name();
+        let Component { bytes, origin } = obtain(source, target_dir, Policy::Source)?;
         let Origin::Source(toolchain) = &origin else {
             bail!("the {name} component did not come from source")
         };
@@ -78,8 +79,9 @@ fn write(name: &str, content: &[u8]) -> Result<()> {
 /// `TOOLCHAIN`, the bytes must be equal.
 pub fn verify(target_dir: &Path) -> Result<()> {
     check()?;
-    for name in COMPONENTS {
-        let Component { bytes, origin } = obtain(name, target_dir, Policy::Source)?;
+    for source in components() {
+        let name = source.name();
+        let Component { bytes, origin } = obtain(source, target_dir, Policy::Source)?;
         let Origin::Source(toolchain) = &origin else {
             bail!("the {name} component did not come from source")
         };

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// The files and folders, relative to the workspace, whose content goes into a component as it stands.
-const SOURCES: &[&str] = &["guest/Cargo.toml", "guest/src", "guest/builder/src/build.rs", "wit"];
+const SOURCES: &[&str] =
+    &["guest/Cargo.toml", "guest/examples", "guest/src", "guest/builder/src/build.rs", "wit"];
 
 /// What a build script has to watch.
 pub(crate) fn watched() -> Vec<PathBuf> {
@@ -41,7 +42,7 @@ pub(crate) fn digest() -> Result<String> {
         }
     }
     add("manifest", manifest(&root)?.as_bytes());
-    add("dependencies", locked_dependencies(&root, FILE_SERVER)?.as_bytes());
+    add("dependencies", locked_dependencies(&root, FILE_SERVER.name())?.as_bytes());
     add("componentizer", locked_dependencies(&root, "wit-component")?.as_bytes());
     Ok(hex(&hash.finalize()))
 }

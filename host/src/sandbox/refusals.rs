@@ -25,11 +25,11 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Listen(address) => write!(
-                f,
-                "the guest may not listen at {address}; --allow-tcp-listen {address} allows it (of commands, with \
-                 `wasi-httpd run`)"
-            ),
+            // Serving has no such flag: whoever serves has listened already.
+            Self::Listen(address) => {
+                let flag = "wasi-httpd run --allow-tcp-listen";
+                write!(f, "the guest may not listen at {address}; `{flag} {address}` allows it")
+            }
             Self::Connect(address) => {
                 write!(f, "the guest may not connect to {address}; --allow-tcp-connect {address} allows it")
             }

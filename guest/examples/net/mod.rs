@@ -1,0 +1,275 @@
+//! What the programs about TCP share: addresses as text, waiting, and what went wrong in a sentence.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use wasi::cli::{stderr, stdout};
+use wasi::clocks::monotonic_clock;
+use wasi::io::poll::poll;
+use wasi::io::streams::{InputStream, OutputStream, StreamError};
+use wasi::sockets::instance_network::instance_network;
+use wasi::sockets::network::{
+    ErrorCode, IpAddressFamily, IpSocketAddress, Ipv4SocketAddress, Ipv6SocketAddress,
+};
+use wasi::sockets::tcp::{ShutdownType, TcpSocket};
+use wasi::sockets::tcp_create_socket::create_tcp_socket;
+
+/// Nanoseconds in a second.
+const SECOND: u64 = 1_000_000_000;
+
+/// What one read takes at most, in bytes.
+const PIECE: u64 = 4 * 1024;
+
+/// What went wrong, in a sentence.
+pub struct Failure(pub String);
+
+/// Prints a line to standard output. Where nobody reads it any more, the program goes on.
+pub fn say(line: &str) {
+    let _ = stdout::get_stdout().blocking_write_and_flush(format!("{line}\n").as_bytes());
+}
+
+/// The end of a program: a failure is said on standard error, and shows in the exit status.
+pub fn end(program: &str, outcome: Result<(), Failure>) -> Result<(), ()> {
+    outcome.map_err(|Failure(sentence)| {
+        let line = format!("{program}: {sentence}\n");
+        let _ = stderr::get_stderr().blocking_write_and_flush(line.as_bytes());
+    })
+}
+
+/// Reads an address, such as `127.0.0.1:8080` or `[::1]:8080`.
+pub fn address(text: &str) -> Result<SocketAddr, Failure> {
+    text.parse().map_err(|_| {
+        Failure(format!("`{text}` is not an address and a port, such as 127.0.0.1:8080 or [::1]:8080"))
+    })
+}
+
+/// A socket that listens at an address, with each step on the way.
+pub struct Listener {
+    /// The socket itself.
+    pub socket: TcpSocket,
+    /// Where it listens: the system has chosen the port if none was asked for.
+    pub address: SocketAddr,
+}
+
+/// A connection: one socket, and its two directions.
+pub struct Connection {
+    /// Bytes from the other end.
+    pub input: InputStream,
+    /// Bytes to the other end.
+    pub output: OutputStream,
+    /// Our end.
+    pub local: SocketAddr,
+    /// The other end.
+    pub remote: SocketAddr,
+    socket: TcpSocket,
+}
+
+/// Creates a socket for addresses of this kind. It has no address yet.
+pub fn create(address: SocketAddr) -> Result<TcpSocket, Failure> {
+    let family = if address.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 };
+    create_tcp_socket(family).map_err(|error| failure("create a socket", error))
+}
+
+/// Gives a socket its address; at port 0 the system chooses one.
+pub fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<SocketAddr, Failure> {
+    let start = socket.start_bind(&instance_network(), to_wasi(address));
+    start.and_then(|()| finish(socket, None, TcpSocket::finish_bind)).map_err(|error| match error {
+        ErrorCode::AccessDenied => denied("listen at", "--allow-tcp-listen", address),
+        ErrorCode::AddressInUse => Failure(format!(
+            "cannot bind {address}: another program has it; stop that, or name another address as the argument"
+        )),
+        error => failure(&format!("bind {address}"), error),
+    })?;
+    Ok(local(socket, address))
+}
+
+/// Has the system take connections.
+pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<Listener, Failure> {
+    let start = socket.start_listen();
+    start.and_then(|()| finish(&socket, None, TcpSocket::finish_listen)).map_err(|error| match error {
+        ErrorCode::AccessDenied => denied("listen at", "--allow-tcp-listen", address),
+        error => failure(&format!("listen at {address}"), error),
+    })?;
+    Ok(Listener { socket, address })
+}
+
+/// Connects to an address, or gives up after so many seconds.
+pub fn connect(socket: TcpSocket, address: SocketAddr, seconds: u64) -> Result<Connection, Failure> {
+    let start = socket.start_connect(&instance_network(), to_wasi(address));
+    let streams = start.and_then(|()| finish(&socket, Some(seconds), TcpSocket::finish_connect));
+    let (input, output) = streams.map_err(|error| match error {
+        ErrorCode::AccessDenied => denied("connect to", "--allow-tcp-connect", address),
+        ErrorCode::ConnectionRefused => Failure(format!(
+            "refused by {address}: nobody listens there, and its system says so at once (with RST); start the server \
+             first"
+        )),
+        ErrorCode::Timeout => Failure(format!(
+            "timed out: {address} has not answered in {seconds} s, neither yes nor no; the server is too busy to accept, \
+             or what we send is lost on the way"
+        )),
+        ErrorCode::ConnectionReset => Failure(format!(
+            "reset by {address}: it had accepted, and then dropped the connection (with RST) before a byte was sent"
+        )),
+        error => failure(&format!("connect to {address}"), error),
+    })?;
+    let local = local(&socket, address);
+    Ok(Connection { input, output, local, remote: address, socket })
+}
+
+impl Listener {
+    /// Waits until a client has connected.
+    pub fn accept(&self) -> Result<Connection, Failure> {
+        let (socket, input, output) = loop {
+            match finish(&self.socket, None, TcpSocket::accept) {
+                // It was gone before it was accepted.
+                Err(ErrorCode::ConnectionAborted) => {}
+                accepted => break accepted.map_err(|error| failure("accept a connection", error))?,
+            }
+        };
+        let remote = socket.remote_address().map_or(self.address, from_wasi);
+        Ok(Connection { input, output, local: local(&socket, self.address), remote, socket })
+    }
+}
+
+impl Connection {
+    /// Some bytes, as soon as there are any; `None` at the end, when the other end sends no more.
+    pub fn receive(&self, patience: &Patience) -> Result<Option<Vec<u8>>, Failure> {
+        let remote = self.remote;
+        if !patience.wait(&self.input) {
+            return Err(Failure(format!(
+                "timed out: {remote} is still connected, but has sent nothing for {} s",
+                patience.seconds
+            )));
+        }
+        match self.input.read(PIECE) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(StreamError::Closed) => Ok(None),
+            Err(error) => Err(lost(remote, &error)),
+        }
+    }
+
+    /// Sends all of this.
+    pub fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
+        for piece in bytes.chunks(4096) {
+            self.output.blocking_write_and_flush(piece).map_err(|error| lost(self.remote, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Says to the other end that no more will come (with FIN). What it sends is still received.
+    pub fn shut_down(&self) -> Result<(), Failure> {
+        match self.socket.shutdown(ShutdownType::Send) {
+            // A connection that is gone sends no more either.
+            Ok(()) | Err(ErrorCode::InvalidState) => Ok(()),
+            Err(error) => Err(failure("shut the connection down", error)),
+        }
+    }
+}
+
+/// How long to wait for something.
+pub struct Patience {
+    seconds: u64,
+    end: u64,
+}
+
+impl Patience {
+    /// So many seconds from now.
+    pub fn of(seconds: u64) -> Self {
+        Self { seconds, end: monotonic_clock::now() + seconds * SECOND }
+    }
+
+    /// Waits until a stream has bytes, or its end; `false` when that takes too long.
+    fn wait(&self, stream: &InputStream) -> bool {
+        let ready = poll(&[&stream.subscribe(), &monotonic_clock::subscribe_instant(self.end)]);
+        ready.contains(&0)
+    }
+}
+
+/// Finishes what was started, however often the socket says that it would have to wait.
+fn finish<T>(
+    socket: &TcpSocket,
+    seconds: Option<u64>,
+    step: impl Fn(&TcpSocket) -> Result<T, ErrorCode>,
+) -> Result<T, ErrorCode> {
+    let end = seconds.map(|seconds| monotonic_clock::now() + seconds * SECOND);
+    loop {
+        match step(socket) {
+            Err(ErrorCode::WouldBlock) => {}
+            outcome => return outcome,
+        }
+        match end {
+            None => socket.subscribe().block(),
+            Some(end) => {
+                let ready = poll(&[&socket.subscribe(), &monotonic_clock::subscribe_instant(end)]);
+                if !ready.contains(&0) {
+                    return Err(ErrorCode::Timeout);
+                }
+            }
+        }
+    }
+}
+
+fn denied(what: &str, flag: &str, address: SocketAddr) -> Failure {
+    Failure(format!(
+        "may not {what} {address}: the sandbox has no such access; `wasi-httpd run` gives it with {flag} {address}, \
+         `wasmtime run` with -Sinherit-network"
+    ))
+}
+
+fn failure(what: &str, error: ErrorCode) -> Failure {
+    Failure(format!("cannot {what}: {}", error.message()))
+}
+
+/// What became of a connection that cannot be read or written any more. The stream tells it in text only.
+fn lost(remote: SocketAddr, error: &StreamError) -> Failure {
+    match error {
+        StreamError::LastOperationFailed(error) if !error.to_debug_string().contains("Reset") => {
+            Failure(format!("lost the connection to {remote}: {}", error.to_debug_string()))
+        }
+        StreamError::Closed => {
+            Failure(format!("cannot send to {remote} any more: it has closed the connection"))
+        }
+        StreamError::LastOperationFailed(_) => Failure(format!(
+            "reset by {remote}: it dropped the connection (with RST), and what was under way is lost"
+        )),
+    }
+}
+
+fn local(socket: &TcpSocket, otherwise: SocketAddr) -> SocketAddr {
+    socket.local_address().map_or(otherwise, from_wasi)
+}
+
+fn to_wasi(address: SocketAddr) -> IpSocketAddress {
+    match address {
+        SocketAddr::V4(address) => {
+            let [a, b, c, d] = address.ip().octets();
+            IpSocketAddress::Ipv4(Ipv4SocketAddress { port: address.port(), address: (a, b, c, d) })
+        }
+        SocketAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h] = address.ip().segments();
+            IpSocketAddress::Ipv6(Ipv6SocketAddress {
+                port: address.port(),
+                flow_info: address.flowinfo(),
+                address: (a, b, c, d, e, f, g, h),
+                scope_id: address.scope_id(),
+            })
+        }
+    }
+}
+
+fn from_wasi(address: IpSocketAddress) -> SocketAddr {
+    match address {
+        IpSocketAddress::Ipv4(Ipv4SocketAddress { port, address: (a, b, c, d) }) => {
+            SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), port).into()
+        }
+        IpSocketAddress::Ipv6(Ipv6SocketAddress { port, flow_info, address, scope_id }) => {
+            let (a, b, c, d, e, f, g, h) = address;
+            SocketAddrV6::new(Ipv6Addr::new(a, b, c, d, e, f, g, h), port, flow_info, scope_id).into()
+        }
+    }
+}
+
+impl fmt::Display for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} <-> {}", self.local, self.remote)
+    }
+}

@@ -1,0 +1,87 @@
+//! A TCP client that says each step: it connects, sends its argument as a line and prints the answer.
+//!
+//! `tcp-client [TEXT] [ADDRESS]` says "hello" to 127.0.0.1:7000 unless told otherwise. `tcp-server` is its other end.
+
+#![cfg(target_family = "wasm")]
+
+mod net;
+
+use net::{Failure, Patience, say};
+use wasi::cli::environment;
+
+/// The bindings of the world, the one place where code is generated and may be `unsafe`.
+#[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "tcp-client",
+        with: {
+            "wasi:cli/environment@0.2.12": wasi::cli::environment,
+            "wasi:cli/stderr@0.2.12": wasi::cli::stderr,
+            "wasi:cli/stdout@0.2.12": wasi::cli::stdout,
+            "wasi:clocks/monotonic-clock@0.2.12": wasi::clocks::monotonic_clock,
+            "wasi:io/error@0.2.12": wasi::io::error,
+            "wasi:io/poll@0.2.12": wasi::io::poll,
+            "wasi:io/streams@0.2.12": wasi::io::streams,
+            "wasi:sockets/instance-network@0.2.12": wasi::sockets::instance_network,
+            "wasi:sockets/network@0.2.12": wasi::sockets::network,
+            "wasi:sockets/tcp@0.2.12": wasi::sockets::tcp,
+            "wasi:sockets/tcp-create-socket@0.2.12": wasi::sockets::tcp_create_socket,
+        },
+    });
+
+    export!(TcpClient with_types_in self);
+    use super::TcpClient;
+}
+
+/// What to say, and where, unless told otherwise.
+const TEXT: &str = "hello";
+const ADDRESS: &str = "127.0.0.1:7000";
+
+/// How long the server may take to accept, and for its answer, in seconds.
+const PATIENCE: u64 = 5;
+
+struct TcpClient;
+
+impl bindings::exports::wasi::cli::run::Guest for TcpClient {
+    fn run() -> Result<(), ()> {
+        net::end("tcp-client", talk())
+    }
+}
+
+fn talk() -> Result<(), Failure> {
+    let mut arguments = environment::get_arguments().into_iter().skip(1);
+    let text = arguments.next().unwrap_or_else(|| TEXT.to_owned());
+    let address = net::address(arguments.next().as_deref().unwrap_or(ADDRESS))?;
+
+    let socket = net::create(address)?;
+    say("socket created: an end of a connection to be, without an address");
+
+    say(&format!(
+        "connecting to {address}: the system chooses a port for our end, and asks the other one (SYN)"
+    ));
+    let connection = net::connect(socket, address, PATIENCE)?;
+    say(&format!("connected: {connection}, which the server may not even have noticed yet"));
+
+    let line = format!("{text}\n");
+    connection.send(line.as_bytes())?;
+    say(&format!("sent {} bytes to {address}: {line:?}", line.len()));
+
+    let patience = Patience::of(PATIENCE);
+    let mut answer = Vec::new();
+    // TCP carries bytes and no messages: the answer may come in pieces, and ends when the server shuts down.
+    while let Some(bytes) = connection.receive(&patience)? {
+        say(&format!("received {} bytes from {address}: {:?}", bytes.len(), String::from_utf8_lossy(&bytes)));
+        answer.extend(bytes);
+    }
+    say("the server has shut down: no more will come from there (FIN)");
+
+    connection.shut_down()?;
+    say("shut down: the server is told that no more will come from here either");
+
+    let name = connection.to_string();
+    drop(connection);
+    say(&format!("closed: {name}"));
+    say(String::from_utf8_lossy(&answer).trim_end());
+    Ok(())
+}

@@ -1,0 +1,253 @@
+//! `wasi-httpd run`: commands have what they are given and nothing else, and end as they say.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::process::{Output, Stdio};
+use tests::guests::{self, GuestFile};
+use tests::{Process, Site, programs};
+
+/// Runs a command to its end.
+fn run(guest: &GuestFile, options: &[&str], arguments: &[&str]) -> Output {
+    programs!().run(options, &guest.path, arguments).output().unwrap()
+}
+
+/// Expects this status, these lines on standard output, and nothing else.
+fn prints(body: &str, options: &[&str], arguments: &[&str], lines: &[&str]) {
+    let output = run(&GuestFile::new(guests::command(body)), options, arguments);
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().collect::<Vec<_>>(), lines);
+    assert_eq!(output.status.code(), Some(0));
+}
+
+/// Expects this status and one line on standard error that holds all of `words`.
+fn fails(guest: impl AsRef<[u8]>, options: &[&str], status: i32, words: &[&str]) {
+    let output = run(&GuestFile::new(guest), options, &[]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("wasi-httpd: "), "{stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "no `{word}` in: {stderr}");
+    }
+}
+
+const FOREVER: &str = "(loop $forever (br $forever))";
+
+const PRINT_ARGUMENTS: &str = "(call $arguments (i32.const 16)) (call $lines (i32.const 8))";
+
+#[test]
+fn the_exit_status_is_the_guests() {
+    for status in [0, 1, 2, 42, 130, 255] {
+        let guest = GuestFile::new(guests::command(&format!("(call $exit (i32.const {status}))")));
+        let output = run(&guest, &[], &[]);
+        assert_eq!(output.status.code(), Some(status));
+        assert!(output.stdout.is_empty() && output.stderr.is_empty());
+    }
+    for status in [0, 1] {
+        let guest = GuestFile::new(guests::command(&format!("(local.set $status (i32.const {status}))")));
+        assert_eq!(run(&guest, &[], &[]).status.code(), Some(status));
+    }
+}
+
+#[test]
+fn what_follows_the_guest_are_its_arguments() {
+    let guest = GuestFile::new(guests::command(PRINT_ARGUMENTS));
+    let output = run(&guest, &["--env", "A=b"], &["--env", "", "-h", "--", "größe"]);
+    let name = guest.path.to_str().unwrap();
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(lines.lines().collect::<Vec<_>>(), [name, "--env", "", "-h", "--", "größe"]);
+}
+
+#[test]
+fn the_environment_is_what_was_set_and_nothing_else() {
+    let names = "(call $environment (i32.const 16)) (call $lines (i32.const 16))";
+    prints(names, &[], &[], &[]);
+    prints(names, &["--env", "A=1", "--env", "B=2"], &[], &["A", "B"]);
+}
+
+#[test]
+fn standard_input_comes_through_and_ends() {
+    let copy = "(local.set $stdin (call $stdin)) (loop $more
+        (call $read (local.get $stdin) (i64.const 100) (i32.const 16))
+        (if (i32.eqz (i32.load8_u (i32.const 16))) (then
+            (call $print (call $stdout) (i32.load offset=4 (i32.const 16)) (i32.load offset=8 (i32.const 16))
+                (i32.const 48))
+            (br $more))))";
+    let guest = GuestFile::new(guests::command(copy));
+    let mut process = Process::start(programs!().run(&[], &guest.path, &[]).stdin(Stdio::piped()));
+    let mut stdin = process.stdin();
+    stdin.write_all(b"first\n").unwrap();
+    process.wait_for_output(|line| line == "first");
+    stdin.write_all(b"second\n").unwrap();
+    drop(stdin);
+    let (status, output, errors) = process.wait();
+    assert_eq!((status.code(), output, errors), (Some(0), vec!["first".into(), "second".into()], vec![]));
+}
+
+#[test]
+fn output_is_seen_before_the_guest_ends() {
+    let guest = GuestFile::new(guests::command(&format!("{PRINT_ARGUMENTS} {FOREVER}")));
+    let process = Process::start(&mut programs!().run(&[], &guest.path, &["seen"]));
+    process.wait_for_output(|line| line == "seen");
+}
+
+#[test]
+fn signals_end_it_at_once_with_the_status_that_shells_show() {
+    let guest = GuestFile::new(guests::command(&format!("{PRINT_ARGUMENTS} {FOREVER}")));
+    for (signal, expected) in [("INT", 130), ("TERM", 143)] {
+        let process = Process::start(&mut programs!().run(&[], &guest.path, &["ready"]));
+        process.wait_for_output(|line| line == "ready");
+        process.signal(signal);
+        let (status, _, errors) = process.wait();
+        assert_eq!((status.code(), errors), (Some(expected), vec![]), "{signal}");
+    }
+}
+
+#[test]
+fn a_guest_whose_output_nobody_reads_ends_in_silence() {
+    let endless = format!("(loop $forever {PRINT_ARGUMENTS} (br $forever))");
+    let guest = GuestFile::new(guests::command(&endless));
+    let mut command = programs!().run(&[], &guest.path, &[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), guest.path.to_str().unwrap());
+    // The reader is gone with the end of the statement above.
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(errors, "");
+}
+
+/// Exits with the number of directories.
+const COUNT_DIRECTORIES: &str =
+    "(call $directories (i32.const 16)) (call $exit (i32.load offset=4 (i32.const 16)))";
+
+#[test]
+fn there_are_no_directories_unless_they_are_given() {
+    let (one, two) = (Site::new(), Site::new());
+    let guest = GuestFile::new(guests::command(COUNT_DIRECTORIES));
+    assert_eq!(run(&guest, &[], &[]).status.code(), Some(0));
+    let one = one.root().to_str().unwrap();
+    let two = format!("{}::/two", two.root().display());
+    assert_eq!(run(&guest, &["--dir", one], &[]).status.code(), Some(1));
+    assert_eq!(run(&guest, &["--dir", one, "--dir", &two], &[]).status.code(), Some(2));
+}
+
+#[test]
+fn directories_are_read_only() {
+    let site = Site::new();
+    site.file("a.txt", "as it was");
+    // Opens a.txt with these flags, and exits with 0 if it was opened, and 1 if not.
+    let open = |open_flags: u32, descriptor_flags: u32| {
+        format!(
+            "(call $directories (i32.const 16))
+            (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 1032) (i32.const 5)
+                (i32.const {open_flags}) (i32.const {descriptor_flags}) (i32.const 64))
+            (call $exit (i32.load8_u (i32.const 64)))"
+        )
+    };
+    let (create, truncate, read, write) = (1, 8, 1, 2);
+    let dir = ["--dir", site.root().to_str().unwrap()];
+    let status = |open_flags, descriptor_flags| {
+        let guest = GuestFile::new(guests::command(&open(open_flags, descriptor_flags)));
+        run(&guest, &dir, &[]).status.code()
+    };
+    assert_eq!(status(0, read), Some(0));
+    assert_eq!(status(0, write), Some(1));
+    assert_eq!(status(0, read | write), Some(1));
+    assert_eq!(status(truncate, read), Some(1));
+    assert_eq!(std::fs::read(site.path("a.txt")).unwrap(), b"as it was");
+    std::fs::remove_file(site.path("a.txt")).unwrap();
+    assert_eq!(status(create, read), Some(1));
+    assert!(!site.path("a.txt").exists());
+}
+
+#[test]
+fn names_are_those_that_may_be_connected_to() {
+    // Exits with 0 and how many addresses `localhost` has, or with 100 and the number of the error.
+    let look_up = "(call $resolve (call $network) (i32.const 1040) (i32.const 9) (i32.const 16))
+        (if (i32.load8_u (i32.const 16)) (then
+            (call $exit (i32.add (i32.const 100) (i32.load8_u offset=4 (i32.const 16))))))
+        (loop $more
+            (call $next-address (i32.load offset=4 (i32.const 16)) (i32.const 64))
+            (if (i32.load8_u offset=2 (i32.const 64)) (then
+                (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                (br $more))))
+        (call $exit (local.get $count))";
+    let guest = GuestFile::new(guests::command(look_up));
+    let allowed = run(&guest, &["--allow-tcp-connect", "localhost:80"], &[]);
+    assert_eq!(allowed.status.code(), Some(2), "127.0.0.1 and ::1");
+    let refused = run(&guest, &["--allow-tcp-connect", "127.0.0.1:80"], &[]);
+    assert_eq!(refused.status.code(), Some(101), "access denied");
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        message.contains("`localhost`") && message.contains("--allow-tcp-connect localhost:PORT"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_trap_is_status_1_and_a_line() {
+    fails(guests::command("unreachable"), &[], 1, &["the guest failed", "unreachable"]);
+}
+
+#[test]
+fn a_guest_that_takes_too_long_is_stopped() {
+    fails(guests::command(FOREVER), &["--timeout", "1"], 1, &["after 1 s", "--timeout"]);
+}
+
+#[test]
+fn a_guest_that_cannot_be_run_is_said() {
+    let core = wat::parse_str("(module)").unwrap();
+    let large = guests::component(
+        "command",
+        r#"(module (memory 2000) (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0)))"#,
+    );
+    let table = guests::component(
+        "command",
+        r#"(module (table 200000 funcref) (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0)))"#,
+    );
+    fails(
+        guests::handler(guests::ANSWER),
+        &[],
+        1,
+        &["wasi:http/incoming-handler", "serves it", "wasi-httpd "],
+    );
+    fails(guests::neither(), &[], 1, &["exports nothing", "no command"]);
+    fails(guests::of_the_future(), &[], 1, &["wasi:cli/run@0.9.0", "unknown version of WASI"]);
+    fails(&core, &[], 1, &["core WebAssembly module", "wasm-tools component new"]);
+    fails(guests::preview_1(), &[], 1, &["preview 1", "--adapt wasi_snapshot_preview1.command.wasm"]);
+    fails(b"#!/bin/sh", &[], 1, &["not WebAssembly"]);
+    fails(&large, &[], 1, &["125 MiB", "--max-memory 125"]);
+    fails(&large, &["--max-memory", "100"], 1, &["125 MiB", "--max-memory 100", "--max-memory 125"]);
+    fails(&table, &[], 1, &["200000 elements", "--max-table 200000"]);
+    for (guest, options) in [(&large, ["--max-memory", "125"]), (&table, ["--max-table", "200000"])] {
+        assert_eq!(run(&GuestFile::new(guest), &options, &[]).status.code(), Some(0), "{options:?}");
+    }
+}
+
+#[test]
+fn a_component_that_is_both_runs() {
+    let output = run(&GuestFile::new(guests::both()), &[], &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    let run = |arguments: &[&str]| programs!().command().arg("run").args(arguments).output().unwrap();
+    for (arguments, word) in [
+        (&[][..], "GUEST"),
+        (&["--dir", "a", "--dir", "b", "a.wasm"], "two directories"),
+        (&["--allow-tcp-listen", "8080", "a.wasm"], "--allow-tcp-listen takes HOST:PORT"),
+        (&["--allow-tcp-connect", "a:0", "a.wasm"], "port from 1 on"),
+        (&["--allow-host", "http://a/", "a.wasm"], "--allow-host takes HOST"),
+        (&["--timeout", "0", "a.wasm"], "above zero"),
+    ] {
+        let output = run(arguments);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(word) && message.lines().count() == 1, "{message}");
+    }
+    let unknown = run(&["--allow-tcp-connect", "no-such-name.invalid:80", "a.wasm"]);
+    assert_eq!(unknown.status.code(), Some(1));
+}
