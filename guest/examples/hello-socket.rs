@@ -102,12 +102,12 @@ fn read_request(connection: &Connection) -> Result<Option<String>, Failure> {
     let mut request = Vec::new();
     // TCP carries bytes and no messages: the request may come in pieces of any size.
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        if request.len() > LONGEST_REQUEST {
-            return Ok(None);
-        }
         match connection.receive(&patience)? {
             Some(bytes) => request.extend(bytes),
             None => return Err(Failure("has gone before its request was complete".to_owned())),
+        }
+        if request.len() > LONGEST_REQUEST {
+            return Ok(None);
         }
     }
     Ok(Some(String::from_utf8_lossy(&request).into_owned()))

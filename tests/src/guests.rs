@@ -67,7 +67,7 @@ pub const TCP_CLIENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-clie
 pub const TCP_SERVER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-server.wasm"));
 
 /// Functions of the host that the handlers below call, and a memory of one page to call them with.
-const PRELUDE: &str = r#"
+pub const PRELUDE: &str = r#"
     (import "wasi:http/types@0.2.12" "[constructor]fields" (func $fields (result i32)))
     (import "wasi:http/types@0.2.12" "[constructor]outgoing-response" (func $new-response (param i32) (result i32)))
     (import "wasi:http/types@0.2.12" "[method]outgoing-response.body" (func $body (param i32 i32)))

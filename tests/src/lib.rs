@@ -6,6 +6,9 @@ pub mod guests;
 pub mod process;
 pub mod server;
 pub mod site;
+pub mod sockets;
+#[cfg(feature = "strangers")]
+pub mod strangers;
 
 pub use client::{Client, Response};
 pub use process::{Process, eventually};

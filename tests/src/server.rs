@@ -79,6 +79,13 @@ impl Programs {
         Server::start(Runtime::Stock, command)
     }
 
+    /// Another guest on `wasmtime serve`, with a directory.
+    pub fn stock_with_guest_and_directory(self, guest: &Path, directory: &Path) -> Server {
+        let mut command = self.stock_command();
+        command.arg("--dir").arg(directory).arg(guest);
+        Server::start(Runtime::Stock, command)
+    }
+
     fn stock_command(self) -> Command {
         let mut command = Command::new(self.stock);
         command.args(["-Scli", "--addr", "127.0.0.1:0"]);

@@ -77,6 +77,9 @@ pub fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<SocketAddr, Failu
         ErrorCode::AddressInUse => Failure(format!(
             "cannot bind {address}: another program has it; stop that, or name another address as the argument"
         )),
+        ErrorCode::AddressNotBindable => Failure(format!(
+            "cannot bind {address}: it is no address of this machine; name another as the argument"
+        )),
         error => failure(&format!("bind {address}"), error),
     })?;
     Ok(local(socket, address))
@@ -134,17 +137,17 @@ impl Connection {
     /// Some bytes, as soon as there are any; `None` at the end, when the other end sends no more.
     pub fn receive(&self, patience: &Patience) -> Result<Option<Vec<u8>>, Failure> {
         let remote = self.remote;
-        if !patience.wait(&self.input) {
-            return Err(Failure(format!(
-                "timed out: {remote} is still connected, but has sent nothing for {} s",
-                patience.seconds
-            )));
+        while patience.wait(&self.input) {
+            match self.input.read(PIECE) {
+                // There seemed to be some, and there were none.
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(StreamError::Closed) => return Ok(None),
+                Err(error) => return Err(lost(remote, &error)),
+            }
         }
-        match self.input.read(PIECE) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(StreamError::Closed) => Ok(None),
-            Err(error) => Err(lost(remote, &error)),
-        }
+        let seconds = patience.seconds;
+        Err(Failure(format!("timed out: {remote} is still connected, but has sent nothing for {seconds} s")))
     }
 
     /// Sends all of this.

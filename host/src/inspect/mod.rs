@@ -199,12 +199,12 @@ impl Text {
 
     fn import(&mut self, verdict: &str, import: &Import, note: Option<&String>) {
         self.line(1, &format!("{verdict}{}", import.name));
-        let indent = 1 + verdict.len().div_ceil(2);
+        let indent = " ".repeat(verdict.len());
         if let Some(meaning) = import.meaning {
-            self.line(indent, &format!("to {meaning}"));
+            self.line(1, &format!("{indent}to {meaning}"));
         }
         if let Some(note) = note {
-            self.line(indent, &format!("({note})"));
+            self.line(1, &format!("{indent}({note})"));
         }
     }
 }

@@ -20,6 +20,7 @@ const LONGEST_STEP: Duration = Duration::from_mins(5);
 /// What an instance may ask of other servers.
 pub(super) struct Requests {
     network: Arc<Network>,
+    /// What each step may take: less than the guest itself has, so that there is time left to answer without.
     time: Duration,
     /// Made when the first request is: most guests make none.
     places: Option<Arc<Semaphore>>,
@@ -29,7 +30,7 @@ type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl Requests {
     pub(super) fn new(network: Arc<Network>, time: Duration) -> Self {
-        Self { network, time: time.min(LONGEST_STEP), places: None }
+        Self { network, time: (time / 4 * 3).min(LONGEST_STEP), places: None }
     }
 
     /// Whether a request may be sent.

@@ -1,0 +1,59 @@
+//! `hello`: the same answer, whoever asks and however often.
+
+use std::collections::BTreeSet;
+use tests::guests::{GuestFile, HELLO};
+use tests::{Server, programs};
+
+fn each(guest: &GuestFile) -> [Server; 2] {
+    [programs!().ours_with_guest(&guest.path, &[]), programs!().stock_with_guest(&guest.path)]
+}
+
+#[test]
+fn it_says_hello() {
+    let guest = GuestFile::new(HELLO);
+    for server in each(&guest) {
+        println!("on {:?}", server.runtime());
+        let response = server.get("/any/path?and=query");
+        assert_eq!((response.status, response.text(), response.complete), (200, "Hello World", true));
+        assert_eq!(response.header_names(), ["content-length", "content-type"]);
+        assert_eq!(response.header("content-length"), Some("11"));
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+        let head = server.connect().request("HEAD", "/", &[]);
+        assert_eq!((head.status, head.text()), (200, ""));
+        assert_eq!(head.header_names(), response.header_names());
+        assert_eq!(head.header("content-length"), Some("11"));
+    }
+}
+
+#[test]
+fn ten_thousand_requests_over_16_connections_are_all_answered() {
+    const CONNECTIONS: usize = 16;
+    const REQUESTS: usize = 10_000;
+    let guest = GuestFile::new(HELLO);
+    let server = programs!().ours_with_guest(&guest.path, &[]);
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                for _ in 0..REQUESTS / CONNECTIONS {
+                    let response = client.request("GET", "/", &[]);
+                    assert_eq!((response.status, response.text()), (200, "Hello World"));
+                }
+            });
+        }
+    });
+    assert_eq!(server.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn every_small_guest_imports_what_its_world_names_and_no_more() {
+    use guest_builder::{EXAMPLES, prebuilt, world};
+    for source in EXAMPLES {
+        let allowed = world::imports_of_world(source.name()).unwrap();
+        let imports = world::imports_of_component(&prebuilt::read(source.name()).unwrap()).unwrap();
+        let beyond: BTreeSet<_> = imports.difference(&allowed).collect();
+        assert!(beyond.is_empty(), "{} imports {beyond:?}, which its world does not name", source.name());
+        let is_outside = |name: &String| name.contains("filesystem") || name.contains("random");
+        assert!(!allowed.iter().any(is_outside), "{allowed:?}");
+    }
+}

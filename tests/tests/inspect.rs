@@ -1,0 +1,142 @@
+//! `wasi-httpd inspect`: what a component is and what it would be given, without running any of it.
+
+use serde_json::Value;
+use tests::guests::{self, GuestFile, HELLO, TCP_SERVER};
+use tests::programs;
+
+/// What is said of a guest, in text.
+fn text(guest: impl AsRef<[u8]>, options: &[&str]) -> String {
+    let guest = GuestFile::new(guest);
+    let output = programs!().command().arg("inspect").args(options).arg(&guest.path).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout).unwrap().replace(guest.path.to_str().unwrap(), "guest.wasm")
+}
+
+/// The same in JSON.
+fn json(guest: impl AsRef<[u8]>, options: &[&str]) -> Value {
+    let options: Vec<_> = options.iter().copied().chain(["--json"]).collect();
+    serde_json::from_str(&text(guest, &options)).unwrap()
+}
+
+/// The verdict on an import, of the only way to start a guest.
+fn verdict<'a>(report: &'a Value, import: &str) -> &'a Value {
+    let starts = report["starts"].as_array().unwrap();
+    assert_eq!(starts.len(), 1);
+    starts[0]["imports"].as_array().unwrap().iter().find(|found| found["name"] == import).unwrap()
+}
+
+#[test]
+fn a_guest_is_shown_whole() {
+    let text = text(HELLO, &[]);
+    let rest = text.split_once('\n').unwrap();
+    assert!(rest.0.starts_with("the guest `guest.wasm`: an HTTP server of WASI 0.2, "), "{text}");
+    let expected = "
+exports
+  wasi:http/incoming-handler@0.2.12
+
+imports, with `wasi-httpd` as called
+  granted  wasi:io/error@0.2.12
+           to learn what went wrong with a stream
+  granted  wasi:io/streams@0.2.12
+           to read from and write to what it has opened
+  granted  wasi:http/types@0.2.12
+           to make and read HTTP requests and responses
+";
+    let (needs, rest) = rest.1.split_once('\n').unwrap();
+    assert!(needs.starts_with("  one instance begins with ") && needs.contains("KiB of memory"), "{needs}");
+    assert_eq!(rest, expected);
+}
+
+#[test]
+fn without_a_guest_it_is_the_built_in_one() {
+    let output = programs!().command().arg("inspect").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("the built-in guest: an HTTP server of WASI 0.2, "), "{text}");
+    assert!(text.contains("(. as /, read-only (--dir changes that))"), "{text}");
+}
+
+#[test]
+fn what_is_refused_comes_with_the_flag_that_allows_it() {
+    let tcp = "wasi:sockets/tcp@0.2.12";
+    let refused = json(TCP_SERVER, &[]);
+    assert_eq!(refused["kind"], "command");
+    assert_eq!(refused["starts"][0]["command"], "wasi-httpd run");
+    assert_eq!(verdict(&refused, tcp)["verdict"], "refused");
+    let flag = verdict(&refused, tcp)["flag"].as_str().unwrap();
+    assert_eq!(flag, "--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST:PORT");
+    assert!(text(TCP_SERVER, &[]).contains("(sockets reach nothing; --allow-tcp-listen HOST:PORT or"));
+
+    let granted = json(TCP_SERVER, &["--allow-tcp-listen", "localhost:7000", "--env", "A=b"]);
+    assert_eq!(verdict(&granted, tcp)["verdict"], "granted");
+    assert_eq!(verdict(&granted, tcp)["note"], "listen at localhost:7000");
+    assert_eq!(verdict(&granted, "wasi:cli/environment@0.2.12")["note"], "A");
+}
+
+#[test]
+fn what_the_host_does_not_have_is_said() {
+    let demanding = guests::component(
+        "demanding",
+        r#"(module (import "tests:guests/unheard-of" "wish" (func $wish))
+            (memory (export "memory") 1)
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32) (call $wish)))"#,
+    );
+    let report = json(&demanding, &[]);
+    let lacking = verdict(&report, "tests:guests/unheard-of");
+    assert_eq!(lacking["verdict"], "lacking");
+    assert!(lacking["note"].as_str().unwrap().contains("no part of WASI"), "{lacking}");
+}
+
+#[test]
+fn each_kind_is_told() {
+    let core = wat::parse_str("(module)").unwrap();
+    for (guest, kind, words) in [
+        (guests::both(), "both", "both, an HTTP server and a command of WASI 0.2"),
+        (guests::neither(), "neither", "neither an HTTP server nor a command"),
+        (guests::of_the_future(), "command", "a command of an unknown version of WASI"),
+        (guests::preview_1(), "core-module", "--adapt wasi_snapshot_preview1.command.wasm"),
+        (core, "core-module", "wasm-tools component new IN.wasm -o OUT.wasm"),
+    ] {
+        assert_eq!(json(&guest, &[])["kind"], kind);
+        let text = text(&guest, &[]);
+        assert!(text.contains(words), "no `{words}` in: {text}");
+    }
+    let both = json(guests::both(), &[]);
+    let commands: Vec<_> = both["starts"].as_array().unwrap().iter().map(|start| &start["command"]).collect();
+    assert_eq!(commands, ["wasi-httpd", "wasi-httpd run"]);
+    let future = json(guests::of_the_future(), &[]);
+    assert!(future["starts"][0]["problem"].as_str().unwrap().contains("unknown version"), "{future}");
+}
+
+#[test]
+fn what_is_too_large_is_said() {
+    let large = guests::component(
+        "command",
+        r#"(module (memory 2000) (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0)))"#,
+    );
+    let report = json(&large, &[]);
+    assert_eq!(report["needs"]["memory_bytes"], 2000 * 65536);
+    assert!(report["starts"][0]["problem"].as_str().unwrap().contains("--max-memory 125"), "{report}");
+}
+
+#[test]
+fn nothing_is_run() {
+    let endless = guests::component(
+        "command",
+        r#"(module (func $forever (loop $forever (br $forever))) (start $forever)
+            (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0)))"#,
+    );
+    assert_eq!(json(&endless, &[])["kind"], "command");
+}
+
+#[test]
+fn what_is_no_webassembly_is_an_error() {
+    for (bytes, word) in [(&b""[..], "empty"), (b"<html>", "not WebAssembly"), (&HELLO[..1000], "truncated")]
+    {
+        let guest = GuestFile::new(bytes);
+        let output = programs!().command().arg("inspect").arg(&guest.path).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
+        assert!(message.contains(word), "{message}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Requests that a guest makes: none, but to the hosts that `--allow-host` names.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::thread::JoinHandle;
+use tests::guests::{self, GuestFile};
+use tests::{Server, programs};
+
+/// A guest that asks this authority for `/x`, and answers `had an answer` or `had none`.
+fn asking(authority: &str) -> GuestFile {
+    let length = authority.len();
+    GuestFile::new(guests::component(
+        "guest",
+        &format!(
+            r#"(module
+            (import "wasi:http/types@0.2.12" "[constructor]outgoing-request"
+                (func $new-request (param i32) (result i32)))
+            (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-scheme"
+                (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-authority"
+                (func $set-authority (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-path-with-query"
+                (func $set-path (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/outgoing-handler@0.2.12" "handle" (func $send (param i32 i32 i32 i32)))
+            (import "wasi:http/types@0.2.12" "[method]future-incoming-response.subscribe"
+                (func $subscribe (param i32) (result i32)))
+            (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
+            (import "wasi:http/types@0.2.12" "[method]future-incoming-response.get"
+                (func $get (param i32 i32)))
+            {prelude}
+            (data (i32.const 3072) "{authority}")
+            (data (i32.const 3200) "/x")
+            (data (i32.const 3216) "had an answer")
+            (data (i32.const 3232) "had none")
+            ;; Whether there was an answer.
+            (func $ask (result i32) (local $request i32) (local $future i32)
+                (local.set $request (call $new-request (call $fields)))
+                (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
+                (if (call $set-authority (local.get $request) (i32.const 1) (i32.const 3072) (i32.const {length}))
+                    (then unreachable))
+                (drop (call $set-path (local.get $request) (i32.const 1) (i32.const 3200) (i32.const 2)))
+                (call $send (local.get $request) (i32.const 0) (i32.const 0) (i32.const 128))
+                (if (i32.load8_u (i32.const 128)) (then (return (i32.const 0))))
+                (local.set $future (i32.load offset=8 (i32.const 128)))
+                (call $block (call $subscribe (local.get $future)))
+                (call $get (local.get $future) (i32.const 128))
+                (i32.eqz (i32.load8_u offset=16 (i32.const 128))))
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $in i32) (param $out i32)
+                (local $answered i32) (local $stream i32)
+                (local.set $answered (call $ask))
+                (local.set $stream (call $respond (local.get $out)))
+                (if (local.get $answered)
+                    (then (call $say (local.get $stream) (i32.const 3216) (i32.const 13)))
+                    (else (call $say (local.get $stream) (i32.const 3232) (i32.const 8))))
+                (call $complete (local.get $stream))))"#,
+            prelude = guests::PRELUDE,
+        ),
+    ))
+}
+
+/// A server that answers one request; it gives the lines of that.
+fn answering() -> (SocketAddr, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+        let lines = lines.take_while(|line| !line.is_empty()).collect();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        lines
+    });
+    (address, thread)
+}
+
+fn serve(guest: &GuestFile, options: &[&str]) -> Server {
+    programs!().ours_with_guest(&guest.path, options)
+}
+
+fn refuses(authority: &str, options: &[&str], flag: &str) {
+    let guest = asking(authority);
+    let server = serve(&guest, options);
+    for _ in 0..3 {
+        assert_eq!(server.get("/").text(), "had none", "{authority} with {options:?}");
+    }
+    let said = |line: &&String| line.contains("may not send requests");
+    if flag.is_empty() {
+        assert_eq!(server.errors().iter().find(said), None);
+    } else {
+        let line = server.wait_for_error(|line| said(&&line.to_owned()));
+        assert!(
+            line.starts_with("wasi-httpd: warning: ") && line.ends_with(&format!("{flag} allows it")),
+            "{line}"
+        );
+        let (_, _, errors) = {
+            server.signal("TERM");
+            server.wait()
+        };
+        assert_eq!(errors.iter().filter(said).count(), 1, "said once: {errors:?}");
+    }
+}
+
+#[test]
+fn every_request_is_refused_unless_its_host_is_named() {
+    // Nobody listens there, and nobody is asked.
+    refuses("127.0.0.1:9", &[], "--allow-host 127.0.0.1:9");
+    refuses("127.0.0.1", &[], "--allow-host 127.0.0.1:80");
+    refuses("127.0.0.1:9", &["--allow-host", "127.0.0.1"], "--allow-host 127.0.0.1:9");
+    refuses("127.0.0.1:9", &["--allow-host", "127.0.0.1:10"], "--allow-host 127.0.0.1:9");
+    refuses("127.0.0.1:9", &["--allow-host", "localhost:9"], "--allow-host 127.0.0.1:9");
+    refuses("localhost:9", &["--allow-host", "127.0.0.1:9"], "--allow-host localhost:9");
+}
+
+#[test]
+fn a_request_goes_to_a_host_that_is_named() {
+    for name in ["127.0.0.1", "localhost", "LOCALHOST"] {
+        let (address, answered) = answering();
+        let authority = format!("{}:{}", name.to_ascii_lowercase(), address.port());
+        let guest = asking(&authority);
+        let server = serve(&guest, &["--allow-host", &format!("{name}:{}", address.port())]);
+        assert_eq!(server.get("/").text(), "had an answer");
+        let request = answered.join().unwrap();
+        assert_eq!(request[0], "GET /x HTTP/1.1");
+        assert!(request.contains(&format!("host: {authority}")), "{request:?}");
+        assert_eq!(server.errors(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_host_that_does_not_answer_is_no_failure_of_the_server() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    refuses(&closed, &["--allow-host", &closed], "");
+
+    // One accepts and says nothing, and is given up while the guest still has time to say so.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let guest = asking(&address);
+    let server = serve(&guest, &["--allow-host", &address, "--timeout", "4"]);
+    let response = server.get("/");
+    assert_eq!((response.status, response.text()), (200, "had none"));
+}
+
+#[test]
+fn a_name_before_the_host_does_not_lead_elsewhere() {
+    let guest = asking("127.0.0.1@localhost:9");
+    let server = serve(&guest, &["--allow-host", "127.0.0.1:9", "--allow-host", "localhost:9"]);
+    let response = server.get("/");
+    assert_eq!((response.status, response.text()), (200, "had none"));
+}
