@@ -10,10 +10,10 @@ import pathlib
 import tempfile
 import time
 
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from browsing import chromium, options
 from serving import serving
 
 NAMES = [
@@ -47,12 +47,10 @@ def wait_for(what, check):
 
 def browser(downloads, dark=False, width=1100):
     """A headless browser that saves what it cannot show."""
-    options = webdriver.ChromeOptions()
-    for argument in ["--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},900"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    options.add_experimental_option("prefs", {"download.default_directory": os.fspath(downloads)})
-    driver = webdriver.Chrome(options=options)
+    wanted = options(width, 900)
+    wanted.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    wanted.add_experimental_option("prefs", {"download.default_directory": os.fspath(downloads)})
+    driver = chromium(wanted)
     features = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     if width < 600:
@@ -83,7 +81,8 @@ def at_of(link):
 def saved(downloads):
     """The content of a download that is complete, which is then removed."""
     for file in downloads.iterdir():
-        if file.suffix != ".crdownload" and file.stat().st_size > 0:
+        # What is not complete has a name that tells.
+        if not file.name.startswith(".") and file.suffix != ".crdownload" and file.stat().st_size > 0:
             content = file.read_bytes()
             file.unlink()
             return content
