@@ -10,30 +10,7 @@ mod net;
 use net::{Connection, Failure, Patience, say};
 use wasi::cli::environment;
 
-/// The bindings of the world, the one place where code is generated and may be `unsafe`.
-#[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
-mod bindings {
-    wit_bindgen::generate!({
-        path: "../wit",
-        world: "hello-socket",
-        with: {
-            "wasi:cli/environment@0.2.12": wasi::cli::environment,
-            "wasi:cli/stderr@0.2.12": wasi::cli::stderr,
-            "wasi:cli/stdout@0.2.12": wasi::cli::stdout,
-            "wasi:clocks/monotonic-clock@0.2.12": wasi::clocks::monotonic_clock,
-            "wasi:io/error@0.2.12": wasi::io::error,
-            "wasi:io/poll@0.2.12": wasi::io::poll,
-            "wasi:io/streams@0.2.12": wasi::io::streams,
-            "wasi:sockets/instance-network@0.2.12": wasi::sockets::instance_network,
-            "wasi:sockets/network@0.2.12": wasi::sockets::network,
-            "wasi:sockets/tcp@0.2.12": wasi::sockets::tcp,
-            "wasi:sockets/tcp-create-socket@0.2.12": wasi::sockets::tcp_create_socket,
-        },
-    });
-
-    export!(HelloSocket with_types_in self);
-    use super::HelloSocket;
-}
+net::bindings!("hello-socket", HelloSocket);
 
 /// Where to listen, unless told otherwise.
 const ADDRESS: &str = "127.0.0.1:8080";

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
 use guest::config::{PREFIX, VARIABLES, Variable};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 /// Serves a directory over HTTP, every request in a WebAssembly sandbox of its own.
@@ -109,6 +109,10 @@ pub struct Inspect {
     #[command(flatten)]
     pub grants: Grants,
 
+    /// How large it may be.
+    #[command(flatten)]
+    pub size: Size,
+
     /// Let the guest listen for TCP connections at this address (repeatable); of commands only
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_tcp_listen: Vec<String>,
@@ -125,7 +129,7 @@ pub struct Grants {
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
 
-    /// Let the guest send HTTP requests to this host (repeatable); without a port, to port 80, or 443 by HTTPS
+    /// Let the guest send HTTP requests to this host (repeatable); without a port, to port 80, or 443 by HTTPS; a name is looked up for each
     #[arg(long, value_name = "HOST[:PORT]")]
     pub allow_host: Vec<String>,
 
@@ -237,6 +241,8 @@ pub enum Stop {
 
 /// Reads the command line, the program's name included.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    let subcommand = arguments.get(1).cloned();
     match Line::try_parse_from(arguments) {
         Ok(Line { command, serve }) => Ok(match command {
             None => Command::Serve(Box::new(serve)),
@@ -248,8 +254,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Err(error) => {
             // clap says what is wrong in its first paragraph, and repeats the usage below.
             let text = error.to_string();
-            let first = text.split("\n\n").next().unwrap_or(&text);
-            Err(Stop::Usage(first.trim_start_matches("error: ").to_owned()))
+            let first = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
+            let help = ["run", "inspect", "guest"]
+                .into_iter()
+                .find(|&name| subcommand.as_deref() == Some(OsStr::new(name)))
+                .map_or_else(|| "wasi-httpd --help".to_owned(), |name| format!("wasi-httpd {name} --help"));
+            Err(Stop::Usage(format!("{first}; `{help}` shows the options")))
         }
     }
 }

@@ -88,13 +88,18 @@ impl Drop for State {
     }
 }
 
-/// Text that cannot move a terminal's cursor or forge a line: control characters are shown as `\x1b` and the like.
+/// Text that cannot move a terminal's cursor, forge a line, or read otherwise than it is: control characters, and those
+/// that turn the direction of writing, are shown as `\u{1b}` and the like.
 pub fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
-    for character in String::from_utf8_lossy(bytes).chars() {
+    let line = String::from_utf8_lossy(bytes);
+    // Some write the end of a line as two characters.
+    for character in line.strip_suffix('\r').unwrap_or(&line).chars() {
         match character {
             '\t' => text.push('\t'),
-            '\r' => {}
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                text.extend(character.escape_unicode());
+            }
             character if character.is_control() => text.extend(character.escape_default()),
             character => text.push(character),
         }
@@ -161,6 +166,8 @@ mod tests {
     fn a_guest_cannot_speak_to_the_terminal() {
         assert_eq!(printable(b"plain\ttext\r"), "plain\ttext");
         assert_eq!(printable(b"\x1b[2Jgone"), "\\u{1b}[2Jgone");
+        assert_eq!(printable(b"one\rother"), "one\\rother");
+        assert_eq!(printable("a\u{202e}b".as_bytes()), "a\\u{202e}b");
         assert_eq!(printable(b"\xff"), "\u{fffd}");
     }
 }

@@ -37,6 +37,7 @@ pub mod terminal;
 use anyhow::Context as _;
 use config::ConfigError;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Exit status for a command line that cannot be meant.
@@ -48,11 +49,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments) {
         Ok(command) => command,
         Err(cli::Stop::Information(text)) => {
-            print!("{text}");
+            // Whoever reads only the beginning, or nothing, has what it wants.
+            let _ = std::io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(cli::Stop::Usage(message)) => {
-            complain(&format!("{message}; `wasi-httpd --help` shows the options"));
+            complain(&message);
             return ExitCode::from(WRONG_USAGE);
         }
     };
@@ -102,5 +104,6 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
 fn complain(message: &str) {
     let parts = message.split('\n').map(str::trim).filter(|part| !part.is_empty());
     let line = parts.collect::<Vec<_>>().join(" ");
-    eprintln!("wasi-httpd: {}", guest_output::printable(line.as_bytes()));
+    // Where nobody reads it, there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "wasi-httpd: {}", guest_output::printable(line.as_bytes()));
 }

@@ -4,13 +4,15 @@ use crate::component::{Guest, Purpose, one_line};
 use crate::config::Run;
 use crate::engine::sizes::Sizes;
 use crate::sandbox::{Sandbox, State, Streams};
+use crate::signals::{self, Signals};
 use crate::terminal::{self, ReaderGone};
-use crate::{diagnostics, engine, link, signals};
-use anyhow::{Context as _, Result, anyhow, bail};
+use crate::{diagnostics, engine, link};
+use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
+use tokio::sync::oneshot;
 use tracing::warn;
 use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
@@ -25,8 +27,8 @@ enum End {
     Status(u8),
     /// Nobody read its output any more.
     ReaderGone,
-    /// Its time was up.
-    TimeUp(Duration),
+    /// It trapped, or something like it.
+    Failed(String),
 }
 
 /// Runs a command until it ends or the process is told to.
@@ -37,18 +39,39 @@ pub fn run(config: &Run) -> Result<ExitCode> {
         .enable_time()
         .build()
         .context("cannot start the threads of the guest")?;
-    // A command that is told to end ends at once, as a native one would.
-    signals::handle(|mut signals| async move {
-        let signal = signals.next().await;
-        std::process::exit(signal.exit_status().into());
-    })?;
-    let status = runtime.block_on(start(config))?;
+    let (started, starts) = oneshot::channel();
+    let time = config.time;
+    let name = config.guest.display().to_string();
+    signals::handle(move |signals| watch(signals, starts, time, name))?;
+    let status = runtime.block_on(start(config, started))?;
     // What the guest left behind, such as a name that is being looked up, is not waited for.
     runtime.shutdown_background();
     Ok(ExitCode::from(status))
 }
 
-async fn start(config: &Run) -> Result<u8> {
+/// Ends the process when it is told to, at once as a native command would end, or when the guest's time is up. The
+/// guest may hold up its own thread with a file or a pipe; this one is another.
+async fn watch(mut signals: Signals, starts: oneshot::Receiver<()>, time: Option<Duration>, name: String) {
+    let time_is_up = async {
+        match (starts.await, time) {
+            (Ok(()), Some(time)) => {
+                tokio::time::sleep(time).await;
+                time
+            }
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = signals.next() => std::process::exit(signal.exit_status().into()),
+        time = time_is_up => {
+            let seconds = time.as_secs();
+            crate::complain(&format!("the guest `{name}` was stopped after {seconds} s; --timeout allows more"));
+            std::process::exit(1);
+        }
+    }
+}
+
+async fn start(config: &Run, started: oneshot::Sender<()>) -> Result<u8> {
     let guest = Guest::read(Some(&config.guest))?;
     guest.expect(Purpose::Run)?;
     let sizes = Sizes::new(&config.limits, &guest.anatomy.needs)
@@ -63,51 +86,39 @@ async fn start(config: &Run) -> Result<u8> {
         warn!("{warning}");
     }
 
-    match run_once(&command, sandbox.store(&engine), config.time).await? {
-        End::Status(0) => Ok(0),
-        End::ReaderGone => Ok(PIPE_STATUS),
-        End::Status(status) => {
-            // A guest that was denied something often says no more than that. One that knows this host says it all.
-            if let Some(refusal) = sandbox.network().refusals.first()
-                && !terminal::flag_was_named()
-            {
-                crate::complain(&refusal.to_string());
-            }
+    let _ = started.send(());
+    let end = run_once(&command, sandbox.store(&engine)).await;
+    // A guest that was denied something often says no more than that, or traps. One that knows this host says it all.
+    let refusal = sandbox.network().refusals.first().filter(|_| !terminal::flag_was_named());
+    match (end, refusal) {
+        (End::Status(0), _) => Ok(0),
+        (End::ReaderGone, _) => Ok(PIPE_STATUS),
+        (End::Status(status), None) => Ok(status),
+        (End::Status(status), Some(refusal)) => {
+            crate::complain(&refusal.to_string());
             Ok(status)
         }
-        End::TimeUp(time) => {
-            bail!("{} was stopped after {} s; --timeout allows more", guest.name(), time.as_secs())
-        }
+        (End::Failed(why), None) => bail!("the guest failed: {why}"),
+        (End::Failed(why), Some(refusal)) => bail!("the guest failed: {why}; {refusal}"),
     }
 }
 
-async fn run_once(
-    command: &CommandPre<State>,
-    mut store: Store<State>,
-    time: Option<Duration>,
-) -> Result<End> {
+async fn run_once(command: &CommandPre<State>, mut store: Store<State>) -> End {
     let running = async {
         let command = command.instantiate_async(&mut store).await?;
         command.wasi_cli_run().call_run(&mut store).await
     };
-    let outcome = match time {
-        None => running.await,
-        Some(time) => match tokio::time::timeout(time, running).await {
-            Ok(outcome) => outcome,
-            Err(_) => return Ok(End::TimeUp(time)),
-        },
-    };
-    match outcome {
-        Ok(Ok(())) => Ok(End::Status(0)),
-        Ok(Err(())) => Ok(End::Status(1)),
+    match running.await {
+        Ok(Ok(())) => End::Status(0),
+        Ok(Err(())) => End::Status(1),
         Err(error) => {
             if let Some(&I32Exit(status)) = error.downcast_ref() {
                 // What a process can give; WASI gives no more either.
-                Ok(End::Status(u8::try_from(status).unwrap_or(u8::MAX)))
+                End::Status(u8::try_from(status).unwrap_or(u8::MAX))
             } else if error.downcast_ref::<ReaderGone>().is_some() {
-                Ok(End::ReaderGone)
+                End::ReaderGone
             } else {
-                Err(anyhow!("the guest failed: {}", one_line(&error)))
+                End::Failed(one_line(&error))
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::sandbox::{Sandbox, Streams};
 use crate::signals::{self, Signals};
 use crate::{diagnostics, engine, link, listen};
 use anyhow::{Context as _, Result};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
@@ -72,7 +73,7 @@ async fn run(mut config: Serve) -> Result<()> {
             phase.clone(),
             alive.clone(),
         ));
-        eprintln!("Listening on http://{address}/");
+        let _ = writeln!(std::io::stderr(), "Listening on http://{address}/");
     }
     drop(alive);
 

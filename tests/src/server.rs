@@ -146,6 +146,22 @@ impl Server {
         self.connect().request("GET", target, fields)
     }
 
+    /// Asks for `/` so many times over so many connections at once, and expects the same whole answer each time.
+    pub fn answers_all(&self, requests: usize, connections: usize, body: &str) {
+        std::thread::scope(|scope| {
+            for _ in 0..connections {
+                scope.spawn(|| {
+                    let mut client = self.connect();
+                    for _ in 0..requests / connections {
+                        let response = client.request("GET", "/", &[]);
+                        assert_eq!((response.status, response.text(), response.complete), (200, body, true));
+                    }
+                });
+            }
+        });
+        assert_eq!(self.errors(), Vec::<String>::new());
+    }
+
     /// The first line of the access log that `wanted` accepts, now or soon.
     pub fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.process.wait_for_output(wanted)

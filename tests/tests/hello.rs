@@ -27,22 +27,8 @@ fn it_says_hello() {
 
 #[test]
 fn ten_thousand_requests_over_16_connections_are_all_answered() {
-    const CONNECTIONS: usize = 16;
-    const REQUESTS: usize = 10_000;
     let guest = GuestFile::new(HELLO);
-    let server = programs!().ours_with_guest(&guest.path, &[]);
-    std::thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                let mut client = server.connect();
-                for _ in 0..REQUESTS / CONNECTIONS {
-                    let response = client.request("GET", "/", &[]);
-                    assert_eq!((response.status, response.text()), (200, "Hello World"));
-                }
-            });
-        }
-    });
-    assert_eq!(server.errors(), Vec::<String>::new());
+    programs!().ours_with_guest(&guest.path, &[]).answers_all(10_000, 16, "Hello World");
 }
 
 #[test]

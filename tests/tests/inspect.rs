@@ -61,6 +61,7 @@ fn what_is_refused_comes_with_the_flag_that_allows_it() {
     let tcp = "wasi:sockets/tcp@0.2.12";
     let refused = json(TCP_SERVER, &[]);
     assert_eq!(refused["kind"], "command");
+    assert_eq!((&refused["command_version"], &refused["http_version"]), (&"0.2".into(), &Value::Null));
     assert_eq!(refused["starts"][0]["command"], "wasi-httpd run");
     assert_eq!(verdict(&refused, tcp)["verdict"], "refused");
     let flag = verdict(&refused, tcp)["flag"].as_str().unwrap();
@@ -109,6 +110,18 @@ fn each_kind_is_told() {
 }
 
 #[test]
+fn names_cannot_speak_to_the_terminal() {
+    let module = wat::parse_str(
+        "(module (import \"a\\1b[2J\\r\\u{202e}\\u{9b}31mb\" \"f\" (func)) (import \"z\" \"f\" (func)))",
+    )
+    .unwrap();
+    assert!(text(&module, &[]).contains("a\\u{1b}[2J\\r\\u{202e}\\u{9b}31mb"), "{}", text(&module, &[]));
+    let printed = text(&module, &["--json"]);
+    assert!(!printed.contains(['\u{1b}', '\r', '\u{9b}']), "{printed}");
+    assert_eq!(json(&module, &[])["imports"][0]["name"], "a\u{1b}[2J\r\u{202e}\u{9b}31mb");
+}
+
+#[test]
 fn what_is_too_large_is_said() {
     let large = guests::component(
         "command",
@@ -117,6 +130,7 @@ fn what_is_too_large_is_said() {
     let report = json(&large, &[]);
     assert_eq!(report["needs"]["memory_bytes"], 2000 * 65536);
     assert!(report["starts"][0]["problem"].as_str().unwrap().contains("--max-memory 125"), "{report}");
+    assert_eq!(json(&large, &["--max-memory", "125"])["starts"][0]["problem"], Value::Null);
 }
 
 #[test]

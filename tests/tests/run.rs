@@ -1,7 +1,7 @@
 //! `wasi-httpd run`: commands have what they are given and nothing else, and end as they say.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use tests::guests::{self, GuestFile};
 use tests::{Process, Site, programs};
 
@@ -31,6 +31,10 @@ fn fails(guest: impl AsRef<[u8]>, options: &[&str], status: i32, words: &[&str])
 }
 
 const FOREVER: &str = "(loop $forever (br $forever))";
+
+/// Prints `a.txt` again and again.
+const PRINT_FOREVER: &str = "(local.set $count (call $stdout))
+    (loop $forever (call $line (local.get $count) (i32.const 1032) (i32.const 5)) (br $forever))";
 
 const PRINT_ARGUMENTS: &str = "(call $arguments (i32.const 16)) (call $lines (i32.const 8))";
 
@@ -104,13 +108,12 @@ fn signals_end_it_at_once_with_the_status_that_shells_show() {
 
 #[test]
 fn a_guest_whose_output_nobody_reads_ends_in_silence() {
-    let endless = format!("(loop $forever {PRINT_ARGUMENTS} (br $forever))");
-    let guest = GuestFile::new(guests::command(&endless));
+    let guest = GuestFile::new(guests::command(PRINT_FOREVER));
     let mut command = programs!().run(&[], &guest.path, &[]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line.trim_end(), guest.path.to_str().unwrap());
+    assert_eq!(line, "a.txt\n");
     // The reader is gone with the end of the statement above.
     assert_eq!(child.wait().unwrap().code(), Some(141));
     let mut errors = String::new();
@@ -192,8 +195,50 @@ fn a_trap_is_status_1_and_a_line() {
 }
 
 #[test]
+fn a_trap_after_a_refusal_comes_with_the_flag() {
+    let look_up = "(call $resolve (call $network) (i32.const 1040) (i32.const 9) (i32.const 16)) unreachable";
+    let words = ["the guest failed", "unreachable", "`localhost`", "--allow-tcp-connect localhost:PORT"];
+    fails(guests::command(look_up), &[], 1, &words);
+}
+
+#[test]
 fn a_guest_that_takes_too_long_is_stopped() {
     fails(guests::command(FOREVER), &["--timeout", "1"], 1, &["after 1 s", "--timeout"]);
+}
+
+#[test]
+fn a_guest_that_waits_for_a_file_is_stopped_too() {
+    let site = Site::new();
+    assert!(Command::new("mkfifo").arg(site.path("a.txt")).status().unwrap().success());
+    // The device may be opened for reading once somebody writes, which nobody does.
+    let open = "(call $directories (i32.const 16))
+        (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 1032) (i32.const 5)
+            (i32.const 0) (i32.const 1) (i32.const 64))";
+    let options = ["--timeout", "1", "--dir", site.root().to_str().unwrap()];
+    fails(guests::command(open), &options, 1, &["after 1 s", "--timeout"]);
+}
+
+#[test]
+fn a_guest_whose_output_is_not_read_is_stopped_too() {
+    let guest = GuestFile::new(guests::command(PRINT_FOREVER));
+    let mut command = programs!().run(&["--timeout", "1"], &guest.path, &[]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "while its pipe is full");
+    let mut errors = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.contains("after 1 s") && errors.lines().count() == 1, "{errors}");
+}
+
+#[test]
+fn nobody_reads_what_is_said_about_it() {
+    for arguments in [&["--help"][..], &["inspect"], &["run", "/no/such/guest.wasm"]] {
+        let mut command = programs!().command();
+        let (out, err) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+        let mut child = command.args(arguments).stdout(out.1).stderr(err.1).spawn().unwrap();
+        drop((out.0, err.0));
+        let expected = i32::from(arguments[0] == "run");
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{arguments:?}");
+    }
 }
 
 #[test]
@@ -242,6 +287,7 @@ fn wrong_usage_is_status_2() {
         (&["--allow-tcp-connect", "a:0", "a.wasm"], "port from 1 on"),
         (&["--allow-host", "http://a/", "a.wasm"], "--allow-host takes HOST"),
         (&["--timeout", "0", "a.wasm"], "above zero"),
+        (&["--no-such-flag", "a.wasm"], "`wasi-httpd run --help`"),
     ] {
         let output = run(arguments);
         let message = String::from_utf8_lossy(&output.stderr);

@@ -13,6 +13,36 @@ use wasi::sockets::network::{
 use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 use wasi::sockets::tcp_create_socket::create_tcp_socket;
 
+/// The bindings of a program's world, the one place where code is generated and may be `unsafe`.
+macro_rules! bindings {
+    ($world:literal, $program:ident) => {
+        #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
+        mod bindings {
+            wit_bindgen::generate!({
+                path: "../wit",
+                world: $world,
+                with: {
+                    "wasi:cli/environment@0.2.12": wasi::cli::environment,
+                    "wasi:cli/stderr@0.2.12": wasi::cli::stderr,
+                    "wasi:cli/stdout@0.2.12": wasi::cli::stdout,
+                    "wasi:clocks/monotonic-clock@0.2.12": wasi::clocks::monotonic_clock,
+                    "wasi:io/error@0.2.12": wasi::io::error,
+                    "wasi:io/poll@0.2.12": wasi::io::poll,
+                    "wasi:io/streams@0.2.12": wasi::io::streams,
+                    "wasi:sockets/instance-network@0.2.12": wasi::sockets::instance_network,
+                    "wasi:sockets/network@0.2.12": wasi::sockets::network,
+                    "wasi:sockets/tcp@0.2.12": wasi::sockets::tcp,
+                    "wasi:sockets/tcp-create-socket@0.2.12": wasi::sockets::tcp_create_socket,
+                },
+            });
+
+            export!($program with_types_in self);
+            use super::$program;
+        }
+    };
+}
+pub(crate) use bindings;
+
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
 
@@ -22,7 +52,7 @@ const PIECE: u64 = 4 * 1024;
 /// What went wrong, in a sentence.
 pub struct Failure(pub String);
 
-/// Prints a line to standard output. Where nobody reads it any more, the program goes on.
+/// Prints a line to standard output. Where nobody reads it any more, the host may end the program; others let it go on.
 pub fn say(line: &str) {
     let _ = stdout::get_stdout().blocking_write_and_flush(format!("{line}\n").as_bytes());
 }
@@ -85,11 +115,14 @@ pub fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<SocketAddr, Failu
     Ok(local(socket, address))
 }
 
-/// Has the system take connections.
+/// Has the system take connections. A socket that was bound may still be refused this, if its address was left to the
+/// system to choose.
 pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<Listener, Failure> {
     let start = socket.start_listen();
     start.and_then(|()| finish(&socket, None, TcpSocket::finish_listen)).map_err(|error| match error {
-        ErrorCode::AccessDenied => denied("listen at", "--allow-tcp-listen", address),
+        ErrorCode::AccessDenied => {
+            denied("listen at", "--allow-tcp-listen", SocketAddr::new(address.ip(), 0))
+        }
         error => failure(&format!("listen at {address}"), error),
     })?;
     Ok(Listener { socket, address })
@@ -183,7 +216,8 @@ impl Patience {
     /// Waits until a stream has bytes, or its end; `false` when that takes too long.
     fn wait(&self, stream: &InputStream) -> bool {
         let ready = poll(&[&stream.subscribe(), &monotonic_clock::subscribe_instant(self.end)]);
-        ready.contains(&0)
+        // Late is late, also for one that never stops.
+        !ready.contains(&1)
     }
 }
 
@@ -219,7 +253,9 @@ fn denied(what: &str, flag: &str, address: SocketAddr) -> Failure {
 }
 
 fn failure(what: &str, error: ErrorCode) -> Failure {
-    Failure(format!("cannot {what}: {}", error.message()))
+    // What follows the first line is for programmers of the C library.
+    let message = error.message();
+    Failure(format!("cannot {what}: {}", message.lines().next().unwrap_or(error.name())))
 }
 
 /// What became of a connection that cannot be read or written any more. The stream tells it in text only.

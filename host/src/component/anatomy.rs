@@ -3,6 +3,7 @@
 
 use super::needs::{ModuleNeeds, Needs};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Instance, Parser,
     Payload,
@@ -56,6 +57,15 @@ impl Frame {
         }
     }
 
+    /// What one instance of it needs.
+    fn needs_of_one(&self) -> Needs {
+        let mut needs = self.needs;
+        if self.layer == Layer::Module {
+            needs.instantiate(Some(&self.module));
+        }
+        needs
+    }
+
     /// Gives an index to something that stands elsewhere, or is not known.
     fn add_unknown(&mut self, kind: ComponentExternalKind) {
         match kind {
@@ -67,9 +77,11 @@ impl Frame {
 }
 
 impl Anatomy {
-    /// Reads a binary. What is not well formed may still be found so when it is compiled; what is said here of a
-    /// binary that compiles is right.
+    /// Reads a binary. What is not well formed may still be found so when it is compiled. What a binary that compiles
+    /// needs is no more than is said here: where it instantiates what it was passed from elsewhere, the largest part
+    /// that it has is assumed.
     pub fn of(bytes: &[u8]) -> Result<Self> {
+        let mut largest = Needs::default();
         // The binary nests as deeply as it likes, so that the frames are a list and no function calls itself.
         let mut frames: Vec<Frame> = Vec::new();
         for payload in Parser::new(0).parse_all(bytes) {
@@ -82,8 +94,9 @@ impl Anatomy {
                 frames.push(Frame::new(layer));
             } else if let Payload::End(_) = payload {
                 let frame = frames.pop().context("an end without its beginning")?;
+                largest.widen(&frame.needs_of_one());
                 match (frames.last_mut(), frame.layer) {
-                    (None, layer) => return Ok(Self::outermost(layer, frame)),
+                    (None, layer) => return Ok(Self::outermost(layer, frame, &largest)),
                     (Some(outer), Layer::Module) => outer.modules.push(Some(frame.module)),
                     (Some(outer), Layer::Component) => outer.components.push(Some(frame.needs)),
                 }
@@ -94,12 +107,14 @@ impl Anatomy {
         anyhow::bail!("it has no end")
     }
 
-    fn outermost(layer: Layer, mut frame: Frame) -> Self {
+    fn outermost(layer: Layer, mut frame: Frame, largest: &Needs) -> Self {
+        let mut needs = frame.needs_of_one();
+        needs.add_unknown(largest);
         if layer == Layer::Module {
-            frame.needs.instantiate(&frame.module);
-            frame.imports.dedup();
+            let mut seen = BTreeSet::new();
+            frame.imports.retain(|name| seen.insert(name.clone()));
         }
-        Self { layer, imports: frame.imports, exports: frame.exports, needs: frame.needs }
+        Self { layer, imports: frame.imports, exports: frame.exports, needs }
     }
 }
 
@@ -165,14 +180,17 @@ fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
         Payload::InstanceSection(instances) => {
             for instance in instances {
                 if let Instance::Instantiate { module_index, .. } = instance? {
-                    frame.needs.instantiate(&at(&frame.modules, module_index).unwrap_or_default());
+                    frame.needs.instantiate(at(&frame.modules, module_index).as_ref());
                 }
             }
         }
         Payload::ComponentInstanceSection(instances) => {
             for instance in instances {
                 if let ComponentInstance::Instantiate { component_index, .. } = instance? {
-                    frame.needs.add(&at(&frame.components, component_index).unwrap_or_default());
+                    match at(&frame.components, component_index) {
+                        Some(component) => frame.needs.add(&component),
+                        None => frame.needs.instantiate(None),
+                    }
                 }
             }
         }
@@ -235,6 +253,7 @@ mod tests {
             tables: 2,
             tables_in_module: 1,
             table: 7,
+            unknown: 0,
         };
         assert_eq!(anatomy.needs, expected);
     }
@@ -275,13 +294,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_from_elsewhere_is_taken_for_the_largest() {
+        let passed = of(r#"(component
+            (component $c
+                (import "m" (core module $m))
+                (core instance (instantiate $m))
+                (core instance (instantiate $m)))
+            (core module $m (memory 3) (table 7 funcref))
+            (core module $small (memory 1))
+            (instance (instantiate $c (with "m" (core module $m)))))"#);
+        assert_eq!((passed.needs.core_instances, passed.needs.memory), (2, 2 * 3 * 65536));
+        assert_eq!((passed.needs.tables, passed.needs.table), (2, 7));
+        let exported = of(r#"(component
+            (component $c (core module $m (memory 3)) (export "m" (core module $m)))
+            (instance $i (instantiate $c))
+            (alias export $i "m" (core module $m))
+            (core instance (instantiate $m)))"#);
+        assert_eq!((exported.needs.core_instances, exported.needs.memory), (1, 3 * 65536));
+    }
+
+    #[test]
     fn a_core_module_imports_from_modules() {
         let anatomy = of(r#"(module
             (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
+            (import "env" "f" (func))
             (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
             (memory (export "memory") 2) (func (export "_start")))"#);
         assert_eq!(anatomy.layer, Layer::Module);
-        assert_eq!(anatomy.imports, ["wasi_snapshot_preview1"]);
+        assert_eq!(anatomy.imports, ["wasi_snapshot_preview1", "env"]);
         assert_eq!(anatomy.exports, ["memory", "_start"]);
         assert_eq!(anatomy.needs.memory, 2 * 65536);
     }

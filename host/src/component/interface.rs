@@ -56,13 +56,23 @@ impl<'a> InterfaceName<'a> {
     }
 }
 
+impl Edition {
+    /// The version, for programs.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::V02 => "0.2",
+            Self::V03 => "0.3",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl fmt::Display for Edition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V02 => "WASI 0.2",
-            Self::V03 => "WASI 0.3",
-            Self::Unknown => "an unknown version of WASI",
-        })
+        match self {
+            Self::V02 | Self::V03 => write!(f, "WASI {}", self.version()),
+            Self::Unknown => f.write_str("an unknown version of WASI"),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ const PREVIEW_1: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 /// What a binary is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A component that answers HTTP requests, is a command, or both; each in the newest edition it has.
+    /// A component that answers HTTP requests, is a command, or both; each in an edition that runs here, if it has one.
     Component {
         /// `wasi:http/incoming-handler` (0.2) or `wasi:http/handler` (0.3).
         http: Option<Edition>,

@@ -43,27 +43,54 @@ pub struct Needs {
     pub tables_in_module: u32,
     /// What the largest table begins with, in elements.
     pub table: u64,
+    /// Instances of parts that are not known here, and not among the numbers above.
+    pub unknown: u32,
 }
 
 impl Needs {
-    /// One more instance of a core module.
-    pub fn instantiate(&mut self, module: &ModuleNeeds) {
-        self.add(&Self {
+    /// One more instance of a core module, or of something that is not known.
+    pub fn instantiate(&mut self, module: Option<&ModuleNeeds>) {
+        self.add(&module.map_or(Self { unknown: 1, ..Self::default() }, |module| Self {
             core_instances: 1,
             memories: module.memories,
             memory: module.memory,
             tables: module.tables,
             tables_in_module: module.tables,
             table: module.table,
-        });
+            unknown: 0,
+        }));
     }
 
     /// One more instance of a component.
     pub fn add(&mut self, other: &Self) {
-        self.core_instances = self.core_instances.saturating_add(other.core_instances);
-        self.memories = self.memories.saturating_add(other.memories);
-        self.memory = self.memory.saturating_add(other.memory);
-        self.tables = self.tables.saturating_add(other.tables);
+        self.add_times(other, 1);
+        self.unknown = self.unknown.saturating_add(other.unknown);
+    }
+
+    /// Takes what is not known for something as large as this.
+    pub fn add_unknown(&mut self, largest: &Self) {
+        self.add_times(largest, self.unknown);
+    }
+
+    /// Makes this as large as another in every respect.
+    pub fn widen(&mut self, other: &Self) {
+        self.core_instances = self.core_instances.max(other.core_instances);
+        self.memories = self.memories.max(other.memories);
+        self.memory = self.memory.max(other.memory);
+        self.tables = self.tables.max(other.tables);
+        self.tables_in_module = self.tables_in_module.max(other.tables_in_module);
+        self.table = self.table.max(other.table);
+    }
+
+    fn add_times(&mut self, other: &Self, times: u32) {
+        if times == 0 {
+            return;
+        }
+        let add = |sum: u32, each: u32| sum.saturating_add(each.saturating_mul(times));
+        self.core_instances = add(self.core_instances, other.core_instances);
+        self.memories = add(self.memories, other.memories);
+        self.memory = self.memory.saturating_add(other.memory.saturating_mul(times.into()));
+        self.tables = add(self.tables, other.tables);
         self.tables_in_module = self.tables_in_module.max(other.tables_in_module);
         self.table = self.table.max(other.table);
     }

@@ -2,6 +2,7 @@
 //! is looked at here.
 
 use super::ConfigError;
+use std::fmt;
 use std::path::PathBuf;
 
 /// A directory that guests see.
@@ -20,6 +21,31 @@ pub struct HostPort {
     pub host: String,
     /// The port; 0 is any free one where that makes sense.
     pub port: u16,
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", Bracketed(&self.host), self.port)
+    }
+}
+
+impl fmt::Display for AllowedHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = Bracketed(&self.host);
+        match self.port {
+            Some(port) => write!(f, "{host}:{port}"),
+            None => host.fmt(f),
+        }
+    }
+}
+
+/// A host as it is written before a port.
+struct Bracketed<'a>(&'a str);
+
+impl fmt::Display for Bracketed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.contains(':') { write!(f, "[{}]", self.0) } else { f.write_str(self.0) }
+    }
 }
 
 /// Where a guest may send HTTP requests.

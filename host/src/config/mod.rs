@@ -55,6 +55,8 @@ pub struct Inspect {
     pub json: bool,
     /// What the guest would be given.
     pub grants: Grants,
+    /// What it might use.
+    pub limits: Limits,
 }
 
 /// An argument that cannot be meant.
@@ -94,8 +96,8 @@ pub enum ConfigError {
     /// The built-in guest does not understand its settings.
     #[error("{0}")]
     Settings(SettingsError),
-    /// An argument of the guest is not UTF-8.
-    #[error("the guest's argument `{0}` is not UTF-8, and guests are given text only")]
+    /// The guest's name or an argument of its own is not UTF-8.
+    #[error("`{0}` is not UTF-8, and guests are told their name and arguments as text; rename it")]
     NotText(String),
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
@@ -153,8 +155,9 @@ impl Run {
 impl Inspect {
     /// Validates what was typed.
     pub fn new(arguments: cli::Inspect) -> Result<Self, ConfigError> {
-        let cli::Inspect { guest, json, grants, allow_tcp_listen } = arguments;
-        Ok(Self { grants: self::grants(&grants, &allow_tcp_listen)?, guest, json })
+        let cli::Inspect { guest, json, grants, size, allow_tcp_listen } = arguments;
+        let limits = Limits::new(1, size, None)?;
+        Ok(Self { grants: self::grants(&grants, &allow_tcp_listen)?, limits, guest, json })
     }
 }
 

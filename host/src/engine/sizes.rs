@@ -17,7 +17,7 @@ const ROOM: u64 = 64 << 20;
 /// machine's whole memory, which somebody should have decided.
 const LARGEST_START: u64 = 64 << 20;
 
-/// What 32-bit memories can be together where the operator says nothing, in bytes: what one can be.
+/// What `--max-memory` can allow, in bytes: what WebAssembly can address.
 const MOST_MEMORY: u64 = 4 << 30;
 
 /// Elements of one table, unless a flag says otherwise: large programs call some tens of thousands of functions by
@@ -75,6 +75,14 @@ pub enum TooLarge {
         /// In MiB.
         allowed: u64,
     },
+    /// It begins with more memory than any flag allows.
+    #[error("it begins with {need} MiB of memory, and no instance can have more than {allowed} MiB")]
+    MemoryAtAll {
+        /// In MiB.
+        need: u64,
+        /// In MiB.
+        allowed: u64,
+    },
     /// It begins with a larger table than `--max-table` or the default allows.
     #[error(
         "it begins with a table of {need} elements, beyond the limit of {allowed}; --max-table {need} or more would do"
@@ -112,6 +120,10 @@ impl Sizes {
             }
         }
         let memory = match limits.memory {
+            _ if needs.memory > MOST_MEMORY => {
+                let (need, allowed) = (mebibytes(needs.memory), MOST_MEMORY >> 20);
+                return Err(TooLarge::MemoryAtAll { need, allowed });
+            }
             Some(allowed) if needs.memory > allowed as u64 => {
                 return Err(TooLarge::Memory {
                     need: mebibytes(needs.memory),
@@ -123,7 +135,7 @@ impl Sizes {
                 let (need, allowed) = (mebibytes(needs.memory), LARGEST_START >> 20);
                 return Err(TooLarge::MemoryByDefault { need, allowed });
             }
-            None => (needs.memory + ROOM).min(MOST_MEMORY),
+            None => needs.memory + ROOM,
         };
         let table = limits.table.map_or(TABLE, |elements| elements as u64);
         if needs.table > table {
@@ -176,7 +188,9 @@ mod tests {
         let table = message(sizes(None, None, Needs { table: 100_001, ..Needs::default() }));
         assert!(table.contains("100001 elements") && table.contains("--max-table 100001"), "{table}");
         assert!(sizes(None, Some(100_001), Needs { table: 100_001, ..Needs::default() }).is_ok());
-        assert!(message(sizes(None, None, memory(u64::MAX))).contains("--max-memory"));
+        let at_all = message(sizes(Some(4 << 30), None, memory((4 << 30) + 1)));
+        assert!(at_all.contains("4097 MiB") && at_all.contains("more than 4096 MiB"), "{at_all}");
+        assert!(matches!(sizes(None, None, memory(u64::MAX)), Err(TooLarge::MemoryAtAll { .. })));
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use crate::component::Purpose;
 use crate::component::interface::{Edition, IMPLEMENTED, InterfaceName};
-use crate::config::grants::{AllowedHost, Grants, HostPort};
+use crate::config::grants::Grants;
 use serde::Serialize;
+use std::fmt;
 
 /// What comes of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -163,11 +164,13 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
         (Topic::Requests, _) if network.hosts.is_empty() => {
             refused("every request is refused", Some("--allow-host HOST[:PORT]"))
         }
-        (Topic::Requests, _) => granted(format!("to {}", list(&network.hosts, allowed_host))),
+        (Topic::Requests, _) => granted(format!("to {}", list(&network.hosts))),
         (Topic::Names, _) if network.connect.is_empty() => {
             refused("no name is found", Some("--allow-tcp-connect HOST:PORT"))
         }
-        (Topic::Names, _) => granted(list(&network.connect, |place| place.host.clone())),
+        (Topic::Names, _) => {
+            granted(network.connect.iter().map(|place| &*place.host).collect::<Vec<_>>().join(", "))
+        }
         (Topic::Tcp, Purpose::Run) if network.connect.is_empty() && network.listen.is_empty() => refused(
             "sockets reach nothing",
             Some("--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST:PORT"),
@@ -178,10 +181,10 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
         (Topic::Tcp, _) => {
             let mut notes = Vec::new();
             if !network.connect.is_empty() {
-                notes.push(format!("connect to {}", list(&network.connect, host_port)));
+                notes.push(format!("connect to {}", list(&network.connect)));
             }
             if !network.listen.is_empty() && purpose == Purpose::Run {
-                notes.push(format!("listen at {}", list(&network.listen, host_port)));
+                notes.push(format!("listen at {}", list(&network.listen)));
             }
             granted(notes.join("; "))
         }
@@ -189,21 +192,8 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
     }
 }
 
-fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
-    items.iter().map(show).collect::<Vec<_>>().join(", ")
-}
-
-fn host_port(place: &HostPort) -> String {
-    format!("{}:{}", bracketed(&place.host), place.port)
-}
-
-fn allowed_host(host: &AllowedHost) -> String {
-    let name = bracketed(&host.host);
-    host.port.map_or_else(|| name.clone(), |port| format!("{name}:{port}"))
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod knowledge;
 
+use crate::component::interface::Edition;
 use crate::component::kind::Kind;
 use crate::component::needs::Needs;
 use crate::component::{Guest, Purpose};
@@ -18,7 +19,6 @@ use knowledge::Verdict;
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::time::Duration;
 
 /// Everything there is to say of a component.
 #[derive(Debug, Serialize)]
@@ -30,6 +30,9 @@ struct Report {
     kind: &'static str,
     /// The kind in a person's words, with the version of WASI.
     description: String,
+    /// The version of WASI that it speaks as a server, and as a command: "0.2", "0.3" or "unknown".
+    http_version: Option<&'static str>,
+    command_version: Option<&'static str>,
     exports: Vec<String>,
     imports: Vec<Import>,
     needs: ReportedNeeds,
@@ -75,11 +78,10 @@ struct Judged {
 /// Looks at a component, and says on standard output what it is.
 pub fn inspect(config: &Inspect) -> Result<()> {
     let guest = Guest::read(config.guest.as_deref())?;
-    let report = Report::new(&guest, &config.grants);
+    let report = Report::new(&guest, &config.grants, &config.limits);
     let text = if config.json {
-        let mut text = serde_json::to_string_pretty(&report).context("the report cannot be said in JSON")?;
-        text.push('\n');
-        text
+        let text = serde_json::to_string_pretty(&report).context("the report cannot be said in JSON")?;
+        escaped(&text)
     } else {
         report.to_text()
     };
@@ -92,8 +94,22 @@ pub fn inspect(config: &Inspect) -> Result<()> {
     }
 }
 
+/// JSON as a line-by-line text, in which nothing speaks to a terminal: JSON itself escapes the older control characters
+/// only.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len() + 1);
+    for character in json.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' => _ = write!(text, "\\u{:04x}", u32::from(character)),
+            character => text.push(character),
+        }
+    }
+    text.push('\n');
+    text
+}
+
 impl Report {
-    fn new(guest: &Guest, grants: &Grants) -> Self {
+    fn new(guest: &Guest, grants: &Grants, limits: &Limits) -> Self {
         let anatomy = &guest.anatomy;
         let Needs { core_instances, memories, memory, tables, table, .. } = anatomy.needs;
         let (kind, purposes): (_, &[Purpose]) = match guest.kind {
@@ -103,8 +119,11 @@ impl Report {
             Kind::Component { http: None, command: None } => ("neither", &[]),
             Kind::Preview1 { .. } | Kind::Module => ("core-module", &[]),
         };
-        let limits = Limits { instances: 1, memory: None, table: None, time: Duration::MAX };
-        let too_large = Sizes::new(&limits, &anatomy.needs).err().map(|error| error.to_string());
+        let (http, command) = match guest.kind {
+            Kind::Component { http, command } => (http, command),
+            Kind::Preview1 { .. } | Kind::Module => (None, None),
+        };
+        let too_large = Sizes::new(limits, &anatomy.needs).err().map(|error| error.to_string());
         let judge = |name: &String, purpose| Judged {
             name: name.clone(),
             verdict: knowledge::verdict(name, purpose, grants),
@@ -123,6 +142,8 @@ impl Report {
             size: guest.bytes.len(),
             kind,
             description: guest.kind.to_string(),
+            http_version: http.map(Edition::version),
+            command_version: command.map(Edition::version),
             exports: anatomy.exports.clone(),
             imports: anatomy.imports.iter().map(import).collect(),
             needs: ReportedNeeds {

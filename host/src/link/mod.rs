@@ -21,7 +21,7 @@ pub fn pre(engine: &Engine, guest: &Guest, component: &Component) -> Result<Inst
         .map_err(|error| anyhow!("{}", crate::component::one_line(&error)))
         .with_context(|| {
             format!(
-                "{} needs what this host does not offer; `wasi-httpd inspect` says of each import what it is",
+                "{} needs what this host does not offer, or not in that form; `wasi-httpd inspect` lists its imports",
                 guest.name()
             )
         })

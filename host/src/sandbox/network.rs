@@ -1,5 +1,8 @@
 //! Where in the network a guest may connect and listen, which names it may look up, and to whom it may send requests.
-//! Addresses decide; names are looked up once, at the start, so that nobody can move them elsewhere later.
+//!
+//! Of TCP, addresses decide: names are looked up once, at the start, so that nobody can move them elsewhere later. Of HTTP
+//! requests, the name decides: it is looked up for each, as servers with many addresses ask for, and leads where its
+//! owner has it lead.
 
 use super::Streams;
 use super::refusals::{Refusal, Refusals, Told};
@@ -70,14 +73,16 @@ impl Network {
             SocketAddrUse::TcpBind => {
                 let allowed = self.may_bind(address);
                 if !allowed {
-                    self.refusals.note(Refusal::Listen(address));
+                    self.refusals.note(&Refusal::Listen(address));
                 }
                 allowed
             }
             SocketAddrUse::TcpListen => {
                 let allowed = self.listen.iter().any(|&granted| is_at(granted, address));
                 if !allowed {
-                    self.refusals.note(Refusal::Listen(address));
+                    // It was bound to no address in particular, or this would not be the first refusal; the port is one
+                    // that the system chose, and will choose anew.
+                    self.refusals.note(&Refusal::Listen(SocketAddr::new(address.ip(), 0)));
                 }
                 allowed
             }
@@ -86,7 +91,7 @@ impl Network {
             SocketAddrUse::TcpConnect => {
                 let allowed = self.connect.iter().any(|place| place.addresses.contains(&address));
                 if !allowed {
-                    self.refusals.note(Refusal::Connect(address));
+                    self.refusals.note(&Refusal::Connect(address));
                 }
                 allowed
             }
@@ -114,7 +119,7 @@ impl Network {
             }
         }
         if found.is_empty() {
-            self.refusals.note(Refusal::Name(name.to_owned()));
+            self.refusals.note(&Refusal::Name(name.to_owned()));
             return None;
         }
         Some(found)
@@ -129,8 +134,7 @@ impl Network {
             granted.host.eq_ignore_ascii_case(name) && granted.port.unwrap_or(default_port) == port
         });
         if !allowed {
-            let shown = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-            self.refusals.note(Refusal::Request(shown, port));
+            self.refusals.note(&Refusal::Request(HostPort { host: host.to_owned(), port }));
         }
         allowed
     }
@@ -187,7 +191,7 @@ mod tests {
         let nothing = network(&[], &[], &[]);
         for (at, purpose, flag) in [
             ("127.0.0.1:80", SocketAddrUse::TcpBind, Some("--allow-tcp-listen 127.0.0.1:80")),
-            ("127.0.0.1:80", SocketAddrUse::TcpListen, Some("--allow-tcp-listen 127.0.0.1:80")),
+            ("0.0.0.0:40000", SocketAddrUse::TcpListen, Some("--allow-tcp-listen 0.0.0.0:0")),
             ("[::1]:80", SocketAddrUse::TcpConnect, Some("--allow-tcp-connect [::1]:80")),
             ("127.0.0.1:80", SocketAddrUse::TcpAccept, None),
             ("127.0.0.1:80", SocketAddrUse::UdpSend, None),

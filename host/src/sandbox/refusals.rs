@@ -1,6 +1,7 @@
 //! What guests asked for and were not given. A guest sees "access denied" and often says no more than that; the host
 //! knows what it was and which flag allows it.
 
+use crate::config::grants::HostPort;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,9 @@ use tracing::warn;
 
 /// How many different refusals are told of; a guest that asks for everything does not fill a disk.
 const MOST: usize = 16;
+
+/// The longest name of a host, in bytes (RFC 1035 §2.3.4). What is longer is no name, and not worth a line.
+const LONGEST_NAME: usize = 253;
 
 /// Something that a guest was not given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +22,8 @@ pub enum Refusal {
     Connect(SocketAddr),
     /// To learn the addresses of a name.
     Name(String),
-    /// To send an HTTP request to a host, at a port.
-    Request(String, u16),
+    /// To send an HTTP request to a host.
+    Request(HostPort),
 }
 
 impl fmt::Display for Refusal {
@@ -39,11 +43,8 @@ impl fmt::Display for Refusal {
                 name.escape_debug(),
                 name.escape_debug()
             ),
-            Self::Request(host, port) => {
-                write!(
-                    f,
-                    "the guest may not send requests to {host}:{port}; --allow-host {host}:{port} allows it"
-                )
+            Self::Request(host) => {
+                write!(f, "the guest may not send requests to {host}; --allow-host {host} allows it")
             }
         }
     }
@@ -72,19 +73,54 @@ impl Refusals {
     }
 
     /// Takes note of one.
-    pub fn note(&self, refusal: Refusal) {
-        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
-        if list.len() >= MOST || list.contains(&refusal) {
+    pub fn note(&self, refusal: &Refusal) {
+        if let Refusal::Name(name) | Refusal::Request(HostPort { host: name, .. }) = refusal
+            && name.len() > LONGEST_NAME
+        {
             return;
         }
+        let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        if list.len() >= MOST || list.contains(refusal) {
+            return;
+        }
+        list.push(refusal.clone());
+        let is_last = list.len() == MOST;
+        // Whoever reads the log slowly holds up this request only.
+        drop(list);
         if self.told == Told::AtOnce {
             warn!("{refusal}");
+            if is_last {
+                warn!("what else the guest asks for in vain is not shown");
+            }
         }
-        list.push(refusal);
     }
 
     /// The first one, which is most likely why a guest failed.
     pub fn first(&self) -> Option<Refusal> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HostPort, LONGEST_NAME, MOST, Refusal, Refusals, Told};
+
+    #[test]
+    fn what_is_no_name_is_not_kept() {
+        let refusals = Refusals::new(Told::AtTheEnd);
+        refusals.note(&Refusal::Name("x".repeat(LONGEST_NAME + 1)));
+        refusals.note(&Refusal::Request(HostPort { host: "x".repeat(1 << 20), port: 80 }));
+        assert_eq!(refusals.first(), None);
+    }
+
+    #[test]
+    fn different_ones_are_kept_once_each_up_to_a_number() {
+        let refusals = Refusals::new(Told::AtTheEnd);
+        for at in 0..2 * MOST {
+            refusals.note(&Refusal::Name(at.to_string()));
+            refusals.note(&Refusal::Name("0".to_owned()));
+        }
+        assert_eq!(refusals.list.lock().unwrap().len(), MOST);
+        assert_eq!(refusals.first(), Some(Refusal::Name("0".to_owned())));
     }
 }

@@ -4,23 +4,26 @@ use super::network::Network;
 use http::uri::Scheme;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 /// Requests of one instance that may be under way at a time; each has a connection of its own. Browsers make six to one
 /// host.
 const AT_ONCE: usize = 16;
 
-/// How long each step of a request may take, unless the guest itself may take less: as long as a browser waits. The
-/// runtime's own limit is ten minutes.
+/// How long an answer may take to begin and to go on, unless the guest itself may take less: as long as a browser waits.
+/// The runtime's own limit is ten minutes.
 const LONGEST_STEP: Duration = Duration::from_mins(5);
 
 /// What an instance may ask of other servers.
 pub(super) struct Requests {
     network: Arc<Network>,
-    /// What each step may take: less than the guest itself has, so that there is time left to answer without.
+    /// What may pass until an answer begins, and between its pieces: less than the guest itself has, so that there is
+    /// time left to do without.
     time: Duration,
     /// Made when the first request is: most guests make none.
     places: Option<Arc<Semaphore>>,
@@ -72,8 +75,9 @@ impl WasiHttpHooks for Requests {
             return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
         };
         let options = self.within_limits(options);
+        let answered = tokio::time::timeout(self.time, default_send_request(request, Some(options)));
         Box::new(async move {
-            let (response, connection) = default_send_request(request, Some(options)).await?;
+            let (response, connection) = answered.await.map_err(|_| Error::ConnectionTimeout)??;
             let transfer: Transfer = Box::new(async move {
                 let outcome = connection.await;
                 drop(place);
@@ -81,5 +85,26 @@ impl WasiHttpHooks for Requests {
             });
             Ok((response.map(BodyExt::boxed_unsync), transfer))
         })
+    }
+
+    // What follows would be said on standard error, in the library's words, for each request that a guest makes in vain.
+    // It is the guest that asked, and that is told.
+
+    fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
+        ErrorCode::HttpProtocolError
+    }
+
+    fn p2_error_from_connect(&mut self, error: &io::Error) -> ErrorCode {
+        match error.kind() {
+            io::ErrorKind::TimedOut => ErrorCode::ConnectionTimeout,
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                ErrorCode::DestinationUnavailable
+            }
+            _ => ErrorCode::ConnectionRefused,
+        }
+    }
+
+    fn p2_error_from_tls(&mut self, _: &io::Error) -> ErrorCode {
+        ErrorCode::TlsProtocolError
     }
 }
