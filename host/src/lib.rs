@@ -8,7 +8,7 @@
 //! 3. [`component`]: the guest, recognised and compiled
 //! 4. [`engine`]: the one wasmtime engine, with pools of the sizes that the guest needs
 //! 5. [`sandbox`], [`link`]: what one instance of it may touch
-//! 6. [`dispatch`]: a request to a fresh instance, and its response back
+//! 6. [`dispatch`]: a request to a fresh instance, and its response back; [`lane`]: files into it, past the instance
 //! 7. [`connection`], [`linger`], [`listen`]: HTTP on sockets
 //! 8. [`access_log`], [`guest_output`], [`terminal`], [`diagnostics`]: what happened
 //! 9. [`signals`]: the end
@@ -25,6 +25,7 @@ pub mod dispatch;
 pub mod engine;
 pub mod guest_output;
 pub mod inspect;
+pub mod lane;
 pub mod linger;
 pub mod link;
 pub mod listen;

@@ -108,6 +108,9 @@ fn bind_one(address: SocketAddr) -> Result<TcpListener, BindError> {
     bind().map_err(BindError)
 }
 
+/// Files that a connection needs: its socket, and the file that it sends.
+const FILES_EACH: usize = 2;
+
 /// How many connections may be open at a time, when guests may open `guest_files`. The process's limit of open files is
 /// raised as far as it may be.
 pub fn max_connections(guest_files: u32) -> usize {
@@ -116,7 +119,7 @@ pub fn max_connections(guest_files: u32) -> usize {
     let files = if raised.is_ok() { maximum } else { current };
     let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
     let reserved = OTHER_FILES + guest_files as usize;
-    let available = files.saturating_sub(reserved).max(files / 4);
+    let available = files.saturating_sub(reserved).max(files / 4) / FILES_EACH;
     if available < MAX_CONNECTIONS {
         warn!(
             "at most {available} connections at a time: the limit of open files is {files}; `ulimit -n` raises it"

@@ -44,7 +44,13 @@ impl Output {
             .changed
             .wait_timeout_while(lines, PATIENCE, |lines| found(lines).is_none() && !lines.1)
             .unwrap();
-        found(&lines).unwrap_or_else(|| panic!("no such line in {:#?}", lines.0))
+        if let Some(line) = found(&lines) {
+            return line;
+        }
+        // Others still want to know what was said.
+        let all = lines.0.clone();
+        drop(lines);
+        panic!("no such line in {all:#?}");
     }
 
     fn all(&self) -> Vec<String> {

@@ -66,6 +66,33 @@ fn with_few_instances_every_request_still_gets_its_turn() {
 }
 
 #[test]
+fn clients_that_do_not_read_hold_no_instance() {
+    const LENGTH: usize = 32 << 20;
+    let site = Site::new();
+    let content = noise(LENGTH);
+    site.file("big.bin", &content).file("a.txt", "a");
+    let server = programs!().ours(&site, &["--max-instances", "1"]);
+    let mut slow: Vec<_> = (0..50)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+            assert_eq!(client.head().status, 200);
+            client
+        })
+        .collect();
+    for _ in 0..100 {
+        assert_eq!(server.get("/a.txt").text(), "a");
+    }
+    // And they still get all of it.
+    assert!(slow[0].read(LENGTH) == content);
+    assert!(slow[49].read(LENGTH) == content);
+    drop(slow);
+    let opened =
+        || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
+    eventually("the files are closed", || opened() == 0);
+}
+
+#[test]
 fn sixty_four_downloads_at_once_take_little_memory() {
     const LENGTH: usize = 100 << 20;
     let site = Site::new();

@@ -19,7 +19,7 @@ use http::header::{HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use running::{Content, Fault, GuestBody, GuestFuture, Running};
+use running::{Fault, GuestBody, GuestFuture, Running};
 use slots::Slots;
 use std::fmt;
 use std::future::poll_fn;
@@ -102,11 +102,8 @@ impl Dispatcher {
             }
         };
         let bodiless = subject.method == Method::HEAD || is_bodiless(response.status());
-        if !bodiless {
-            response.body().complain_if_unfinished(&subject);
-        }
         let length = content_length(response.headers());
-        response.map(|content| Either::Left(GuestBody::new(content, running, length, bodiless)))
+        response.map(|content| Either::Left(GuestBody::new(content, running, subject, length, bodiless)))
     }
 
     /// The life of a fresh instance, which has not begun yet.
@@ -118,8 +115,7 @@ impl Dispatcher {
             let request = http.new_incoming_request(Scheme::Http, request)?;
             let response = http.new_response_outparam(response)?;
             let instance = component.instantiate_async(&mut store).await?;
-            instance.wasi_http_incoming_handler().call_handle(&mut store, request, response).await?;
-            Ok(store)
+            instance.wasi_http_incoming_handler().call_handle(&mut store, request, response).await
         })
     }
 }
@@ -139,31 +135,22 @@ enum Silence {
 async fn head(
     running: &mut Option<Running>,
     receiver: oneshot::Receiver<GuestResponse>,
-) -> Result<Response<Content>, Silence> {
+) -> Result<Response<HyperOutgoingBody>, Silence> {
     // Asked once after the guest has ended, it must answer, whatever the task's budget for being scheduled.
     let mut receiver = pin!(unconstrained(receiver));
     let mut given_up = false;
     poll_fn(|context| {
-        let mut left = None;
         if let Some(guest) = running
             && let Poll::Ready(outcome) = guest.poll(context)
         {
             // A failure counts even if there is a response: none of it has been sent, and it would not be complete.
-            // The slot is free only when the store is gone.
-            left = Some((outcome?, running.take()));
+            outcome?;
+            *running = None;
         }
         // The guest may give up its right to respond and go on; it still says why when it ends.
         if !given_up && let Poll::Ready(answer) = receiver.as_mut().poll(context) {
             match answer {
-                Ok(Ok(response)) => {
-                    return Poll::Ready(Ok(response.map(|body| {
-                        let mut content = Content::Open(body);
-                        if let Some((store, _slot)) = left {
-                            content.settle(store);
-                        }
-                        content
-                    })));
-                }
+                Ok(Ok(response)) => return Poll::Ready(Ok(response)),
                 Ok(Err(code)) => return Poll::Ready(Err(Silence::Error(code))),
                 Err(_) => given_up = true,
             }

@@ -1,7 +1,10 @@
-//! The interfaces that guests may import: WASI 0.2 and `wasi:http`, with the preopens and the [`names`] of hosts in our
-//! own hands.
+//! The interfaces that guests may import: WASI 0.2 and `wasi:http`, with the preopens, the [`bodies`] of messages and
+//! the [`names`] of hosts in our own hands.
 
+mod bodies;
 mod names;
+
+pub use bodies::Streams;
 
 use crate::component::Guest;
 use crate::component::interface::IMPLEMENTED;
@@ -37,6 +40,7 @@ fn linker(engine: &Engine) -> Result<Linker<State>> {
     // The stock implementation opens every preopen once for each instance; ours hands out the one that is open.
     let preopens = format!("wasi:filesystem/preopens@{IMPLEMENTED}");
     linker.instance(&preopens)?.func_wrap("get-directories", get_directories)?;
+    bodies::add_to_linker(&mut linker)?;
     names::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)

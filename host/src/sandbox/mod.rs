@@ -10,7 +10,7 @@ use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
 use crate::guest_output::GuestOutput;
-use crate::terminal;
+use crate::{link, terminal};
 use anyhow::Result;
 use std::sync::Arc;
 use wasmtime::component::ResourceTable;
@@ -114,6 +114,7 @@ impl Sandbox {
             http: WasiHttpCtx::new(),
             requests: Requests::new(Arc::clone(&self.network), self.time),
             allowance: self.allowance,
+            streams: link::Streams::default(),
             sandbox: Arc::clone(self),
         };
 
@@ -134,6 +135,7 @@ pub struct State {
     http: WasiHttpCtx,
     requests: Requests,
     allowance: Allowance,
+    streams: link::Streams,
     sandbox: Arc<Sandbox>,
 }
 
@@ -151,6 +153,11 @@ impl State {
     /// The network as the instance sees it.
     pub fn network(&self) -> &Network {
         &self.sandbox.network
+    }
+
+    /// What its streams are.
+    pub fn streams(&mut self) -> &mut link::Streams {
+        &mut self.streams
     }
 
     /// The instance's resources.
