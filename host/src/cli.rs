@@ -60,6 +60,10 @@ pub struct Serve {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub timeout: u32,
 
+    /// How long a client may take none of what it is sent, before its connection is cut
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub stall_timeout: u32,
+
     /// Write no access log
     #[arg(short, long)]
     pub quiet: bool,

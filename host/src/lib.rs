@@ -9,7 +9,7 @@
 //! 4. [`engine`]: the one wasmtime engine, with pools of the sizes that the guest needs
 //! 5. [`sandbox`], [`link`]: what one instance of it may touch
 //! 6. [`dispatch`]: a request to a fresh instance, and its response back; [`lane`]: files into it, past the instance
-//! 7. [`connection`], [`linger`], [`listen`]: HTTP on sockets
+//! 7. [`connection`], [`linger`], [`stall`], [`listen`]: HTTP on sockets
 //! 8. [`access_log`], [`guest_output`], [`terminal`], [`diagnostics`]: what happened
 //! 9. [`signals`]: the end
 //!
@@ -33,6 +33,7 @@ pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod signals;
+pub mod stall;
 pub mod terminal;
 
 use anyhow::Context as _;

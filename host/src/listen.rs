@@ -2,6 +2,7 @@
 
 use crate::config::grants::HostPort;
 use crate::connection::{Connections, Phase, reach};
+use crate::stall::Watched;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::ErrorKind;
@@ -128,11 +129,13 @@ pub fn max_connections(guest_files: u32) -> usize {
     available.min(MAX_CONNECTIONS)
 }
 
-/// Accepts connections until the server drains. Each holds a clone of `alive` until it has ended.
+/// Accepts connections until the server drains. Each holds a clone of `alive` until it has ended, and is cut when its
+/// client takes none of what it is sent for as long as `stall`.
 pub async fn accept(
     listener: TcpListener,
     connections: Arc<Connections>,
     places: Arc<Semaphore>,
+    stall: Duration,
     mut stopping: watch::Receiver<Phase>,
     alive: mpsc::Sender<()>,
 ) {
@@ -162,6 +165,7 @@ pub async fn accept(
         is_short_of_files = false;
         // An answer is written as a whole, so that there is nothing to wait for.
         let _ = stream.set_nodelay(true);
+        let stream = Watched::new(stream, stall);
         let serving = Arc::clone(&connections).serve(stream, plain(peer.ip()), stopping.clone());
         let alive = alive.clone();
         tokio::spawn(async move {

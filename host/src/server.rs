@@ -70,6 +70,7 @@ async fn run(mut config: Serve) -> Result<()> {
             listener,
             Arc::clone(&connections),
             Arc::clone(&places),
+            config.stall,
             phase.clone(),
             alive.clone(),
         ));

@@ -83,6 +83,23 @@ fn a_client_that_leaves_takes_its_instance_with_it() {
 }
 
 #[test]
+fn a_client_that_stops_reading_is_cut() {
+    let site = Site::new();
+    let content = noise(LENGTH);
+    site.file("big.bin", &content);
+    let server = programs!().ours(&site, &["--stall-timeout", "1"]);
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    // The entry is written when the connection is done with the answer.
+    server.wait_for_log(|line| line.contains("GET /big.bin HTTP/1.1\" 200 "));
+    let body = client.read(LENGTH);
+    assert!(body.len() < LENGTH && content.starts_with(&body));
+    // Others are not in a hurry either, but they read.
+    assert!(server.get("/big.bin").body == content);
+}
+
+#[test]
 fn a_client_that_leaves_before_its_answer_leaves_nothing_behind() {
     let site = Site::new();
     site.file("small.txt", "small");
