@@ -13,7 +13,7 @@
 //! 8. [`access_log`], [`guest_output`], [`terminal`], [`diagnostics`]: what happened
 //! 9. [`signals`]: the end
 //!
-//! [`server`] walks steps 3 to 9 for a server, [`run`] for a command; [`inspect`] stops before anything is compiled.
+//! [`server`] walks steps 3 to 9 for a server, [`run`](mod@run) for a command; [`inspect`] stops before anything is compiled.
 
 pub mod access_log;
 pub mod cli;

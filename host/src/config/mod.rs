@@ -121,7 +121,7 @@ impl Serve {
         let limits = Limits::new(max_instances, size, Some(timeout))?;
         let addresses =
             addr.iter().map(|text| grants::host_port("--addr", text)).collect::<Result<_, _>>()?;
-        let mut grants = self::grants(&grants, &[])?;
+        let mut grants = read_grants(&grants, &[])?;
         if grants.directories.is_empty() {
             grants.directories.push(Directory { host: PathBuf::from("."), guest: ROOT.to_owned() });
         }
@@ -150,7 +150,7 @@ impl Run {
             text.ok_or_else(|| ConfigError::NotText(argument.to_string_lossy().into_owned()))
         };
         Ok(Self {
-            grants: self::grants(&grants, &allow_tcp_listen)?,
+            grants: read_grants(&grants, &allow_tcp_listen)?,
             limits: Limits::new(1, size, timeout)?,
             time: timeout.map(|seconds| Duration::from_secs(seconds.into())),
             arguments: command.iter().map(text).collect::<Result<_, _>>()?,
@@ -164,11 +164,11 @@ impl Inspect {
     pub fn new(arguments: cli::Inspect) -> Result<Self, ConfigError> {
         let cli::Inspect { guest, json, grants, size, allow_tcp_listen } = arguments;
         let limits = Limits::new(1, size, None)?;
-        Ok(Self { grants: self::grants(&grants, &allow_tcp_listen)?, limits, guest, json })
+        Ok(Self { grants: read_grants(&grants, &allow_tcp_listen)?, limits, guest, json })
     }
 }
 
-fn grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigError> {
+fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigError> {
     let cli::Grants { dir, env, allow_host, allow_tcp_connect } = typed;
     let read = |texts: &[String], read: &dyn Fn(&str) -> Result<HostPort, ConfigError>| {
         texts.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()

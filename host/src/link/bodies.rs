@@ -1,4 +1,4 @@
-//! `wasi:http/types.outgoing-body`, and files that are spliced into it: both by way of the [`lane`](crate::lane).
+//! `wasi:http/types.outgoing-body`, and files that are spliced into it: both by way of the [`lane`].
 //!
 //! Streams of WASI 0.2 do not tell what is behind them. So each instance's [`Streams`] remember by their numbers which
 //! of its streams are files and which are bodies; a splice from one to the other hands over a range of the file. All
