@@ -52,6 +52,11 @@ pub struct Serve {
     #[arg(long, value_name = "COUNT", default_value_t = 1000)]
     pub max_instances: u32,
 
+    /// Have each instance answer this many requests, one after another; more than 1 is faster, and lets the guest keep
+    /// what it learns from one request to the next
+    #[arg(long, value_name = "REQUESTS", default_value_t = 1)]
+    pub reuse: u32,
+
     /// How large each instance may be.
     #[command(flatten)]
     pub size: Size,

@@ -10,7 +10,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// What one instance may print to one stream, in bytes. A guest that prints without end must not fill a disk.
+/// What one request may print to one stream, in bytes. A guest that prints without end must not fill a disk.
 const LIMIT: usize = 64 * 1024;
 
 /// The longest line, in bytes; what is longer is broken.
@@ -33,6 +33,15 @@ impl GuestOutput {
     /// A stream whose lines begin with `prefix`.
     pub fn new(prefix: &'static str) -> Self {
         Self(Arc::new(Mutex::new(State { prefix, line: Vec::new(), room: LIMIT, is_cut: false })))
+    }
+
+    /// What is printed from now on belongs to another request.
+    pub fn end_request(&self) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.line.is_empty() {
+            state.end_line();
+        }
+        (state.room, state.is_cut) = (LIMIT, false);
     }
 
     fn print(&self, bytes: &[u8]) {

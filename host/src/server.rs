@@ -51,7 +51,8 @@ async fn run(mut config: Serve) -> Result<()> {
     let sandbox = Sandbox::new(&config.grants, &config.limits, &sizes, Streams::Marked)?;
     let (engine, warning) = engine::new(config.limits.instances, &sizes)?;
     let component = guest.compile(&engine)?;
-    let dispatcher = Dispatcher::new(link::pre(&engine, &guest, &component)?, sandbox, &config.limits)?;
+    let dispatcher =
+        Dispatcher::new(link::pre(&engine, &guest, &component)?, sandbox, &config.limits, config.reuse)?;
     engine::start_ticking(&engine)?;
     if let Some(warning) = warning {
         warn!("{warning}");

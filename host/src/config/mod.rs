@@ -27,6 +27,8 @@ pub struct Serve {
     pub grants: Grants,
     /// What it may use.
     pub limits: Limits,
+    /// How many requests each instance answers.
+    pub reuse: u32,
     /// How long a client may take none of what it is sent.
     pub stall: Duration,
     /// Whether each request is written to the access log.
@@ -112,10 +114,22 @@ pub enum ConfigError {
 impl Serve {
     /// Validates what was typed. Nothing of the machine is looked at yet.
     pub fn new(arguments: cli::Serve) -> Result<Self, ConfigError> {
-        let cli::Serve { guest, addr, grants, max_instances, size, timeout, stall_timeout, quiet, files } =
-            arguments;
-        if stall_timeout == 0 {
-            return Err(ConfigError::Zero("--stall-timeout"));
+        let cli::Serve {
+            guest,
+            addr,
+            grants,
+            max_instances,
+            reuse,
+            size,
+            timeout,
+            stall_timeout,
+            quiet,
+            files,
+        } = arguments;
+        for (value, flag) in [(reuse, "--reuse"), (stall_timeout, "--stall-timeout")] {
+            if value == 0 {
+                return Err(ConfigError::Zero(flag));
+            }
         }
         let stall = Duration::from_secs(stall_timeout.into());
         let limits = Limits::new(max_instances, size, Some(timeout))?;
@@ -126,7 +140,7 @@ impl Serve {
             grants.directories.push(Directory { host: PathBuf::from("."), guest: ROOT.to_owned() });
         }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
-        Ok(Self { addresses, grants, limits, stall, access_log: !quiet, guest })
+        Ok(Self { addresses, grants, limits, reuse, stall, access_log: !quiet, guest })
     }
 
     /// Has the built-in guest list directories, unless it was told whether to: right where nobody but the machine's own
@@ -272,7 +286,9 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_would_serve_nothing() {
-        for flag in ["--max-instances", "--max-memory", "--max-table", "--timeout", "--stall-timeout"] {
+        for flag in
+            ["--max-instances", "--max-memory", "--max-table", "--reuse", "--timeout", "--stall-timeout"]
+        {
             assert_eq!(serve(&[flag, "0"]), Err(ConfigError::Zero(flag)));
         }
         for flag in ["--max-memory", "--max-table", "--timeout"] {

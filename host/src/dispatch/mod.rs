@@ -2,10 +2,13 @@
 //!
 //! 1. [`request`]: what no guest is asked at all
 //! 2. [`slots`]: an instance may live, now or soon
-//! 3. [`running`]: it runs until it has set its response, and on as the body is sent
+//! 3. [`instances`]: a fresh one, or an [`idle`] one
+//! 4. [`running`]: it runs until it has set its response, and on as the body is sent
 //!
 //! Whatever goes wrong in a guest is a 500 here and a line on standard error; the next request gets another instance.
 
+mod idle;
+mod instances;
 mod request;
 mod running;
 mod slots;
@@ -19,6 +22,7 @@ use http::header::{HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{Either, Full};
 use hyper::body::Incoming;
+use instances::Instances;
 use running::{Fault, GuestBody, GuestFuture, Running};
 use slots::Slots;
 use std::fmt;
@@ -31,9 +35,8 @@ use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tracing::error;
 use wasmtime::component::InstancePre;
-use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 /// The body of any answer: a guest's, or a sentence of the host's own.
@@ -44,8 +47,7 @@ type GuestResponse = Result<Response<HyperOutgoingBody>, ErrorCode>;
 
 /// Answers requests with instances of one component.
 pub struct Dispatcher {
-    component: ProxyPre<State>,
-    sandbox: Arc<Sandbox>,
+    instances: Arc<Instances>,
     slots: Slots,
     time: Duration,
 }
@@ -65,12 +67,11 @@ impl fmt::Display for Subject {
 }
 
 impl Dispatcher {
-    /// Answers with instances of a component that is linked already.
-    pub fn new(component: InstancePre<State>, sandbox: Sandbox, limits: &Limits) -> Result<Self> {
+    /// Answers with instances of a component that is linked already, each for so many requests.
+    pub fn new(component: InstancePre<State>, sandbox: Sandbox, limits: &Limits, uses: u32) -> Result<Self> {
         let component = ProxyPre::new(component)?;
         Ok(Self {
-            component,
-            sandbox: Arc::new(sandbox),
+            instances: Arc::new(Instances::new(component, Arc::new(sandbox), uses)),
             slots: Slots::new(limits.instances),
             time: limits.time,
         })
@@ -86,7 +87,7 @@ impl Dispatcher {
             return refuse(&subject.method, Refusal::Busy);
         };
         let (sender, receiver) = oneshot::channel();
-        let guest = self.instance(request, sender);
+        let guest: GuestFuture = Box::pin(Arc::clone(&self.instances).answer(request, sender));
         let mut running = Some(Running::new(guest, self.time, subject.clone(), slot));
         let head = tokio::time::timeout(self.time, head(&mut running, receiver));
         let response = match head.await {
@@ -104,19 +105,6 @@ impl Dispatcher {
         let bodiless = subject.method == Method::HEAD || is_bodiless(response.status());
         let length = content_length(response.headers());
         response.map(|content| Either::Left(GuestBody::new(content, running, subject, length, bodiless)))
-    }
-
-    /// The life of a fresh instance, which has not begun yet.
-    fn instance(&self, request: Request<Incoming>, response: oneshot::Sender<GuestResponse>) -> GuestFuture {
-        let component = self.component.clone();
-        let mut store = self.sandbox.store(component.engine());
-        Box::pin(async move {
-            let mut http = store.data_mut().http();
-            let request = http.new_incoming_request(Scheme::Http, request)?;
-            let response = http.new_response_outparam(response)?;
-            let instance = component.instantiate_async(&mut store).await?;
-            instance.wasi_http_incoming_handler().call_handle(&mut store, request, response).await
-        })
     }
 }
 

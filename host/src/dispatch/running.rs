@@ -17,7 +17,7 @@ use thiserror::Error;
 use tracing::error;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-/// The whole life of one instance; its store ends with it.
+/// What one instance does for one request; unless it may answer another, its store ends with it.
 pub type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
 
 /// Why a guest did not finish.

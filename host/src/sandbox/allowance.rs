@@ -10,11 +10,17 @@ pub(super) struct Allowance {
     memory: usize,
     /// Elements that each of its tables may have.
     table: usize,
+    /// Whether it has asked for more.
+    exceeded: bool,
 }
 
 impl Allowance {
     pub(super) fn new(sizes: &Sizes) -> Self {
-        Self { memory: sizes.memory, table: sizes.table }
+        Self { memory: sizes.memory, table: sizes.table, exceeded: false }
+    }
+
+    pub(super) fn was_exceeded(&self) -> bool {
+        self.exceeded
     }
 }
 
@@ -23,11 +29,14 @@ impl ResourceLimiter for Allowance {
         let left = self.memory.checked_sub(desired.saturating_sub(current));
         // A growth that fails for another reason stays counted: a guest that runs into its limits has no claim to more.
         self.memory = left.unwrap_or(self.memory);
+        self.exceeded |= left.is_none();
         Ok(left.is_some())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(desired <= self.table)
+        let allowed = desired <= self.table;
+        self.exceeded |= !allowed;
+        Ok(allowed)
     }
 }
 
@@ -38,18 +47,20 @@ mod tests {
 
     #[test]
     fn all_memories_together_stay_within_the_limit() {
-        let mut allowance = Allowance { memory: 100, table: 10 };
+        let mut allowance = Allowance { memory: 100, table: 10, exceeded: false };
         assert!(allowance.memory_growing(0, 60, None).unwrap());
         assert!(!allowance.memory_growing(0, 50, None).unwrap());
         assert!(allowance.memory_growing(60, 100, None).unwrap());
         assert!(!allowance.memory_growing(100, 101, None).unwrap());
+        assert!(allowance.was_exceeded());
     }
 
     #[test]
     fn each_table_stays_within_the_limit() {
-        let mut allowance = Allowance { memory: 0, table: 10 };
+        let mut allowance = Allowance { memory: 0, table: 10, exceeded: false };
         assert!(allowance.table_growing(0, 10, None).unwrap());
         assert!(allowance.table_growing(0, 10, None).unwrap());
+        assert!(!allowance.was_exceeded());
         assert!(!allowance.table_growing(10, 11, None).unwrap());
     }
 }

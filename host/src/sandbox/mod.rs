@@ -96,15 +96,19 @@ impl Sandbox {
             .allow_tcp(false)
             .allow_udp(false)
             .max_random_size(RANDOM_BYTES);
-        match &self.streams {
+        let outputs = match &self.streams {
             Streams::Marked => {
-                wasi.stdout(GuestOutput::new("guest stdout: ")).stderr(GuestOutput::new("guest stderr: "));
+                let outputs = ["guest stdout: ", "guest stderr: "].map(GuestOutput::new);
+                let [stdout, stderr] = outputs.clone();
+                wasi.stdout(stdout).stderr(stderr);
+                Some(outputs)
             }
             Streams::Inherited(arguments) => {
                 wasi.args(arguments).inherit_stdin();
                 wasi.stdout(terminal::Stream::Output).stderr(terminal::Stream::Error);
+                None
             }
-        }
+        };
         if let Some(check) = Network::check(&self.network, &self.streams) {
             wasi.allow_tcp(true).socket_addr_check(check);
         }
@@ -115,6 +119,7 @@ impl Sandbox {
             requests: Requests::new(Arc::clone(&self.network), self.time),
             allowance: self.allowance,
             streams: link::Streams::default(),
+            outputs,
             sandbox: Arc::clone(self),
         };
 
@@ -136,6 +141,8 @@ pub struct State {
     requests: Requests,
     allowance: Allowance,
     streams: link::Streams,
+    /// What it prints to, where that is marked as a guest's.
+    outputs: Option<[GuestOutput; 2]>,
     sandbox: Arc<Sandbox>,
 }
 
@@ -153,6 +160,15 @@ impl State {
     /// The network as the instance sees it.
     pub fn network(&self) -> &Network {
         &self.sandbox.network
+    }
+
+    /// The instance has answered a request, and what it printed belongs to that. Gives whether it has kept within its
+    /// limits.
+    pub fn end_request(&mut self) -> bool {
+        for output in self.outputs.iter().flatten() {
+            output.end_request();
+        }
+        !self.allowance.was_exceeded()
     }
 
     /// What its streams are.

@@ -1,0 +1,102 @@
+//! What one request leaves behind, no other finds; unless instances are used again, by flag.
+
+use tests::guests::{self, GuestFile};
+use tests::{Server, programs};
+
+/// A guest that leaves a mark in its memory, in a global and in a table, and answers how many of the three it has found,
+/// as a digit; `more` happens after that.
+fn marking(more: &str) -> GuestFile {
+    GuestFile::new(guests::component(
+        "guest",
+        &format!(
+            r#"(module {prelude}
+            (global $mark (mut i32) (i32.const 0))
+            (table $marks 1 funcref)
+            (elem declare func $marked)
+            (func $marked)
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $request i32) (param $out i32)
+                (local $stream i32)
+                (i32.store8 (i32.const 4096) (i32.add (i32.const 48)
+                    (i32.add (i32.add (i32.load (i32.const 8192)) (global.get $mark))
+                        (i32.eqz (ref.is_null (table.get $marks (i32.const 0)))))))
+                (i32.store (i32.const 8192) (i32.const 1))
+                (global.set $mark (i32.const 1))
+                (table.set $marks (i32.const 0) (ref.func $marked))
+                (local.set $stream (call $respond (local.get $out)))
+                (call $say (local.get $stream) (i32.const 4096) (i32.const 1))
+                (call $complete (local.get $stream))
+                {more}))"#,
+            prelude = guests::PRELUDE,
+        ),
+    ))
+}
+
+fn answers(server: &Server, count: usize) -> String {
+    let mut client = server.connect();
+    (0..count).map(|_| client.request("GET", "/", &[]).text().to_owned()).collect()
+}
+
+#[test]
+fn each_request_finds_a_fresh_instance() {
+    let guest = marking("");
+    let server = programs!().ours_with_guest(&guest.path, &[]);
+    assert_eq!(answers(&server, 20), "0".repeat(20));
+    // Also when slots are used again at once, and when others are in use.
+    let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "2"]);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(answers(&server, 50), "0".repeat(50)));
+        }
+    });
+}
+
+#[test]
+fn by_flag_an_instance_answers_so_many_requests() {
+    let guest = marking("");
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "3"]);
+    assert_eq!(answers(&server, 9), "033033033");
+    assert_eq!(server.errors(), Vec::<String>::new());
+}
+
+#[test]
+fn one_that_has_failed_is_not_used_again() {
+    let guest = marking("unreachable");
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
+    for _ in 0..3 {
+        assert_eq!(server.get("/").status, 500);
+    }
+    let guest = marking("(drop (memory.grow (i32.const 65000)))");
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
+    assert_eq!(answers(&server, 5), "00000", "it has asked for more memory than there is");
+}
+
+#[test]
+fn what_is_printed_belongs_to_its_request() {
+    // Some text without the end of a line.
+    let print = "(call $say (call $stdout) (i32.const 1024) (i32.const 4))";
+    let guest = marking(print);
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
+    assert_eq!(answers(&server, 3), "033");
+    tests::eventually("each has a line", || server.errors() == ["guest stdout: half"; 3]);
+}
+
+#[test]
+fn with_reuse_the_file_server_serves_the_same() {
+    let site = tests::Site::new();
+    let content = tests::site::noise(300_000);
+    site.file("a.txt", "a").file("big.bin", &content);
+    let server = programs!().ours(&site, &["--reuse", "1000", "--max-instances", "4"]);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut client = server.connect();
+                for _ in 0..50 {
+                    assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");
+                    assert_eq!(client.request("GET", "/missing", &[]).status, 404);
+                    assert!(client.request("GET", "/big.bin", &[]).body == content);
+                }
+            });
+        }
+    });
+    assert_eq!(server.errors(), Vec::<String>::new());
+}
