@@ -121,7 +121,8 @@ pub fn max_connections(guest_files: u32) -> usize {
     let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
     let reserved = OTHER_FILES + guest_files as usize;
     let available = files.saturating_sub(reserved).max(files / 4) / FILES_EACH;
-    if available < MAX_CONNECTIONS {
+    // Somewhat fewer are nobody's trouble.
+    if available < MAX_CONNECTIONS / 2 {
         warn!(
             "at most {available} connections at a time: the limit of open files is {files}; `ulimit -n` raises it"
         );
