@@ -129,15 +129,23 @@ pub fn run(server: &Running, case: &Case, connections: usize, time: Duration) ->
 
 /// Asks again and again; gives how long each answer took, in microseconds.
 fn connection(address: SocketAddr, request: &str, status: u16, end: Instant) -> Vec<f64> {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    let mut stream = BufReader::with_capacity(64 * 1024, stream);
+    let connect = || {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        BufReader::with_capacity(64 * 1024, stream)
+    };
+    let mut stream = connect();
     let mut latencies = Vec::new();
     loop {
         let start = Instant::now();
-        stream.get_mut().write_all(request.as_bytes()).unwrap();
-        let answer = read_answer(&mut stream).unwrap();
-        assert_eq!(answer.status, status);
+        let sent = stream.get_mut().write_all(request.as_bytes());
+        let answer = sent.and_then(|()| read_answer(&mut stream)).or_else(|_| {
+            // Some servers end the connection with some of their answers, as they may.
+            stream = connect();
+            stream.get_mut().write_all(request.as_bytes())?;
+            read_answer(&mut stream)
+        });
+        assert_eq!(answer.unwrap().status, status);
         latencies.push(start.elapsed().as_secs_f64() * 1e6);
         if Instant::now() >= end {
             return latencies;

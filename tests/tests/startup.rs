@@ -201,7 +201,12 @@ fn a_guest_that_cannot_be_served_is_said() {
         r#"(module (memory (export "memory") 2000)
             (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32)))"#,
     );
-    let cases: [(&[u8], &[&str]); 10] = [
+    let table = guests::component(
+        "guest",
+        r#"(module (memory (export "memory") 1) (table 200000 funcref)
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param i32 i32)))"#,
+    );
+    let cases: [(&[u8], &[&str]); 13] = [
         (b"", &["empty"]),
         (b"#!/bin/sh", &["not WebAssembly"]),
         (b"(component)", &["wasm-tools parse"]),
@@ -209,9 +214,12 @@ fn a_guest_that_cannot_be_served_is_said() {
         (&core, &["core WebAssembly module", "wasm-tools component new"]),
         (truncated, &["truncated"]),
         (&nothing, &["exports nothing", "wasi:http/incoming-handler"]),
-        (&command, &["exports wasi:cli/run@0.2.12", "wasi:http/incoming-handler"]),
+        (&command, &["exports wasi:cli/run@0.2.12", "wasi:http/incoming-handler", "`wasi-httpd run "]),
+        (&guests::of_the_future(), &["wasi:cli/run@0.9.0", "unknown version of WASI"]),
+        (&guests::preview_1(), &["preview 1", "--adapt wasi_snapshot_preview1.command.wasm"]),
         (&demanding, &["tests:guests/unheard-of", "does not offer"]),
-        (&large, &["memory", "limit"]),
+        (&large, &["memory", "limit", "125 MiB", "--max-memory 125"]),
+        (&table, &["200000 elements", "--max-table 200000"]),
     ];
     for (bytes, words) in cases {
         let guest = GuestFile::new(bytes);

@@ -105,13 +105,13 @@ impl Guest {
         };
         let file = self.name.as_deref().unwrap_or_default();
         Some(match (purpose, edition, other) {
-            (_, Some(edition), _) => {
+            (_, Some(edition), _) | (_, None, Some(edition @ (Edition::V03 | Edition::Unknown))) => {
                 format!("{what}: it speaks {edition}, and this version runs components of WASI 0.2 only")
             }
-            (Purpose::Serve, None, Some(_)) => {
+            (Purpose::Serve, None, Some(Edition::V02)) => {
                 format!("{what}, but not {wanted}: it is a command, which `wasi-httpd run {file}` runs")
             }
-            (Purpose::Run, None, Some(_)) => {
+            (Purpose::Run, None, Some(Edition::V02)) => {
                 format!("{what}, but not {wanted}: it answers HTTP requests; `wasi-httpd {file}` serves it")
             }
             (Purpose::Serve, None, None) => {
