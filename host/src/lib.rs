@@ -13,7 +13,8 @@
 //! 8. [`access_log`], [`guest_output`], [`terminal`], [`diagnostics`]: what happened
 //! 9. [`signals`]: the end
 //!
-//! [`server`] walks steps 3 to 9 for a server, [`run`](mod@run) for a command; [`inspect`] stops before anything is compiled.
+//! [`prepare`](mod@prepare) walks steps 3 to 5, [`server`] the others for a server, [`run`](mod@run) for a command;
+//! [`inspect`] stops before anything is compiled.
 
 pub mod access_log;
 pub mod cli;
@@ -29,6 +30,7 @@ pub mod lane;
 pub mod linger;
 pub mod link;
 pub mod listen;
+pub mod prepare;
 pub mod run;
 pub mod sandbox;
 pub mod server;

@@ -1,19 +1,18 @@
 //! Running a command, from the configuration to its exit status.
 
-use crate::component::{Guest, Purpose, one_line};
+use crate::component::{Purpose, one_line};
 use crate::config::Run;
-use crate::engine::sizes::Sizes;
-use crate::sandbox::{Sandbox, State, Streams};
+use crate::diagnostics;
+use crate::prepare::{Prepared, prepare};
+use crate::sandbox::{State, Streams};
 use crate::signals::{self, Signals};
 use crate::terminal::{self, ReaderGone};
-use crate::{diagnostics, engine, link};
 use anyhow::{Context as _, Result, bail};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::oneshot;
-use tracing::warn;
 use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
@@ -72,22 +71,15 @@ async fn watch(mut signals: Signals, starts: oneshot::Receiver<()>, time: Option
 }
 
 async fn start(config: &Run, started: oneshot::Sender<()>) -> Result<u8> {
-    let guest = Guest::read(Some(&config.guest))?;
-    guest.expect(Purpose::Run)?;
-    let sizes = Sizes::new(&config.limits, &guest.anatomy.needs)
-        .with_context(|| format!("{} is too large", guest.name()))?;
     let streams = Streams::Inherited(config.arguments.clone());
-    let sandbox = Arc::new(Sandbox::new(&config.grants, &config.limits, &sizes, streams)?);
-    let (engine, warning) = engine::new(config.limits.instances, &sizes)?;
-    let component = guest.compile(&engine)?;
-    let command = link::pre(&engine, &guest, &component).and_then(|pre| Ok(CommandPre::new(pre)?))?;
-    engine::start_ticking(&engine)?;
-    if let Some(warning) = warning {
-        warn!("{warning}");
-    }
+    let Prepared { component, sandbox } =
+        prepare(Some(&config.guest), Purpose::Run, &config.grants, &config.limits, streams)?;
+    let sandbox = Arc::new(sandbox);
+    let store = sandbox.store(component.engine());
+    let command = CommandPre::new(component)?;
 
     let _ = started.send(());
-    let end = run_once(&command, sandbox.store(&engine)).await;
+    let end = run_once(&command, store).await;
     // A guest that was denied something often says no more than that, or traps. One that knows this host says it all.
     let refusal = sandbox.network().refusals.first().filter(|_| !terminal::flag_was_named());
     match (end, refusal) {

@@ -1,21 +1,20 @@
 //! Serving, from the configuration to the orderly stop.
 
 use crate::access_log::AccessLog;
-use crate::component::{Guest, Purpose};
+use crate::component::Purpose;
 use crate::config::Serve;
 use crate::connection::{Connections, Phase, reach};
 use crate::dispatch::Dispatcher;
-use crate::engine::sizes::Sizes;
-use crate::sandbox::{Sandbox, Streams};
+use crate::prepare::{Prepared, prepare};
+use crate::sandbox::Streams;
 use crate::signals::{self, Signals};
-use crate::{diagnostics, engine, link, listen};
+use crate::{diagnostics, listen};
 use anyhow::{Context as _, Result};
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tracing::warn;
 
 /// How long answers under way may take after the server was told to stop.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -44,19 +43,9 @@ async fn run(mut config: Serve) -> Result<()> {
     {
         config.list_by_default();
     }
-    let guest = Guest::read(config.guest.as_deref())?;
-    guest.expect(Purpose::Serve)?;
-    let sizes = Sizes::new(&config.limits, &guest.anatomy.needs)
-        .with_context(|| format!("{} is too large", guest.name()))?;
-    let sandbox = Sandbox::new(&config.grants, &config.limits, &sizes, Streams::Marked)?;
-    let (engine, warning) = engine::new(config.limits.instances, &sizes)?;
-    let component = guest.compile(&engine)?;
-    let dispatcher =
-        Dispatcher::new(link::pre(&engine, &guest, &component)?, sandbox, &config.limits, config.reuse)?;
-    engine::start_ticking(&engine)?;
-    if let Some(warning) = warning {
-        warn!("{warning}");
-    }
+    let Prepared { component, sandbox } =
+        prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Streams::Marked)?;
+    let dispatcher = Dispatcher::new(component, sandbox, &config.limits, config.reuse)?;
 
     let log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let (log, writer) = log.unzip();
