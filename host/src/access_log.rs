@@ -3,7 +3,7 @@
 //!
 //! `peer - - [time] "request line" status bytes "referer" "user agent"`, with `bytes` those of the body.
 
-use bytes::Bytes;
+use bytes::Buf as _;
 use http::header::{HeaderMap, HeaderName, HeaderValue, REFERER, USER_AGENT};
 use http::{Method, Request, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -230,19 +230,19 @@ impl<B> Logged<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Logged<B> {
-    type Data = Bytes;
+impl<B: Body + Unpin> Body for Logged<B> {
+    type Data = B::Data;
     type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let (Some(entry), Some(data)) = (&mut self.entry, frame.data_ref())
         {
-            entry.bytes += data.len() as u64;
+            entry.bytes += data.remaining() as u64;
         }
         polled
     }

@@ -2,6 +2,7 @@
 
 use crate::access_log::{AccessLog, Logged};
 use crate::dispatch::Dispatcher;
+use crate::lane::SocketFiles;
 use crate::linger::{Lent, Patience};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -41,30 +42,42 @@ impl Connections {
             .max_header_size(LONGEST_HEAD)
             .max_buf_size(BUFFER)
             // A client that has sent its request may say that it sends no more, and still wants its answer.
-            .half_close(true);
+            .half_close(true)
+            // Bytes are never copied together: some only stand for files.
+            .writev(true);
         Self { http, dispatcher, log }
     }
 
-    /// Serves a connection until either side ends it. Once the server drains, it ends with the answer under way; once the
+    /// Serves a connection until either side ends it; with `files`, by a socket that sends those itself. Once the server drains, it ends with the answer under way; once the
     /// server cuts, at once.
-    pub async fn serve<S>(self: Arc<Self>, stream: S, peer: IpAddr, mut phase: watch::Receiver<Phase>)
-    where
+    pub async fn serve<S>(
+        self: Arc<Self>,
+        stream: S,
+        files: Option<SocketFiles>,
+        peer: IpAddr,
+        mut phase: watch::Receiver<Phase>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut cut = phase.clone();
         tokio::select! {
-            () = self.serve_in_order(stream, peer, &mut phase) => {}
+            () = self.serve_in_order(stream, files.as_ref(), peer, &mut phase) => {}
             () = reach(&mut cut, Phase::Cutting) => {}
         }
     }
 
-    async fn serve_in_order<S>(&self, stream: S, peer: IpAddr, phase: &mut watch::Receiver<Phase>)
-    where
+    async fn serve_in_order<S>(
+        &self,
+        stream: S,
+        files: Option<&SocketFiles>,
+        peer: IpAddr,
+        phase: &mut watch::Receiver<Phase>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let service = service_fn(|request| async {
             let entry = self.log.as_ref().map(|log| log.entry(peer, &request));
-            let response = self.dispatcher.respond(request).await;
+            let response = self.dispatcher.respond(request, files).await;
             let status = response.status().as_u16();
             Ok::<_, Infallible>(response.map(|body| Logged::new(body, entry, status)))
         });

@@ -2,6 +2,7 @@
 
 use crate::config::grants::HostPort;
 use crate::connection::{Connections, Phase, reach};
+use crate::lane::Socket;
 use crate::stall::Watched;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -166,8 +167,9 @@ pub async fn accept(
         is_short_of_files = false;
         // An answer is written as a whole, so that there is nothing to wait for.
         let _ = stream.set_nodelay(true);
-        let stream = Watched::new(stream, stall);
-        let serving = Arc::clone(&connections).serve(stream, plain(peer.ip()), stopping.clone());
+        let (socket, files) = Socket::new(stream);
+        let stream = Watched::new(socket, stall);
+        let serving = Arc::clone(&connections).serve(stream, Some(files), plain(peer.ip()), stopping.clone());
         let alive = alive.clone();
         tokio::spawn(async move {
             serving.await;

@@ -6,17 +6,17 @@
 use rustix::ioctl::{Getter, ioctl};
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
 /// A stream whose other end has to take what is sent.
 #[derive(Debug)]
-pub struct Watched {
-    stream: TcpStream,
+pub struct Watched<S> {
+    stream: S,
     limit: Duration,
     /// Since when it takes no more, if it does.
     stalled: Option<Stalled>,
@@ -29,9 +29,9 @@ struct Stalled {
     unacknowledged: Option<c_int>,
 }
 
-impl Watched {
+impl<S: AsFd> Watched<S> {
     /// Watches over a stream.
-    pub fn new(stream: TcpStream, limit: Duration) -> Self {
+    pub fn new(stream: S, limit: Duration) -> Self {
         Self { stream, limit, stalled: None }
     }
 
@@ -64,7 +64,7 @@ impl Watched {
 
 /// Bytes that were given to the system and that the other end has not acknowledged; `None` where it cannot be told.
 #[allow(unsafe_code)]
-fn unacknowledged(stream: &TcpStream) -> Option<c_int> {
+fn unacknowledged(stream: impl AsFd) -> Option<c_int> {
     const TIOCOUTQ: u32 = 0x5411;
     // SAFETY: TIOCOUTQ (tcp(7), where it is called SIOCOUTQ; the number is that of Linux on x86, Arm and RISC-V) writes
     // one `int` through the pointer that it is given, which `Getter` makes to point at one. The descriptor is borrowed
@@ -72,7 +72,7 @@ fn unacknowledged(stream: &TcpStream) -> Option<c_int> {
     unsafe { ioctl(stream, Getter::<TIOCOUTQ, c_int>::new()) }.ok()
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -82,7 +82,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,8 +1,8 @@
 //! Instances of the guest: a fresh one for each request, or one that has answered others before, where the operator
 //! prefers speed to that.
 
-use super::GuestResponse;
 use super::idle::Idle;
+use crate::link::GuestResponse;
 use crate::sandbox::{Sandbox, State};
 use http::Request;
 use hyper::body::Incoming;
@@ -45,9 +45,12 @@ impl Instances {
             Some(instance) => instance,
             None => self.fresh().await?,
         };
-        let mut http = instance.store.data_mut().http();
+        let state = instance.store.data_mut();
+        state.begin_request(response);
+        let mut http = state.http();
         let request = http.new_incoming_request(Scheme::Http, request)?;
-        let response = http.new_response_outparam(response)?;
+        // The response itself comes by way of the state.
+        let response = http.new_response_outparam_from_callback(|_| ())?;
         let handler = instance.guest.wasi_http_incoming_handler();
         handler.call_handle(&mut instance.store, request, response).await?;
         instance.uses += 1;

@@ -14,6 +14,8 @@ mod running;
 mod slots;
 
 use crate::config::limits::Limits;
+use crate::lane::{Data, Outgoing, SocketBody, SocketFiles};
+use crate::link::GuestResponse;
 use crate::sandbox::{Sandbox, State};
 use anyhow::Result;
 use bytes::Bytes;
@@ -37,13 +39,9 @@ use tracing::error;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 /// The body of any answer: a guest's, or a sentence of the host's own.
-pub type AnswerBody = Either<GuestBody, Full<Bytes>>;
-
-/// What a guest sets as its response.
-type GuestResponse = Result<Response<HyperOutgoingBody>, ErrorCode>;
+pub type AnswerBody = Either<GuestBody, Full<Data>>;
 
 /// Answers requests with instances of one component.
 pub struct Dispatcher {
@@ -77,18 +75,22 @@ impl Dispatcher {
         })
     }
 
-    /// Answers a request.
-    pub async fn respond(&self, mut request: Request<Incoming>) -> Response<AnswerBody> {
+    /// Answers a request that came by a socket which sends files itself, if there are such `files`.
+    pub async fn respond(
+        &self,
+        mut request: Request<Incoming>,
+        files: Option<&SocketFiles>,
+    ) -> Response<AnswerBody> {
         if let Err(refusal) = request::check(&mut request) {
             return refuse(request.method(), refusal);
         }
-        let subject = Subject { method: request.method().clone(), uri: request.uri().clone() };
+        let subject = Arc::new(Subject { method: request.method().clone(), uri: request.uri().clone() });
         let Some(slot) = self.slots.take().await else {
             return refuse(&subject.method, Refusal::Busy);
         };
         let (sender, receiver) = oneshot::channel();
         let guest: GuestFuture = Box::pin(Arc::clone(&self.instances).answer(request, sender));
-        let mut running = Some(Running::new(guest, self.time, subject.clone(), slot));
+        let mut running = Some(Running::new(guest, self.time, Arc::clone(&subject), slot));
         let head = tokio::time::timeout(self.time, head(&mut running, receiver));
         let response = match head.await {
             Ok(Ok(response)) => response,
@@ -104,7 +106,10 @@ impl Dispatcher {
         };
         let bodiless = subject.method == Method::HEAD || is_bodiless(response.status());
         let length = content_length(response.headers());
-        response.map(|content| Either::Left(GuestBody::new(content, running, subject, length, bodiless)))
+        response.map(|outgoing| {
+            let content = SocketBody::new(outgoing, files.cloned(), Arc::<Subject>::clone(&subject));
+            Either::Left(GuestBody::new(content, running, subject, length, bodiless))
+        })
     }
 }
 
@@ -123,7 +128,7 @@ enum Silence {
 async fn head(
     running: &mut Option<Running>,
     receiver: oneshot::Receiver<GuestResponse>,
-) -> Result<Response<HyperOutgoingBody>, Silence> {
+) -> Result<Response<Outgoing>, Silence> {
     // Asked once after the guest has ended, it must answer, whatever the task's budget for being scheduled.
     let mut receiver = pin!(unconstrained(receiver));
     let mut given_up = false;
@@ -186,7 +191,7 @@ fn refuse(method: &Method, refusal: Refusal) -> Response<AnswerBody> {
         ),
     };
     let length = text.len();
-    let body = if *method == Method::HEAD { Full::default() } else { Full::new(Bytes::from(text)) };
+    let body = if *method == Method::HEAD { Full::default() } else { Full::new(Bytes::from(text).into()) };
     let mut response = Response::new(Either::Right(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();

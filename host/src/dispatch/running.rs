@@ -7,15 +7,16 @@
 
 use super::Subject;
 use super::slots::Slot;
-use bytes::Bytes;
+use crate::lane::{Data, SocketBody};
+use bytes::Buf as _;
 use http_body::{Body, Frame, SizeHint};
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use thiserror::Error;
 use tracing::error;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 /// What one instance does for one request; unless it may answer another, its store ends with it.
 pub type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
@@ -37,13 +38,13 @@ pub struct Running {
     /// The time spent in the guest since it last gave something away, and how much it may be.
     busy: Duration,
     limit: Duration,
-    subject: Subject,
+    subject: Arc<Subject>,
     _slot: Slot,
 }
 
 impl Running {
     /// A guest that is about to start.
-    pub fn new(guest: GuestFuture, limit: Duration, subject: Subject, slot: Slot) -> Self {
+    pub fn new(guest: GuestFuture, limit: Duration, subject: Arc<Subject>, slot: Slot) -> Self {
         Self { guest, busy: Duration::ZERO, limit, subject, _slot: slot }
     }
 
@@ -88,9 +89,9 @@ pub struct Incomplete;
 /// The body of a guest's response.
 pub struct GuestBody {
     /// What the guest writes, or has written; `None` once it has failed: however much it wrote, it was not all.
-    content: Option<HyperOutgoingBody>,
+    content: Option<SocketBody>,
     running: Option<Running>,
-    subject: Subject,
+    subject: Arc<Subject>,
     complete: bool,
     /// Bytes that the head promised and that have not been given away, where it promised any.
     remaining: Option<u64>,
@@ -99,9 +100,9 @@ pub struct GuestBody {
 impl GuestBody {
     /// A body for a response with this Content-Length, if it has one; `bodiless` where the client gets the head only.
     pub fn new(
-        content: HyperOutgoingBody,
+        content: SocketBody,
         running: Option<Running>,
-        subject: Subject,
+        subject: Arc<Subject>,
         length: Option<u64>,
         bodiless: bool,
     ) -> Self {
@@ -109,7 +110,7 @@ impl GuestBody {
         Self { content: Some(content), running, subject, complete, remaining: length }
     }
 
-    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Incomplete>>> {
         let Some(body) = &mut self.content else { return Poll::Ready(Some(Err(Incomplete))) };
         let frame = match ready!(Pin::new(&mut *body).poll_frame(context)) {
             Some(Ok(frame)) => frame,
@@ -129,7 +130,7 @@ impl GuestBody {
             running.busy = Duration::ZERO;
         }
         if let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) {
-            *remaining = remaining.saturating_sub(data.len() as u64);
+            *remaining = remaining.saturating_sub(data.remaining() as u64);
             self.complete |= *remaining == 0;
         }
         Poll::Ready(Some(Ok(frame)))
@@ -137,13 +138,13 @@ impl GuestBody {
 }
 
 impl Body for GuestBody {
-    type Data = Bytes;
+    type Data = Data;
     type Error = Incomplete;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+    ) -> Poll<Option<Result<Frame<Data>, Incomplete>>> {
         let this = self.get_mut();
         // The guest goes first: what it leaves unfinished is known when its store is gone.
         if let Some(running) = &mut this.running
@@ -159,11 +160,11 @@ impl Body for GuestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.as_ref().is_some_and(HyperOutgoingBody::is_end_stream)
+        self.content.as_ref().is_some_and(SocketBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.content.as_ref().map_or_else(SizeHint::default, HyperOutgoingBody::size_hint)
+        self.content.as_ref().map_or_else(SizeHint::default, SocketBody::size_hint)
     }
 }
 

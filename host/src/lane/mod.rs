@@ -5,14 +5,22 @@
 //! those is read before the connection asks for it. So a guest that serves files has ended before the first byte is
 //! sent, and however slowly a client reads, it holds no instance.
 //!
+//! A [`Socket`] that nothing stands before, such as encryption, sends ranges of files by `sendfile`, without their bytes
+//! ever being in this process: a [`SocketBody`] hands them over beside the HTTP library, which sees
+//! [placeholders](Data). Elsewhere, and where ranges are small, they are read into buffers.
+//!
 //! The queue knows whether the guest has finished the body, or was gone before it could; a length that was promised is
 //! kept or the body fails.
 
 mod outgoing;
+mod socket;
+mod socket_body;
 mod source;
 mod writer;
 
 pub use outgoing::{Incomplete, Outgoing};
+pub use socket::{Socket, SocketFiles};
+pub use socket_body::{Data, SocketBody};
 pub use source::{FileSource, FileStream};
 pub use writer::{BodyOutput, BodyStream, Writer, WrongLength};
 

@@ -1,17 +1,18 @@
 //! The connection's end of a body.
 
-use super::{End, Piece, Shared};
+use super::{End, FileRange, Piece, Shared};
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use thiserror::Error;
 
 /// How much of a file is read at a time, in bytes. It is what a slow client holds in memory, and large enough for the
 /// cost of the calls not to matter.
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 
 /// The body cannot be completed: the client is told by the connection being closed short of its end.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -27,12 +28,29 @@ pub enum Incomplete {
     Unreadable,
 }
 
-/// What a connection takes a body from.
+/// What a connection takes a body from. As it is, files are read as they are asked for; [`SocketBody`](super::SocketBody)
+/// leaves that to the socket.
 #[derive(Debug)]
 pub struct Outgoing(Shared);
 
+/// The next part of a body.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Bytes, or a range of a file that nobody has read yet.
+    Piece(Piece),
+    /// The last part, where there is one.
+    Trailers(HeaderMap),
+}
+
 impl Outgoing {
     pub(super) fn new(queue: Shared) -> Self {
+        Self(queue)
+    }
+
+    /// A body without a byte.
+    pub fn empty() -> Self {
+        let queue = Shared::default();
+        queue.lock().finish(End::Finished(None));
         Self(queue)
     }
 
@@ -45,6 +63,52 @@ impl Outgoing {
         };
         matches!(queue.end, Some(End::Finished(None))).then(|| queue.pieces.iter().map(length).sum())
     }
+
+    /// The next part, with at most `most` bytes if it is of a file; `None` at the end.
+    pub(super) fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        most: u64,
+    ) -> Poll<Option<Result<Part, Incomplete>>> {
+        let mut queue = self.0.lock();
+        if let Some(Piece::File(range)) = queue.pieces.front_mut()
+            && range.length > most
+        {
+            let part = FileRange { length: most, ..range.clone() };
+            range.offset += most;
+            range.length -= most;
+            return Poll::Ready(Some(Ok(Part::Piece(Piece::File(part)))));
+        }
+        if let Some(piece) = queue.pieces.pop_front() {
+            if let Piece::Bytes(bytes) = &piece {
+                queue.buffered -= bytes.len();
+            }
+            if let Some(writer) = queue.writer.take() {
+                writer.wake();
+            }
+            return Poll::Ready(Some(Ok(Part::Piece(piece))));
+        }
+        let Some(end) = queue.end.replace(End::Finished(None)) else {
+            queue.end = None;
+            queue.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        };
+        Poll::Ready(match end {
+            End::Finished(trailers) => trailers.map(|trailers| Ok(Part::Trailers(trailers))),
+            End::Unfinished => Some(Err(Incomplete::Guest)),
+        })
+    }
+
+    /// Reads a range that was taken out. What a single call does not give comes next.
+    pub(super) fn read(&mut self, range: FileRange) -> Result<Bytes, Incomplete> {
+        let bytes = read(&range.file, range.offset, range.length)?;
+        let read = bytes.len() as u64;
+        if read < range.length {
+            let rest = FileRange { offset: range.offset + read, length: range.length - read, ..range };
+            self.0.lock().pieces.push_front(Piece::File(rest));
+        }
+        Ok(bytes)
+    }
 }
 
 impl Body for Outgoing {
@@ -55,47 +119,12 @@ impl Body for Outgoing {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
-        let mut queue = self.0.lock();
-        let frame = match queue.pieces.pop_front() {
-            Some(Piece::Bytes(bytes)) => {
-                queue.buffered -= bytes.len();
-                if let Some(writer) = queue.writer.take() {
-                    writer.wake();
-                }
-                Some(Ok(Frame::data(bytes)))
-            }
-            Some(Piece::File(mut range)) => {
-                // Reading may take a while, and the guest may be writing meanwhile.
-                drop(queue);
-                let bytes = match read(&range.file, range.offset, range.length) {
-                    Ok(bytes) => bytes,
-                    Err(error) => return Poll::Ready(Some(Err(error))),
-                };
-                range.offset += bytes.len() as u64;
-                range.length -= bytes.len() as u64;
-                let mut queue = self.0.lock();
-                if range.length > 0 {
-                    queue.pieces.push_front(Piece::File(range));
-                } else if let Some(writer) = queue.writer.take() {
-                    writer.wake();
-                }
-                Some(Ok(Frame::data(bytes)))
-            }
-            None => match queue.end.take() {
-                None => {
-                    queue.reader = Some(context.waker().clone());
-                    return Poll::Pending;
-                }
-                Some(End::Finished(trailers)) => {
-                    queue.end = Some(End::Finished(None));
-                    trailers.map(|trailers| Ok(Frame::trailers(trailers)))
-                }
-                Some(End::Unfinished) => {
-                    queue.end = Some(End::Finished(None));
-                    Some(Err(Incomplete::Guest))
-                }
-            },
-        };
+        let this = self.get_mut();
+        let frame = ready!(this.poll_part(context, CHUNK as u64)).map(|part| match part? {
+            Part::Piece(Piece::Bytes(bytes)) => Ok(Frame::data(bytes)),
+            Part::Piece(Piece::File(range)) => this.read(range).map(Frame::data),
+            Part::Trailers(trailers) => Ok(Frame::trailers(trailers)),
+        });
         Poll::Ready(frame)
     }
 

@@ -5,7 +5,7 @@
 //! others go the runtime's own way.
 
 use crate::component::interface::IMPLEMENTED;
-use crate::lane::{self, BodyOutput, BodyStream, FileSource, FileStream, Writer};
+use crate::lane::{self, BodyOutput, BodyStream, FileSource, FileStream, Outgoing, Writer};
 use crate::sandbox::State;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
@@ -17,8 +17,7 @@ use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types::ErrorCode as FileError;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, StreamError, StreamResult};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as HttpError;
-use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
-use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostOutgoingResponse};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{Error, FieldMap};
 use wasmtime_wasi_io::bindings::wasi::io::streams::{Host, HostOutputStream as _, StreamError as GuestError};
 
@@ -47,7 +46,6 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         store.data_mut().table().delete::<Writer>(Resource::new_own(number))?;
         Ok(())
     })?;
-    types.func_wrap("[method]outgoing-response.body", response_body)?;
     types.func_wrap("[method]outgoing-request.body", request_body)?;
     types.func_wrap("[method]outgoing-body.write", write)?;
     types.func_wrap("[static]outgoing-body.finish", finish)?;
@@ -63,7 +61,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 }
 
 /// A new body for a message with these fields; `Err` where they do not say how long it is in a way that makes sense.
-fn new_body(headers: &FieldMap) -> Result<(Writer, HyperOutgoingBody), ()> {
+pub(super) fn new_body(headers: &FieldMap) -> Result<(Writer, Outgoing), ()> {
     let headers: &HeaderMap = headers;
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = match (lengths.next(), lengths.next()) {
@@ -71,8 +69,7 @@ fn new_body(headers: &FieldMap) -> Result<(Writer, HyperOutgoingBody), ()> {
         (Some(length), None) => Some(parse_length(length.as_bytes()).ok_or(())?),
         (Some(_), Some(_)) => return Err(()),
     };
-    let (writer, outgoing) = lane::body(length);
-    Ok((writer, outgoing.map_err(|error| Error::InternalError(Some(error.to_string()))).boxed_unsync()))
+    Ok(lane::body(length))
 }
 
 /// A Content-Length (RFC 9110 §8.6), which is digits and nothing else.
@@ -84,32 +81,20 @@ fn parse_length(value: &[u8]) -> Option<u64> {
 
 type BodyResult = (Result<Resource<Writer>, ()>,);
 
-fn response_body(
-    mut store: StoreContextMut<'_, State>,
-    (response,): (Resource<HostOutgoingResponse>,),
-) -> wasmtime::Result<BodyResult> {
-    let table = store.data_mut().table();
-    let HostOutgoingResponse { headers, body, .. } = table.get_mut(&response)?;
-    give_body(headers, body).map_or(Ok((Err(()),)), |writer| Ok((Ok(table.push(writer)?),)))
-}
-
+/// Gives a request its body, which is given once.
 fn request_body(
     mut store: StoreContextMut<'_, State>,
     (request,): (Resource<HostOutgoingRequest>,),
 ) -> wasmtime::Result<BodyResult> {
     let table = store.data_mut().table();
     let HostOutgoingRequest { headers, body, .. } = table.get_mut(&request)?;
-    give_body(headers, body).map_or(Ok((Err(()),)), |writer| Ok((Ok(table.push(writer)?),)))
-}
-
-/// Gives a message its body, which it gets once.
-fn give_body(headers: &FieldMap, body: &mut Option<HyperOutgoingBody>) -> Option<Writer> {
     if body.is_some() {
-        return None;
+        return Ok((Err(()),));
     }
-    let (writer, outgoing) = new_body(headers).ok()?;
-    *body = Some(outgoing);
-    Some(writer)
+    let Ok((writer, outgoing)) = new_body(headers) else { return Ok((Err(()),)) };
+    let outgoing = outgoing.map_err(|error| Error::InternalError(Some(error.to_string())));
+    *body = Some(outgoing.boxed_unsync());
+    Ok((Ok(table.push(writer)?),))
 }
 
 fn write(

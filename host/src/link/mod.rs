@@ -1,10 +1,12 @@
-//! The interfaces that guests may import: WASI 0.2 and `wasi:http`, with the preopens, the [`bodies`] of messages and
-//! the [`names`] of hosts in our own hands.
+//! The interfaces that guests may import: WASI 0.2 and `wasi:http`, with the preopens, [`responses`], the [`bodies`] of
+//! messages and the [`names`] of hosts in our own hands.
 
 mod bodies;
 mod names;
+mod responses;
 
 pub use bodies::Streams;
+pub use responses::GuestResponse;
 
 use crate::component::Guest;
 use crate::component::interface::IMPLEMENTED;
@@ -41,6 +43,7 @@ fn linker(engine: &Engine) -> Result<Linker<State>> {
     let preopens = format!("wasi:filesystem/preopens@{IMPLEMENTED}");
     linker.instance(&preopens)?.func_wrap("get-directories", get_directories)?;
     bodies::add_to_linker(&mut linker)?;
+    responses::add_to_linker(&mut linker)?;
     names::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)

@@ -10,9 +10,11 @@ use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
 use crate::guest_output::GuestOutput;
-use crate::{link, terminal};
+use crate::link::{self, GuestResponse};
+use crate::terminal;
 use anyhow::Result;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::filesystem::Dir;
@@ -119,6 +121,7 @@ impl Sandbox {
             requests: Requests::new(Arc::clone(&self.network), self.time),
             allowance: self.allowance,
             streams: link::Streams::default(),
+            response: None,
             outputs,
             sandbox: Arc::clone(self),
         };
@@ -141,6 +144,8 @@ pub struct State {
     requests: Requests,
     allowance: Allowance,
     streams: link::Streams,
+    /// Where its response is waited for.
+    response: Option<oneshot::Sender<GuestResponse>>,
     /// What it prints to, where that is marked as a guest's.
     outputs: Option<[GuestOutput; 2]>,
     sandbox: Arc<Sandbox>,
@@ -162,9 +167,23 @@ impl State {
         &self.sandbox.network
     }
 
+    /// The instance is about to answer a request.
+    pub fn begin_request(&mut self, response: oneshot::Sender<GuestResponse>) {
+        self.response = Some(response);
+    }
+
+    /// The instance has a response.
+    pub fn respond(&mut self, response: GuestResponse) {
+        if let Some(waiting) = self.response.take() {
+            // Where nobody waits any more, the client has gone.
+            let _ = waiting.send(response);
+        }
+    }
+
     /// The instance has answered a request, and what it printed belongs to that. Gives whether it has kept within its
     /// limits.
     pub fn end_request(&mut self) -> bool {
+        self.response = None;
         for output in self.outputs.iter().flatten() {
             output.end_request();
         }
