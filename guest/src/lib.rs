@@ -17,9 +17,12 @@
 //!     [`disposition`] and, for what the server writes itself, [`html`])
 //! 12. [`policy`]: what the operator has added to it
 //! 13. `wasi02`: reads the request from the runtime and sends the answer (in the component only)
+//!
+//! What they allocate lies in an [`arena`], as the component's `heap` has it.
 
 pub mod accept;
 pub mod answer;
+pub mod arena;
 pub mod cache;
 pub mod conditional;
 pub mod config;
@@ -41,6 +44,8 @@ pub mod rules;
 pub mod validators;
 pub mod weight;
 
+#[cfg(target_family = "wasm")]
+mod heap;
 #[cfg(target_family = "wasm")]
 mod wasi02;
 

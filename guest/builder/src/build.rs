@@ -13,6 +13,10 @@ use wit_component::ComponentEncoder;
 /// more.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
+/// The stack of a component, in bytes: several times what any of them uses. It is at the beginning of its memory, so that
+/// an overflow traps, and small, because the runtime looks through all of the memory to reset an instance.
+const STACK: usize = 128 * 1024;
+
 /// The cargo profile of the components.
 const PROFILE: &str = "component";
 
@@ -43,7 +47,7 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     for (variable, _) in env::vars_os().filter(|(variable, _)| belongs_to_outer_cargo(variable)) {
         cargo.env_remove(variable);
     }
-    cargo.env("RUSTC", &compiler.rustc).env("CARGO_ENCODED_RUSTFLAGS", remap_flags(compiler.sysroot()));
+    cargo.env("RUSTC", &compiler.rustc).env("CARGO_ENCODED_RUSTFLAGS", rust_flags(compiler.sysroot()));
     if let Toolchain::Source(_) = toolchain {
         cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
         let linker =
@@ -86,9 +90,9 @@ fn belongs_to_outer_cargo(variable: &OsStr) -> bool {
     (starts(&STARTS) && !starts(&CONFIGURED)) || NAMES.contains(&variable.as_ref())
 }
 
-/// Flags that take this machine's paths out of the component, in the encoding of `CARGO_ENCODED_RUSTFLAGS`: the same
-/// sources and compiler must give the same bytes everywhere.
-fn remap_flags(sysroot: &Path) -> OsString {
+/// The compiler's flags, in the encoding of `CARGO_ENCODED_RUSTFLAGS`: the stack, and what takes this machine's paths out
+/// of the component, for the same sources and compiler must give the same bytes everywhere.
+fn rust_flags(sysroot: &Path) -> OsString {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")))
@@ -98,12 +102,9 @@ fn remap_flags(sysroot: &Path) -> OsString {
     let registries = std::fs::read_dir(home.join("registry/src"));
     remapped.extend(registries.into_iter().flatten().flatten().map(|registry| (registry.path(), "/crates")));
 
-    let mut flags = OsString::new();
+    let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={STACK}"));
     for (from, to) in remapped {
-        if !flags.is_empty() {
-            flags.push("\u{1f}");
-        }
-        flags.push("--remap-path-prefix=");
+        flags.push("\u{1f}--remap-path-prefix=");
         flags.push(from);
         flags.push("=");
         flags.push(to);
