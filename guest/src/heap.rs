@@ -12,64 +12,70 @@ use std::cell::UnsafeCell;
 /// along some more; pages and listings may need another allocator, for which they are slow enough anyway.
 const SIZE: usize = 32 * 1024;
 
-/// As much as any type asks for.
+/// Aligned to as much as any type asks for.
 #[repr(align(16))]
 struct Bytes(UnsafeCell<[u8; SIZE]>);
 
-struct Heap {
-    bytes: Bytes,
-    places: UnsafeCell<Places>,
-}
+// SAFETY: a component has one thread.
+unsafe impl Sync for Bytes {}
+
+/// The arena. Apart from what is known of it, for it is all zeros, which take no place in the component.
+static ARENA: Bytes = Bytes(UnsafeCell::new([0; SIZE]));
+
+struct Heap(UnsafeCell<Places>);
 
 // SAFETY: a component has one thread.
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap =
-    Heap { bytes: Bytes(UnsafeCell::new([0; SIZE])), places: UnsafeCell::new(Places::new(SIZE)) };
+static HEAP: Heap = Heap(UnsafeCell::new(Places::new(SIZE)));
 
 impl Heap {
-    fn base(&self) -> *mut u8 {
-        self.bytes.0.get().cast()
-    }
-
-    /// The place of an address, if it is in the arena.
-    fn place(&self, address: *mut u8) -> Option<usize> {
-        let place = address.addr().wrapping_sub(self.base().addr());
-        (place < SIZE).then_some(place)
-    }
-
     #[allow(clippy::mut_from_ref)]
     fn places(&self) -> &mut Places {
         // SAFETY: there is one thread, every caller is done with this before it returns, and none calls another.
-        unsafe { &mut *self.places.get() }
+        unsafe { &mut *self.0.get() }
     }
+}
+
+fn base() -> *mut u8 {
+    ARENA.0.get().cast()
+}
+
+/// The place of an address, if it is in the arena.
+fn place(address: *mut u8) -> Option<usize> {
+    let place = address.addr().wrapping_sub(base().addr());
+    (place < SIZE).then_some(place)
 }
 
 // SAFETY: places are within the arena, aligned, and no two that are in use overlap, which the tests of `Places` are about;
 // an address that is in the arena came from there, and all others from the allocator behind it. Allocations of no bytes,
 // whose place could be the arena's end, are never asked for.
 unsafe impl GlobalAlloc for Heap {
+    // Put into every place that calls them, these would make up a fifth of the component.
+    #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() <= align_of::<Bytes>()
             && let Some(place) = self.places().take(layout)
         {
-            return self.base().wrapping_add(place);
+            return base().wrapping_add(place);
         }
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
+    #[inline(never)]
     unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
-        match self.place(address) {
+        match place(address) {
             Some(place) => self.places().free(place, layout.size()),
             // SAFETY: as the caller promises, and it is not from the arena.
             None => unsafe { System.dealloc(address, layout) },
         }
     }
 
+    #[inline(never)]
     unsafe fn realloc(&self, address: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let Some(place) = self.place(address) else {
+        let Some(place) = place(address) else {
             // SAFETY: as the caller promises, and it is not from the arena.
             return unsafe { System.realloc(address, layout, size) };
         };

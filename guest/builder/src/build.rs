@@ -15,7 +15,7 @@ pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The stack of a component, in bytes: several times what any of them uses. It is at the beginning of its memory, so that
 /// an overflow traps, and small, because the runtime looks through all of the memory to reset an instance.
-const STACK: usize = 128 * 1024;
+const STACK: usize = 64 * 1024;
 
 /// The cargo profile of the components.
 const PROFILE: &str = "component";

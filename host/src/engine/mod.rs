@@ -20,6 +20,10 @@ const INSTANCE_METADATA: usize = 1 << 20;
 /// instance costs few page faults, and little enough to keep in each of the warm slots.
 const KEEP_RESIDENT: usize = 512 * 1024;
 
+/// How much memory a component may begin with, in bytes, for all of it to be written anew for the next instance: beyond,
+/// it costs less to ask the system which pages have changed.
+const COPIED: u64 = 256 * 1024;
+
 /// How many slots are kept for another guest's instances before a fresh one is taken. With a single guest, slots are
 /// reused as soon as they are free: as many are ever touched as instances lived at a time.
 const WARM_SLOTS: u32 = 32;
@@ -50,7 +54,7 @@ pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .max_unused_warm_slots(WARM_SLOTS)
-        .pagemap_scan(Enabled::Auto);
+        .pagemap_scan(if sizes.start <= COPIED { Enabled::No } else { Enabled::Auto });
 
     let mut config = Config::new();
     config

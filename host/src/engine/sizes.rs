@@ -41,6 +41,8 @@ pub struct Sizes {
     pub core_instances: u32,
     /// Linear memories.
     pub memories: u32,
+    /// What all memories together begin with, in bytes.
+    pub start: u64,
     /// What all memories together may grow to, in bytes.
     pub memory: usize,
     /// Tables.
@@ -145,6 +147,7 @@ impl Sizes {
         Ok(Self {
             core_instances: needs.core_instances,
             memories: needs.memories,
+            start: needs.memory,
             memory: size(memory),
             tables: needs.tables,
             tables_in_module: needs.tables_in_module,

@@ -18,19 +18,22 @@ const MOST_READ: usize = 64 * 1024;
 pub struct FileSource {
     file: Arc<File>,
     position: AtomicU64,
+    /// How many bytes the file has as far as the reader knows, if it does.
+    known: u64,
 }
 
 impl FileSource {
-    /// A stream that begins at an offset.
-    pub fn new(file: Arc<File>, offset: u64) -> Self {
-        Self { file, position: AtomicU64::new(offset) }
+    /// A stream that begins at an offset. A reader that has just asked for the file's length knows that.
+    pub fn new(file: Arc<File>, offset: u64, length: Option<u64>) -> Self {
+        Self { file, position: AtomicU64::new(offset), known: length.unwrap_or(0) }
     }
 
-    /// Takes a range of at most so many bytes from here, as far as the file reaches now; `None` at its end. Nothing is
-    /// read.
+    /// Takes a range of at most so many bytes from here, as far as the file reaches, now or as it was known to; `None` at
+    /// its end. Nothing is read.
     pub fn take(&self, most: u64) -> io::Result<Option<(Arc<File>, u64, u64)>> {
         let position = self.position.load(Ordering::Relaxed);
-        let left = self.file.metadata()?.len().saturating_sub(position);
+        let known = self.known.saturating_sub(position);
+        let left = if most <= known { known } else { self.file.metadata()?.len().saturating_sub(position) };
         let length = left.min(most);
         if left == 0 {
             return Ok(None);

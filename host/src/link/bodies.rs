@@ -73,7 +73,7 @@ pub(super) fn new_body(headers: &FieldMap) -> Result<(Writer, Outgoing), ()> {
 }
 
 /// A Content-Length (RFC 9110 §8.6), which is digits and nothing else.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     let digits =
         std::str::from_utf8(value).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     digits.parse().ok()
@@ -134,7 +134,8 @@ fn read_via_stream(
         Descriptor::File(file) => Arc::clone(&file.file),
         Descriptor::Dir(_) => return Ok((Err(FileError::IsDirectory),)),
     };
-    let source = Arc::new(FileSource::new(file, offset));
+    let length = state.last_opened().length(descriptor.rep());
+    let source = Arc::new(FileSource::new(file, offset, length));
     let known = Arc::downgrade(&source);
     let input: DynInputStream = Box::new(FileStream(source));
     let input = state.table().push(input)?;

@@ -44,7 +44,7 @@ const RANDOM_BYTES: u64 = 64 * 1024;
 
 /// File calls run on the thread that asks: handing each to another thread costs several times the call, and files that
 /// are served are mostly in memory.
-const BLOCK: bool = true;
+pub const BLOCK: bool = true;
 
 /// Where a guest's standard streams lead.
 #[derive(Clone, Debug)]
@@ -92,6 +92,28 @@ impl Sandbox {
     pub fn store(self: &Arc<Self>, engine: &Engine) -> Store<State> {
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES);
+        let state = State {
+            table,
+            context: None,
+            http: WasiHttpCtx::new(),
+            requests: Requests::new(Arc::clone(&self.network), self.time),
+            allowance: self.allowance,
+            streams: link::Streams::default(),
+            last_opened: link::LastOpened::default(),
+            response: None,
+            sandbox: Arc::clone(self),
+        };
+
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.allowance);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_max_component_handles(RESOURCES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store
+    }
+
+    fn context(&self) -> WasiContext {
         let mut wasi = WasiCtxBuilder::new();
         wasi.envs(&self.environment)
             .allow_blocking_current_thread(BLOCK)
@@ -114,40 +136,29 @@ impl Sandbox {
         if let Some(check) = Network::check(&self.network, &self.streams) {
             wasi.allow_tcp(true).socket_addr_check(check);
         }
-        let state = State {
-            table,
-            wasi: wasi.build(),
-            http: WasiHttpCtx::new(),
-            requests: Requests::new(Arc::clone(&self.network), self.time),
-            allowance: self.allowance,
-            streams: link::Streams::default(),
-            response: None,
-            outputs,
-            sandbox: Arc::clone(self),
-        };
-
-        let mut store = Store::new(engine, state);
-        store.limiter(|state| &mut state.allowance);
-        store.set_hostcall_fuel(HOSTCALL_FUEL);
-        store.set_max_component_handles(RESOURCES);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
-        store
+        WasiContext { wasi: wasi.build(), outputs }
     }
+}
+
+/// What most of WASI needs to know of an instance.
+struct WasiContext {
+    wasi: WasiCtx,
+    /// What it prints to, where that is marked as a guest's.
+    outputs: Option<[GuestOutput; 2]>,
 }
 
 /// What the host knows of one instance.
 pub struct State {
     table: ResourceTable,
-    wasi: WasiCtx,
+    /// Made when something asks for it: what a request for a file needs, it does without.
+    context: Option<Box<WasiContext>>,
     http: WasiHttpCtx,
     requests: Requests,
     allowance: Allowance,
     streams: link::Streams,
+    last_opened: link::LastOpened,
     /// Where its response is waited for.
     response: Option<oneshot::Sender<GuestResponse>>,
-    /// What it prints to, where that is marked as a guest's.
-    outputs: Option<[GuestOutput; 2]>,
     sandbox: Arc<Sandbox>,
 }
 
@@ -184,7 +195,7 @@ impl State {
     /// limits.
     pub fn end_request(&mut self) -> bool {
         self.response = None;
-        for output in self.outputs.iter().flatten() {
+        for output in self.context.iter().flat_map(|context| &context.outputs).flatten() {
             output.end_request();
         }
         !self.allowance.was_exceeded()
@@ -195,6 +206,21 @@ impl State {
         &mut self.streams
     }
 
+    /// What is known of the file that it has opened last.
+    pub fn last_opened(&mut self) -> &mut link::LastOpened {
+        &mut self.last_opened
+    }
+
+    /// The variables of its environment, and their values.
+    pub fn environment(&self) -> &[(String, String)] {
+        &self.sandbox.environment
+    }
+
+    /// The instance's resources, to be looked at.
+    pub fn resources(&self) -> &ResourceTable {
+        &self.table
+    }
+
     /// The instance's resources.
     pub fn table(&mut self) -> &mut ResourceTable {
         &mut self.table
@@ -203,7 +229,8 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        let context = self.context.get_or_insert_with(|| Box::new(self.sandbox.context()));
+        WasiCtxView { ctx: &mut context.wasi, table: &mut self.table }
     }
 }
 

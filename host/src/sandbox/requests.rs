@@ -1,15 +1,18 @@
 //! Requests that a guest makes itself: to hosts that it was granted, within limits of time and number.
 
 use super::network::Network;
+use http::header::HeaderName;
 use http::uri::Scheme;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request,
+};
 
 /// Requests of one instance that may be under way at a time; each has a connection of its own. Browsers make six to one
 /// host.
@@ -60,7 +63,15 @@ impl Requests {
     }
 }
 
+/// Fields that are the host's to set: what a connection is for, how a message is framed, and whom it is for. The list is
+/// the runtime's own, made once.
+static FORBIDDEN: LazyLock<[HeaderName; 9]> = LazyLock::new(|| DEFAULT_FORBIDDEN_HEADERS);
+
 impl WasiHttpHooks for Requests {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN.contains(name)
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
