@@ -44,6 +44,14 @@ impl Programs {
         Server::start(Runtime::Ours, command)
     }
 
+    /// The built-in guest on a build of our host, with these options, run by another program with its own arguments.
+    pub fn ours_under(self, program: &[&str], host: &Path, site: &Site, options: &[&str]) -> Server {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(host).env("XDG_CACHE_HOME", self.scratch);
+        command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root()).args(options);
+        Server::start(Runtime::Ours, command)
+    }
+
     /// Another guest on our host, with these options.
     pub fn ours_with_guest(self, guest: &Path, options: &[&str]) -> Server {
         let mut command = self.command();
@@ -124,6 +132,11 @@ impl Server {
     /// What hosts the guest here.
     pub fn runtime(&self) -> Runtime {
         self.runtime
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Where it listens.
