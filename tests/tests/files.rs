@@ -1,5 +1,9 @@
 //! Files: what a GET or HEAD of one answers, whole.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
 use tests::on_each_runtime;
 use tests::site::{MODIFIED, MODIFIED_TAG, Site, noise};
 
@@ -78,7 +82,7 @@ fn files_of_every_size_arrive_byte_for_byte() {
 fn a_directory_is_answered_with_its_index() {
     let site = Site::new();
     site.file("index.html", "<p>top</p>").file("a/index.html", "<p>a</p>").file("b/other.html", "<p>b</p>");
-    std::fs::create_dir_all(site.path("c/index.html")).unwrap();
+    fs::create_dir_all(site.path("c/index.html")).unwrap();
     on_each_runtime!(site, |server| {
         let response = server.get("/");
         assert_eq!((response.status, response.text()), (200, "<p>top</p>"));
@@ -168,7 +172,7 @@ fn a_file_of_5_gib_arrives_whole_without_memory_for_it() {
     const LENGTH: u64 = 5 << 30;
     let site = Site::new();
     site.file("sparse.bin", "").file("small.bin", "x");
-    let file = std::fs::File::options().write(true).open(site.path("sparse.bin")).unwrap();
+    let file = fs::File::options().write(true).open(site.path("sparse.bin")).unwrap();
     file.set_len(LENGTH).unwrap();
     let server = tests::programs!().ours(&site, &[]);
     assert_eq!(server.get("/small.bin").status, 200);
@@ -192,4 +196,37 @@ fn a_file_of_5_gib_arrives_whole_without_memory_for_it() {
     let (_, peak) = server.memory();
     let grown = peak.saturating_sub(before);
     assert!(grown < 32 << 20, "{grown} bytes more while 5 GiB were sent");
+}
+
+#[test]
+fn what_takes_the_place_of_a_file_is_seen_at_once() {
+    let site = Site::new();
+    let path = site.path("file");
+    site.file("beside", "beside");
+    let changes: [(&str, &dyn Fn(), u16); 7] = [
+        ("another content", &|| fs::write(&path, "other").unwrap(), 200),
+        ("nothing", &|| (), 404),
+        ("a directory", &|| fs::create_dir(&path).unwrap(), 308),
+        ("a FIFO", &|| assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()), 404),
+        ("a socket", &|| drop(UnixListener::bind(&path).unwrap()), 404),
+        ("a link to a file", &|| symlink("beside", &path).unwrap(), 200),
+        ("a link that leads out", &|| symlink("/etc/passwd", &path).unwrap(), 404),
+    ];
+    on_each_runtime!(site, |server| {
+        let mut client = server.connect();
+        for (name, change, status) in changes {
+            site.file("file", "first");
+            for _ in 0..3 {
+                assert_eq!(client.request("GET", "/file", &[]).text(), "first");
+            }
+            fs::remove_file(&path).unwrap();
+            change();
+            let response = client.request("GET", "/file", &[]);
+            assert_eq!(response.status, status, "{name}");
+            if status == 200 {
+                assert_eq!(response.body, fs::read(&path).unwrap(), "{name}");
+            }
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+    });
 }

@@ -134,7 +134,7 @@ fn read_via_stream(
         Descriptor::File(file) => Arc::clone(&file.file),
         Descriptor::Dir(_) => return Ok((Err(FileError::IsDirectory),)),
     };
-    let length = state.last_opened().length(descriptor.rep());
+    let length = state.last_file().length(descriptor.rep());
     let source = Arc::new(FileSource::new(file, offset, length));
     let known = Arc::downgrade(&source);
     let input: DynInputStream = Box::new(FileStream(source));

@@ -2,12 +2,15 @@
 //! with fewer system calls and no detour for calls that might wait on another thread; whatever is not plainly the
 //! ordinary case is left to those.
 
+use super::KnownFiles;
 use crate::component::interface::IMPLEMENTED;
 use crate::sandbox::{BLOCK, State};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{Linker, Resource, WasmStr};
@@ -20,27 +23,47 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     PathFlags,
 };
 
-/// How long what was learned of a file by opening it is as good as asking again: the two calls of a guest that opens a
-/// file and asks what it has opened come within microseconds.
+/// How long what was learned of a file is as good as asking again: the calls of a guest that looks at a file, opens it,
+/// and asks what it has opened come within microseconds.
 const ALIKE: Duration = Duration::from_millis(1);
 
-/// What is known of the descriptor that was opened last.
+/// What is known of the file that an instance has looked at or opened last.
 #[derive(Debug, Default)]
-pub struct LastOpened {
-    /// The number of the descriptor; its metadata, and since when they are known, until they are asked for.
+pub struct LastFile {
+    /// The file that was looked at, until it is opened.
+    found: Option<Found>,
+    /// The number of the descriptor that was opened; its metadata, and since when they are known, until they are asked for.
     opened: Option<(u32, Instant, Metadata)>,
     /// The number of the descriptor, and how long it was when the guest was last told.
     length: Option<(u32, u64)>,
 }
 
-impl LastOpened {
+/// A regular file that was opened when the guest looked at it.
+#[derive(Debug)]
+struct Found {
+    /// What the path begins at.
+    directory: Arc<File>,
+    path: String,
+    file: File,
+    metadata: Metadata,
+    since: Instant,
+}
+
+impl LastFile {
     /// How long a file is, as far as the guest knows, if it has just asked.
     pub(super) fn length(&self, descriptor: u32) -> Option<u64> {
         self.length.and_then(|(known, length)| (known == descriptor).then_some(length))
     }
 
+    /// The file at this path, if the guest has looked at it just now.
+    fn take_found(&mut self, directory: &Arc<File>, path: &str) -> Option<Found> {
+        let found = self.found.take()?;
+        (Arc::ptr_eq(&found.directory, directory) && found.path == path && found.since.elapsed() < ALIKE)
+            .then_some(found)
+    }
+
     /// What opening this descriptor has told, if that was just now.
-    fn take(&mut self, descriptor: u32) -> Option<Metadata> {
+    fn take_opened(&mut self, descriptor: u32) -> Option<Metadata> {
         let (_, since, metadata) = self.opened.take_if(|(known, ..)| *known == descriptor)?;
         (since.elapsed() < ALIKE).then_some(metadata)
     }
@@ -63,7 +86,7 @@ fn stat(
 ) -> wasmtime::Result<(Result<DescriptorStat, ErrorCode>,)> {
     let state = store.data_mut();
     let number = descriptor.rep();
-    let known = state.last_opened().take(number);
+    let known = state.last_file().take_opened(number);
     let metadata = match (known, state.table().get(&descriptor)?) {
         (Some(metadata), _) => Ok(metadata),
         (None, Descriptor::File(file)) => file.file.metadata(),
@@ -71,7 +94,7 @@ fn stat(
     };
     Ok((match metadata {
         Ok(metadata) => {
-            state.last_opened().length = Some((number, metadata.len()));
+            state.last_file().length = Some((number, metadata.len()));
             Ok(described(&metadata))
         }
         Err(error) => Err(error.into()),
@@ -87,9 +110,19 @@ fn stat_at(
     let path = path.to_str(&store)?;
     if flags == PathFlags::SYMLINK_FOLLOW
         && let Descriptor::Dir(directory) = store.data().resources().get(&descriptor)?
-        && let Some(outcome) = beneath(directory, &path, Purpose::Look)
+        && let Some(outcome) = look(directory, &path, store.data().known_files())
     {
-        return Ok((outcome.map(|(_, metadata)| described(&metadata)).map_err(ErrorCode::from),));
+        let directory = Arc::clone(&directory.dir);
+        return Ok((match outcome {
+            Ok((file, metadata)) => {
+                let stat = described(&metadata);
+                let path = path.into_owned();
+                store.data_mut().last_file().found =
+                    file.map(|file| Found { directory, path, file, metadata, since: Instant::now() });
+                Ok(stat)
+            }
+            Err(error) => Err(error.into()),
+        },));
     }
     let path = path.into_owned();
     let mut files = store.data_mut().filesystem();
@@ -103,37 +136,46 @@ fn open_at(
     mut store: Store<'_>,
     (descriptor, path_flags, path, open_flags, flags): OpenArguments,
 ) -> wasmtime::Result<(Result<Own, ErrorCode>,)> {
-    let path = path.to_str(&store)?;
+    let path = path.to_str(&store)?.into_owned();
     let ordinary = path_flags == PathFlags::SYMLINK_FOLLOW
         && open_flags == OpenFlags::empty()
         && flags == DescriptorFlags::READ;
-    if ordinary
-        && let Descriptor::Dir(directory) = store.data().resources().get(&descriptor)?
-        && let Some(outcome) = beneath(directory, &path, Purpose::Read)
-    {
-        let perms = directory.perms;
-        return Ok((match outcome {
-            Ok((file, metadata)) => Ok(opened(store.data_mut(), file, perms, metadata)?),
-            Err(error) => Err(error.into()),
-        },));
-    }
-    let path = path.into_owned();
     let state = store.data_mut();
-    *state.last_opened() = LastOpened::default();
+    let mut last = std::mem::take(state.last_file());
+    if ordinary && let Descriptor::Dir(directory) = state.resources().get(&descriptor)? {
+        let perms = directory.perms;
+        let outcome = match last.take_found(&directory.dir, &path) {
+            Some(Found { file, metadata, since, .. }) => Some(Ok((file, metadata, since))),
+            None => beneath(directory, &path, Purpose::Read)
+                .map(|outcome| outcome.map(|(file, metadata)| (file, metadata, Instant::now()))),
+        };
+        match outcome {
+            Some(Ok((file, metadata, since))) => {
+                return Ok((Ok(opened(state, file, perms, metadata, since)?),));
+            }
+            Some(Err(error)) => return Ok((Err(error.into()),)),
+            None => {}
+        }
+    }
     let outcome = at_once(state.filesystem().open_at(descriptor, path_flags, path, open_flags, flags))?;
     Ok((to_guest(state, outcome)?,))
 }
 
 /// A descriptor for what was opened, with the permissions of the directory that it is in.
-fn opened(state: &mut State, file: File, perms: FsPerms, metadata: Metadata) -> wasmtime::Result<Own> {
+fn opened(
+    state: &mut State,
+    file: File,
+    perms: FsPerms,
+    metadata: Metadata,
+    since: Instant,
+) -> wasmtime::Result<Own> {
     let descriptor = if metadata.is_dir() {
         Descriptor::Dir(Dir::new(file, perms, OpenMode::READ, BLOCK))
     } else {
         Descriptor::File(filesystem::File::new(file, perms, OpenMode::READ, BLOCK))
     };
     let descriptor = state.table().push(descriptor)?;
-    let opened = Some((descriptor.rep(), Instant::now(), metadata));
-    *state.last_opened() = LastOpened { opened, length: None };
+    state.last_file().opened = Some((descriptor.rep(), since, metadata));
     Ok(descriptor)
 }
 
@@ -142,8 +184,26 @@ fn opened(state: &mut State, file: File, perms: FsPerms, metadata: Metadata) -> 
 enum Purpose {
     /// To be read.
     Read,
+    /// To be read if it is a regular file, as is expected; if it is something else, that must not be waited for.
+    Try,
     /// Only to know what it is, which neither waits for anything nor needs permission to read it.
     Look,
+}
+
+/// What a guest is told that a path below a directory leads to, and the file, opened, if it led to a regular one when it
+/// was last looked at: guests look at what they open, for a FIFO would be waited for. To open what is no file might have
+/// an effect on it, so that whatever else may be there is only looked at.
+fn look(directory: &Dir, path: &str, known: &KnownFiles) -> Option<io::Result<(Option<File>, Metadata)>> {
+    let number = directory.dir.as_raw_fd();
+    if known.has(number, path)
+        && let Some(Ok((file, metadata))) = beneath(directory, path, Purpose::Try)
+        && metadata.is_file()
+    {
+        return Some(Ok((Some(file), metadata)));
+    }
+    let outcome = beneath(directory, path, Purpose::Look)?.map(|(_, metadata)| (None, metadata));
+    known.set(number, path, outcome.as_ref().is_ok_and(|(_, metadata)| metadata.is_file()));
+    Some(outcome)
 }
 
 /// What a path below a directory leads to, symbolic links followed as long as they stay below. `None` where the system
@@ -154,6 +214,7 @@ fn beneath(directory: &Dir, path: &str, purpose: Purpose) -> Option<io::Result<(
     use rustix::io::Errno;
     let flags = match purpose {
         Purpose::Read => OFlags::RDONLY,
+        Purpose::Try => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY,
         Purpose::Look => OFlags::PATH,
     };
     let within = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;

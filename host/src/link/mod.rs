@@ -4,11 +4,13 @@
 mod bodies;
 mod fields;
 mod files;
+mod known;
 mod names;
 mod responses;
 
 pub use bodies::Streams;
-pub use files::LastOpened;
+pub use files::LastFile;
+pub use known::KnownFiles;
 pub use responses::GuestResponse;
 
 use crate::component::Guest;

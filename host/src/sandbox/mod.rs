@@ -59,6 +59,7 @@ pub enum Streams {
 #[derive(Debug)]
 pub struct Sandbox {
     directories: Vec<Directory>,
+    known_files: link::KnownFiles,
     environment: Vec<(String, String)>,
     network: Arc<Network>,
     streams: Streams,
@@ -75,6 +76,7 @@ impl Sandbox {
         };
         Ok(Self {
             directories: grants.directories.iter().map(Directory::open).collect::<Result<_>>()?,
+            known_files: link::KnownFiles::default(),
             environment: grants.environment.clone(),
             network: Arc::new(Network::new(&grants.network, told)?),
             streams,
@@ -99,7 +101,7 @@ impl Sandbox {
             requests: Requests::new(Arc::clone(&self.network), self.time),
             allowance: self.allowance,
             streams: link::Streams::default(),
-            last_opened: link::LastOpened::default(),
+            last_file: link::LastFile::default(),
             response: None,
             sandbox: Arc::clone(self),
         };
@@ -156,7 +158,7 @@ pub struct State {
     requests: Requests,
     allowance: Allowance,
     streams: link::Streams,
-    last_opened: link::LastOpened,
+    last_file: link::LastFile,
     /// Where its response is waited for.
     response: Option<oneshot::Sender<GuestResponse>>,
     sandbox: Arc<Sandbox>,
@@ -195,6 +197,7 @@ impl State {
     /// limits.
     pub fn end_request(&mut self) -> bool {
         self.response = None;
+        self.last_file = link::LastFile::default();
         for output in self.context.iter().flat_map(|context| &context.outputs).flatten() {
             output.end_request();
         }
@@ -206,9 +209,14 @@ impl State {
         &mut self.streams
     }
 
-    /// What is known of the file that it has opened last.
-    pub fn last_opened(&mut self) -> &mut link::LastOpened {
-        &mut self.last_opened
+    /// What is known of the file that it has looked at or opened last.
+    pub fn last_file(&mut self) -> &mut link::LastFile {
+        &mut self.last_file
+    }
+
+    /// Which paths have led to regular files.
+    pub fn known_files(&self) -> &link::KnownFiles {
+        &self.sandbox.known_files
     }
 
     /// The variables of its environment, and their values.
