@@ -17,9 +17,9 @@ use tracing::warn;
 /// Connections that the system holds for us while we are busy accepting others.
 const BACKLOG: u32 = 1024;
 
-/// The most connections at a time, where the system allows as many files: at some kilobytes each, these are tens of
+/// The most connections at a time, where the system allows as many files: at some 16 KiB each, these are some hundreds of
 /// megabytes.
-const MAX_CONNECTIONS: usize = 10_000;
+const MAX_CONNECTIONS: usize = 12_000;
 
 /// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache.
 const OTHER_FILES: usize = 64;

@@ -1,154 +1,185 @@
 //! The load: connections that send one request after another and read each answer to its end.
+//!
+//! One thread looks after all of them. As a rule it never sleeps, so that no server pays for waking it: on a virtual
+//! machine that can cost more than the request, and it would be paid by those servers alone that are slower than the
+//! load.
 
-use crate::servers::Running;
-use crate::site::Case;
+use crate::answer::{Answer, Parser};
+use rustix::event::epoll;
 use rustix::thread::{CpuSet, sched_setaffinity};
-use serde::Serialize;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// What came of one round.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Round {
-    /// Answers, all of them right.
-    pub requests: usize,
-    /// In seconds.
-    pub seconds: f64,
-    /// CPU time of the server in its own code, in microseconds per request.
-    pub user: f64,
-    /// CPU time of the server in the kernel, in microseconds per request.
-    pub kernel: f64,
-    /// Latencies in microseconds: half, 99 %, and 99.9 % of the requests took no longer.
-    pub latency: [f64; 3],
-    /// Resident memory of the server after the round, in KiB.
-    pub memory: u64,
-}
+/// How much is read at a time, in bytes.
+const READ: usize = 256 * 1024;
 
-impl Round {
-    /// CPU time per request, in microseconds.
-    pub fn cpu(&self) -> f64 {
-        self.user + self.kernel
-    }
-}
+/// How long a server may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Has this thread, and those that it starts, run on one core.
-pub fn pin_to(core: usize) {
+/// Has this thread, and those that it starts, run on these cores.
+pub fn pin_to(cores: &[usize]) {
     let mut set = CpuSet::new();
-    set.set(core);
+    for &core in cores {
+        set.set(core);
+    }
     sched_setaffinity(None, &set).unwrap();
 }
 
-/// An answer, of which the body was thrown away.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status code.
+/// When a request is sent.
+#[derive(Clone, Copy, Debug)]
+pub enum Pace {
+    /// As soon as its connection has the last answer.
+    Answered,
+    /// So many times a second, whatever became of those before; latency counts from when it was due.
+    PerSecond(f64),
+}
+
+/// What the load does while there is nothing to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Ask again.
+    Spin,
+    /// Leave the core to others.
+    Sleep,
+}
+
+/// What is sent, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Load<'a> {
+    /// Where to.
+    pub address: SocketAddr,
+    /// The request.
+    pub request: &'a str,
+    /// The status that is the right answer.
     pub status: u16,
-    /// The entity tag, if there was one.
-    pub etag: Option<String>,
+    /// Connections, each with one request under way at most.
+    pub connections: usize,
+    /// When.
+    pub pace: Pace,
+    /// What happens meanwhile.
+    pub idle: Idle,
 }
 
 /// One request on a connection of its own.
 pub fn ask(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request.as_bytes())?;
-    read_answer(&mut BufReader::new(stream))
-}
-
-fn read_answer(stream: &mut BufReader<TcpStream>) -> std::io::Result<Answer> {
-    let invalid = || std::io::Error::from(std::io::ErrorKind::InvalidData);
-    let mut line = String::new();
-    stream.read_line(&mut line)?;
-    let status: u16 = line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(invalid)?;
-    let (mut length, mut chunked, mut etag) = (None, false, None);
+    let (mut parser, mut buffer) = (Parser::default(), vec![0; READ]);
     loop {
-        line.clear();
-        stream.read_line(&mut line)?;
-        let Some((name, value)) = line.trim_end().split_once(':') else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse::<u64>().ok(),
-            "transfer-encoding" => chunked = true,
-            "etag" => etag = Some(value.trim().to_owned()),
-            _ => {}
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(answer) = parser.read(&buffer[..count])? {
+            return Ok(answer);
         }
     }
-    if status == 304 {
-        return Ok(Answer { status, etag });
-    }
-    if chunked {
+}
+
+/// A connection, and since when the request on it was due.
+struct Connection {
+    stream: TcpStream,
+    parser: Parser,
+    due: Instant,
+    is_waiting: bool,
+}
+
+impl Load<'_> {
+    /// Runs for so long, and until every answer is there; gives how long each took, in microseconds.
+    pub fn run(&self, time: Duration) -> Vec<f64> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+        let mut connections: Vec<Connection> =
+            (0..self.connections).map(|number| self.connect(&epoll, number)).collect();
+        let mut free: VecDeque<usize> = (0..self.connections).collect();
+        let (mut latencies, mut buffer) = (Vec::new(), vec![0; READ]);
+        let mut events = Vec::with_capacity(self.connections);
+        let start = Instant::now();
+        let mut sent = 0_u32;
         loop {
-            line.clear();
-            stream.read_line(&mut line)?;
-            let size = u64::from_str_radix(line.trim_end(), 16).map_err(|_| invalid())?;
-            skip(stream, size + 2)?;
-            if size == 0 {
-                break;
+            let now = Instant::now();
+            let due = match self.pace {
+                Pace::Answered => now,
+                Pace::PerSecond(rate) => start + Duration::from_secs_f64(f64::from(sent) / rate),
+            };
+            let over = due.max(now) >= start + time;
+            if over && free.len() == self.connections {
+                return latencies;
+            }
+            assert!(now < start + time + PATIENCE, "{} does not answer", self.address);
+            if !over
+                && due <= now
+                && let Some(number) = free.pop_front()
+            {
+                self.send(&epoll, &mut connections[number], number, due);
+                sent += 1;
+                continue;
+            }
+            let wait = if self.idle == Idle::Spin {
+                Duration::ZERO
+            } else {
+                due.saturating_duration_since(now).clamp(Duration::from_millis(1), PATIENCE)
+            };
+            epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait.try_into().unwrap()))
+                .unwrap();
+            for event in events.drain(..) {
+                let number = usize::try_from(event.data.u64()).unwrap();
+                let connection = &mut connections[number];
+                if self.receive(&epoll, connection, number, &mut buffer) {
+                    latencies.push(connection.due.elapsed().as_secs_f64() * 1e6);
+                    free.push_back(number);
+                }
             }
         }
-    } else {
-        skip(stream, length.ok_or_else(invalid)?)?;
     }
-    Ok(Answer { status, etag })
-}
 
-fn skip(stream: &mut BufReader<TcpStream>, length: u64) -> std::io::Result<()> {
-    let skipped = std::io::copy(&mut stream.by_ref().take(length), &mut std::io::sink())?;
-    if skipped == length { Ok(()) } else { Err(std::io::ErrorKind::UnexpectedEof.into()) }
-}
-
-/// A round: so many connections for so long.
-pub fn run(server: &Running, case: &Case, connections: usize, time: Duration) -> Round {
-    let request = case.request(server);
-    let before = server.cpu();
-    let start = Instant::now();
-    let mut latencies: Vec<f64> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..connections)
-            .map(|_| scope.spawn(|| connection(server.address, &request, case.status, start + time)))
-            .collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-    });
-    let seconds = start.elapsed().as_secs_f64();
-    let (user, kernel) = server.cpu();
-    latencies.sort_by(f64::total_cmp);
-    #[allow(clippy::cast_precision_loss)]
-    let requests = latencies.len() as f64;
-    let at = |share: f64| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let index = (share * requests) as usize;
-        latencies[index.min(latencies.len() - 1)]
-    };
-    Round {
-        requests: latencies.len(),
-        seconds,
-        user: (user - before.0) / requests,
-        kernel: (kernel - before.1) / requests,
-        latency: [at(0.5), at(0.99), at(0.999)],
-        memory: server.memory(),
-    }
-}
-
-/// Asks again and again; gives how long each answer took, in microseconds.
-fn connection(address: SocketAddr, request: &str, status: u16, end: Instant) -> Vec<f64> {
-    let connect = || {
-        let stream = TcpStream::connect(address).unwrap();
+    fn connect(&self, epoll: &OwnedFd, number: usize) -> Connection {
+        let stream = TcpStream::connect(self.address).unwrap();
         stream.set_nodelay(true).unwrap();
-        BufReader::with_capacity(64 * 1024, stream)
-    };
-    let mut stream = connect();
-    let mut latencies = Vec::new();
-    loop {
-        let start = Instant::now();
-        let sent = stream.get_mut().write_all(request.as_bytes());
-        let answer = sent.and_then(|()| read_answer(&mut stream)).or_else(|_| {
+        stream.set_nonblocking(true).unwrap();
+        let data = epoll::EventData::new_u64(number as u64);
+        epoll::add(epoll, &stream, data, epoll::EventFlags::IN).unwrap();
+        Connection { stream, parser: Parser::default(), due: Instant::now(), is_waiting: false }
+    }
+
+    fn send(&self, epoll: &OwnedFd, connection: &mut Connection, number: usize, due: Instant) {
+        if connection.stream.write_all(self.request.as_bytes()).is_err() {
+            *connection = self.connect(epoll, number);
+            connection.stream.write_all(self.request.as_bytes()).unwrap();
+        }
+        connection.due = due;
+        connection.is_waiting = true;
+    }
+
+    /// Reads what there is, and says whether that was the end of an answer.
+    fn receive(
+        &self,
+        epoll: &OwnedFd,
+        connection: &mut Connection,
+        number: usize,
+        buffer: &mut [u8],
+    ) -> bool {
+        match connection.stream.read(buffer) {
+            Ok(count @ 1..) => {
+                let Some(answer) = connection.parser.read(&buffer[..count]).unwrap() else { return false };
+                assert_eq!(answer.status, self.status);
+                connection.is_waiting = false;
+                true
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
             // Some servers end the connection with some of their answers, as they may.
-            stream = connect();
-            stream.get_mut().write_all(request.as_bytes())?;
-            read_answer(&mut stream)
-        });
-        assert_eq!(answer.unwrap().status, status);
-        latencies.push(start.elapsed().as_secs_f64() * 1e6);
-        if Instant::now() >= end {
-            return latencies;
+            outcome => {
+                assert!(connection.parser.is_between(), "an answer was cut short: {outcome:?}");
+                let Connection { due, is_waiting, .. } = *connection;
+                *connection = self.connect(epoll, number);
+                if is_waiting {
+                    self.send(epoll, connection, number, due);
+                }
+                false
+            }
         }
     }
 }

@@ -1,24 +1,32 @@
-//! How fast the servers are: each on one core, the load on another, the same files and connections, in interleaved rounds.
+//! How fast the servers are, and what else they cost.
 //!
 //! `cargo run --release -p tests --features bench --bin bench -- --help` says what it takes. Servers that are not on this
 //! machine are named as missing, with how to install them. What counts is the CPU time per request, from the process's
 //! own accounting, and its ratio to nginx in the same round: the rest depends on what else a machine does.
 
+mod answer;
+mod cores;
+mod footprint;
 mod load;
+mod pace;
 mod report;
+mod requests;
 mod servers;
 mod site;
+mod slow;
 
-use clap::Parser;
-use load::Round;
-use servers::{Running, Server};
-use site::{CASES, Site};
+use clap::{Parser, ValueEnum};
+use servers::Server;
+use site::Site;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Measures the servers that are on this machine.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What is measured; all of it, if nothing is named
+    parts: Vec<Part>,
+
     /// Only servers whose name contains one of these
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
@@ -39,17 +47,38 @@ struct Arguments {
     #[arg(long, default_value_t = 16)]
     connections: usize,
 
+    /// Clients that read slowly
+    #[arg(long, default_value_t = 10_000)]
+    slow_clients: usize,
+
     /// Where the results are written: results.json and cpu.svg
     #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
     output: PathBuf,
 }
 
-/// What was measured of one server with one case.
-#[derive(Debug, serde::Serialize)]
-struct Measurement {
-    server: String,
-    case: &'static str,
-    rounds: Vec<Round>,
+/// What can be measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// CPU time, rate, latency and memory of each kind of request
+    Requests,
+    /// Latency at half of the maximum rate
+    Pace,
+    /// Start-up, first bytes, and memory: idle, per connection, per slow download
+    Footprint,
+    /// CPU time per request on two cores instead of one
+    Cores,
+    /// What other clients notice of many that read slowly
+    Slow,
+}
+
+/// What was measured.
+#[derive(Debug, Default, serde::Serialize)]
+struct Results {
+    requests: Vec<requests::Measurement>,
+    pace: Vec<pace::Measurement>,
+    footprint: Vec<footprint::Measurement>,
+    cores: Vec<cores::Measurement>,
+    slow: Option<slow::Measurement>,
 }
 
 fn is_wanted(name: &str, wanted: &[String]) -> bool {
@@ -59,33 +88,31 @@ fn is_wanted(name: &str, wanted: &[String]) -> bool {
 fn main() {
     let arguments = Arguments::parse();
     let site = Site::new();
-    let (present, missing): (Vec<Server>, Vec<Server>) = servers::all()
+    let (servers, missing): (Vec<Server>, Vec<Server>) = servers::all()
         .into_iter()
         .filter(|server| is_wanted(server.name, &arguments.servers))
         .partition(Server::is_present);
     for server in &missing {
         println!("missing: {}; {}", server.name, server.remedy);
     }
-    load::pin_to(servers::LOAD_CORE);
-    let running: Vec<Running> = present.iter().map(|server| server.start(&site)).collect();
-
-    let mut measurements = Vec::new();
-    for case in CASES.iter().filter(|case| is_wanted(case.name, &arguments.cases)) {
-        let able: Vec<_> = running.iter().filter(|server| case.is_answered_by(server)).collect();
-        let mut rounds: Vec<Vec<Round>> = able.iter().map(|_| Vec::new()).collect();
-        let time = Duration::from_millis(arguments.time);
-        for server in &able {
-            load::run(server, case, arguments.connections, time / 4);
-        }
-        for _ in 0..arguments.rounds {
-            for (server, rounds) in able.iter().zip(&mut rounds) {
-                rounds.push(load::run(server, case, arguments.connections, time));
-            }
-        }
-        for (server, rounds) in able.iter().zip(rounds) {
-            measurements.push(Measurement { server: server.name.to_owned(), case: case.name, rounds });
-        }
-        report::print(case.name, &measurements);
+    let wants = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
+    let time = Duration::from_millis(arguments.time);
+    let mut results = Results::default();
+    load::pin_to(&[servers::LOAD_CORE]);
+    if wants(Part::Footprint) {
+        results.footprint = footprint::measure(&servers, &site);
     }
-    report::write(&arguments.output, &measurements);
+    if wants(Part::Requests) {
+        results.requests = requests::measure(&servers, &site, &arguments, time);
+    }
+    if wants(Part::Pace) {
+        results.pace = pace::measure(&servers, &site, arguments.connections, time);
+    }
+    if wants(Part::Cores) {
+        results.cores = cores::measure(&servers, &site, arguments.rounds, time);
+    }
+    if wants(Part::Slow) {
+        results.slow = slow::measure(&servers, &site, arguments.slow_clients);
+    }
+    report::write(&arguments.output, &results);
 }

@@ -3,14 +3,15 @@
 use crate::load;
 use crate::site::Site;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The core that every server runs on, and the one that asks.
-const SERVER_CORE: usize = 0;
-/// See above.
+/// The core that every server runs on, unless it is said otherwise.
+pub const SERVER_CORE: usize = 0;
+
+/// The core that asks.
 pub const LOAD_CORE: usize = 1;
 
 /// Microseconds in one tick of the kernel's accounting, of which there are 100 in a second on Linux.
@@ -34,6 +35,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Its entity tag for the file of 1 KiB.
     pub etag: Option<String>,
+    /// How long it took from its start to its first answer.
+    pub started_in: Duration,
     process: Child,
 }
 
@@ -228,26 +231,30 @@ impl Server {
         self.program.is_some()
     }
 
-    /// Starts it, and waits until it answers.
-    pub fn start(&self, site: &Site) -> Running {
+    /// Starts it on these cores, with further options, and waits until it answers.
+    pub fn start(&self, site: &Site, cores: &[usize], options: &[&str]) -> Running {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let cores: Vec<_> = cores.iter().map(ToString::to_string).collect();
+        let start = Instant::now();
         let process = Command::new("taskset")
-            .args(["-c", &SERVER_CORE.to_string()])
+            .args(["-c", &cores.join(",")])
             .arg(self.program.as_ref().unwrap())
+            .args(options)
             .args((self.arguments)(site, port))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_mins(1);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{} does not listen", self.name);
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let answer = load::ask(address, "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
-        Running { name: self.name, address, etag: answer.etag, process }
+        let answer = loop {
+            match load::ask(address, "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n") {
+                Ok(answer) => break answer,
+                Err(error) => assert!(start.elapsed() < Duration::from_mins(1), "{}: {error}", self.name),
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        Running { name: self.name, address, etag: answer.etag, started_in: start.elapsed(), process }
     }
 }
 

@@ -34,6 +34,11 @@ impl Site {
         &self.1
     }
 
+    /// The file of 100 MiB.
+    pub fn large(&self) -> PathBuf {
+        self.1.join("100m.bin")
+    }
+
     /// Where servers may put what they need.
     pub fn outside(&self) -> &Path {
         self.0.path()
