@@ -182,7 +182,9 @@ pub async fn list<T: Tree>(
             Entry { name, is_directory: kind == Some(Kind::Directory), size: None, modified: None };
         let is_known = kind.is_some() && view.key == Key::Name;
         if is_known || fill(tree, path, &mut entry).await? {
-            entries.push(entry);
+            // Boxed, for sorting keeps dozens of elements on the stack, at each of up to twice as many levels as the
+            // number of entries has binary digits.
+            entries.push(Box::new(entry));
         }
     }
     entries.sort_unstable_by(|a, b| compare(a, b, view));
@@ -194,8 +196,12 @@ pub async fn list<T: Tree>(
         Some(name) if view.page == 1 => read(tree, path, name).await?,
         _ => None,
     };
-    let mut page: Vec<Entry> =
-        entries.into_iter().skip((view.page - 1) * PAGE_LENGTH).take(PAGE_LENGTH).collect();
+    let mut page: Vec<Entry> = entries
+        .into_iter()
+        .skip((view.page - 1) * PAGE_LENGTH)
+        .take(PAGE_LENGTH)
+        .map(|entry| *entry)
+        .collect();
     if view.key == Key::Name {
         for entry in &mut page {
             // What has gone since the directory was read is left as it was.
@@ -238,7 +244,7 @@ fn folded(name: &str) -> impl Iterator<Item = u8> {
     name.bytes().map(|byte| byte.to_ascii_lowercase())
 }
 
-fn readme_of(entries: &[Entry]) -> Option<&str> {
+fn readme_of(entries: &[Box<Entry>]) -> Option<&str> {
     let named = |wanted: &str| {
         entries.iter().find(|entry| !entry.is_directory && entry.name.eq_ignore_ascii_case(wanted))
     };
