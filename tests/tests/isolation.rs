@@ -71,6 +71,30 @@ fn one_that_has_failed_is_not_used_again() {
 }
 
 #[test]
+fn what_was_to_answer_one_request_answers_no_other() {
+    // It keeps what it could have set in its first request, and sets that in the next.
+    let guest = GuestFile::new(guests::component(
+        "guest",
+        &format!(
+            r#"(module {prelude}
+            (global $kept (mut i32) (i32.const 0))
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $request i32) (param $out i32)
+                (if (global.get $kept)
+                    (then (call $complete (call $respond (global.get $kept)))))
+                (global.set $kept (local.get $out))))"#,
+            prelude = guests::PRELUDE,
+        ),
+    ));
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
+    let mut client = server.connect();
+    for _ in 0..3 {
+        assert_eq!(client.request("GET", "/", &[]).status, 500);
+    }
+    let errors = server.errors();
+    assert!(errors.iter().all(|line| line.contains("returned without a response")), "{errors:#?}");
+}
+
+#[test]
 fn what_is_printed_belongs_to_its_request() {
     // Some text without the end of a line.
     let print = "(call $say (call $stdout) (i32.const 1024) (i32.const 4))";

@@ -46,13 +46,13 @@ impl Instances {
             None => self.fresh().await?,
         };
         let state = instance.store.data_mut();
-        state.begin_request(response);
         let mut http = state.http();
         let request = http.new_incoming_request(Scheme::Http, request)?;
         // The response itself comes by way of the state.
-        let response = http.new_response_outparam_from_callback(|_| ())?;
+        let outparam = http.new_response_outparam_from_callback(|_| ())?;
+        state.begin_request(outparam.rep(), response);
         let handler = instance.guest.wasi_http_incoming_handler();
-        handler.call_handle(&mut instance.store, request, response).await?;
+        handler.call_handle(&mut instance.store, request, outparam).await?;
         instance.uses += 1;
         if instance.uses < self.uses && instance.store.data_mut().end_request() {
             // Before its slot is free: all instances together are no more than there are slots.

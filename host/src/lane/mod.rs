@@ -21,7 +21,7 @@ mod writer;
 pub use outgoing::{Incomplete, Outgoing};
 pub use socket::{Socket, SocketFiles};
 pub use socket_body::{Data, SocketBody};
-pub use source::{FileSource, FileStream};
+pub use source::{ALIKE, FileSource, FileStream, KnownLength};
 pub use writer::{BodyOutput, BodyStream, Writer, WrongLength};
 
 use bytes::Bytes;

@@ -77,10 +77,7 @@ impl SocketFiles {
                 Ok(0) => break Err(Incomplete::Shrunk),
                 Ok(sent) => break Ok(sent),
                 Err(Errno::INTR) => {}
-                // What the socket says of itself.
-                Err(error @ (Errno::AGAIN | Errno::PIPE | Errno::CONNRESET | Errno::TIMEDOUT)) => {
-                    return Err(error.into());
-                }
+                Err(error) if is_of_socket(error) => return Err(error.into()),
                 Err(_) => break Err(Incomplete::Unreadable),
             }
         };
@@ -102,6 +99,23 @@ impl SocketFiles {
     }
 }
 
+/// Whether an error is what a socket says of itself, rather than a file.
+fn is_of_socket(error: Errno) -> bool {
+    matches!(
+        error,
+        Errno::AGAIN
+            | Errno::PIPE
+            | Errno::CONNRESET
+            | Errno::CONNABORTED
+            | Errno::TIMEDOUT
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::NOBUFS
+    )
+}
+
 /// Sends from a range, at most so many bytes; 0 where the file has none left.
 fn send_file(socket: BorrowedFd<'_>, range: &FileRange, most: usize) -> rustix::io::Result<usize> {
     match system_send_file(socket, range, most) {
@@ -114,7 +128,9 @@ fn send_file(socket: BorrowedFd<'_>, range: &FileRange, most: usize) -> rustix::
 /// Reads from a range and writes what was read, at most so many bytes; 0 where the file has none left.
 fn copy_file(socket: BorrowedFd<'_>, range: &FileRange, most: usize) -> rustix::io::Result<usize> {
     let mut bytes = Vec::with_capacity(most.min(COPIED));
-    if pread(&range.file, spare_capacity(&mut bytes), range.offset)? == 0 {
+    // A file that is not ready is no socket that is full: nobody would say when to try again.
+    let read = pread(&range.file, spare_capacity(&mut bytes), range.offset);
+    if read.map_err(|error| if error == Errno::AGAIN { Errno::IO } else { error })? == 0 {
         return Ok(0);
     }
     bytes.truncate(most);

@@ -4,6 +4,7 @@
 
 use super::KnownFiles;
 use crate::component::interface::IMPLEMENTED;
+use crate::lane::{ALIKE, KnownLength};
 use crate::sandbox::{BLOCK, State};
 use std::fs::{File, Metadata};
 use std::io;
@@ -12,7 +13,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use wasmtime::component::{Linker, Resource, WasmStr};
 use wasmtime::{StoreContextMut, bail};
 use wasmtime_wasi::filesystem::{self, Descriptor, Dir, FsPerms, OpenMode, WasiFilesystemView as _};
@@ -23,10 +24,6 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
     PathFlags,
 };
 
-/// How long what was learned of a file is as good as asking again: the calls of a guest that looks at a file, opens it,
-/// and asks what it has opened come within microseconds.
-const ALIKE: Duration = Duration::from_millis(1);
-
 /// What is known of the file that an instance has looked at or opened last.
 #[derive(Debug, Default)]
 pub struct LastFile {
@@ -34,8 +31,8 @@ pub struct LastFile {
     found: Option<Found>,
     /// The number of the descriptor that was opened; its metadata, and since when they are known, until they are asked for.
     opened: Option<(u32, Instant, Metadata)>,
-    /// The number of the descriptor, and how long it was when the guest was last told.
-    length: Option<(u32, u64)>,
+    /// The number of the descriptor that the guest was last told about, and how long it was.
+    length: Option<(u32, KnownLength)>,
 }
 
 /// A regular file that was opened when the guest looked at it.
@@ -50,8 +47,8 @@ struct Found {
 }
 
 impl LastFile {
-    /// How long a file is, as far as the guest knows, if it has just asked.
-    pub(super) fn length(&self, descriptor: u32) -> Option<u64> {
+    /// How long a file is, as far as the guest knows, if it is the last that it has asked about.
+    pub(super) fn length(&self, descriptor: u32) -> Option<KnownLength> {
         self.length.and_then(|(known, length)| (known == descriptor).then_some(length))
     }
 
@@ -63,9 +60,9 @@ impl LastFile {
     }
 
     /// What opening this descriptor has told, if that was just now.
-    fn take_opened(&mut self, descriptor: u32) -> Option<Metadata> {
+    fn take_opened(&mut self, descriptor: u32) -> Option<(Metadata, Instant)> {
         let (_, since, metadata) = self.opened.take_if(|(known, ..)| *known == descriptor)?;
-        (since.elapsed() < ALIKE).then_some(metadata)
+        (since.elapsed() < ALIKE).then_some((metadata, since))
     }
 }
 
@@ -88,13 +85,15 @@ fn stat(
     let number = descriptor.rep();
     let known = state.last_file().take_opened(number);
     let metadata = match (known, state.table().get(&descriptor)?) {
-        (Some(metadata), _) => Ok(metadata),
-        (None, Descriptor::File(file)) => file.file.metadata(),
-        (None, Descriptor::Dir(directory)) => directory.dir.metadata(),
+        (Some(known), _) => Ok(known),
+        (None, Descriptor::File(file)) => file.file.metadata().map(|metadata| (metadata, Instant::now())),
+        (None, Descriptor::Dir(directory)) => {
+            directory.dir.metadata().map(|metadata| (metadata, Instant::now()))
+        }
     };
     Ok((match metadata {
-        Ok(metadata) => {
-            state.last_file().length = Some((number, metadata.len()));
+        Ok((metadata, since)) => {
+            state.last_file().length = Some((number, KnownLength(metadata.len(), since)));
             Ok(described(&metadata))
         }
         Err(error) => Err(error.into()),
@@ -107,6 +106,7 @@ fn stat_at(
     mut store: Store<'_>,
     (descriptor, flags, path): StatArguments,
 ) -> wasmtime::Result<(Result<DescriptorStat, ErrorCode>,)> {
+    store.data_mut().last_file().found = None;
     let path = path.to_str(&store)?;
     if flags == PathFlags::SYMLINK_FOLLOW
         && let Descriptor::Dir(directory) = store.data().resources().get(&descriptor)?

@@ -69,6 +69,8 @@ fn linker(engine: &Engine) -> Result<Linker<State>> {
 
 fn get_directories(mut store: StoreContextMut<'_, State>, (): ()) -> wasmtime::Result<Directories> {
     let state = store.data_mut();
+    // These may get the number of the file that was opened last.
+    *state.last_file() = LastFile::default();
     let mut directories = Vec::new();
     for (directory, name) in state.directories() {
         directories.push((state.table().push(Descriptor::Dir(directory))?, name));

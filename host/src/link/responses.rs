@@ -91,7 +91,8 @@ fn set(mut store: Store<'_>, (outparam, outcome): SetArguments) -> wasmtime::Res
         }
         Err(code) => Err(code),
     };
+    let number = outparam.rep();
     state.table().delete(outparam)?;
-    state.respond(response);
+    state.respond(number, response);
     Ok(())
 }

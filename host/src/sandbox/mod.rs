@@ -159,8 +159,8 @@ pub struct State {
     allowance: Allowance,
     streams: link::Streams,
     last_file: link::LastFile,
-    /// Where its response is waited for.
-    response: Option<oneshot::Sender<GuestResponse>>,
+    /// The number of the `response-outparam` of its request, and where the response is waited for.
+    response: Option<(u32, oneshot::Sender<GuestResponse>)>,
     sandbox: Arc<Sandbox>,
 }
 
@@ -180,14 +180,14 @@ impl State {
         &self.sandbox.network
     }
 
-    /// The instance is about to answer a request.
-    pub fn begin_request(&mut self, response: oneshot::Sender<GuestResponse>) {
-        self.response = Some(response);
+    /// The instance is about to answer a request, by the `response-outparam` of this number.
+    pub fn begin_request(&mut self, outparam: u32, response: oneshot::Sender<GuestResponse>) {
+        self.response = Some((outparam, response));
     }
 
-    /// The instance has a response.
-    pub fn respond(&mut self, response: GuestResponse) {
-        if let Some(waiting) = self.response.take() {
+    /// The instance has set a response. What it has kept from an earlier request answers nobody.
+    pub fn respond(&mut self, outparam: u32, response: GuestResponse) {
+        if let Some((_, waiting)) = self.response.take_if(|(expected, _)| *expected == outparam) {
             // Where nobody waits any more, the client has gone.
             let _ = waiting.send(response);
         }
