@@ -4,7 +4,7 @@ use crate::load::{self, Idle, Load};
 use crate::report::print;
 use crate::requests::{Measurement as Rounds, Round, load};
 use crate::servers::{LOAD_CORE, SERVER_CORE, Server};
-use crate::site::{CASES, Site};
+use crate::site::{Case, Site};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub struct Measurement {
 
 /// Measures those servers that run on every core by themselves, ours.
 pub fn measure(servers: &[Server], site: &Site, rounds: usize, time: Duration) -> Vec<Measurement> {
-    let case = CASES.iter().find(|case| case.name == "1 KiB").unwrap();
+    let case = Case::small();
     let both = [SERVER_CORE, LOAD_CORE];
     load::pin_to(&both);
     let measurements: Vec<_> = servers

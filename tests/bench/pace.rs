@@ -4,7 +4,7 @@ use crate::load::{Load, Pace};
 use crate::report::{median, print};
 use crate::requests::{Round, load};
 use crate::servers::{Running, SERVER_CORE, Server};
-use crate::site::{CASES, Site};
+use crate::site::{Case, Site};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub struct Measurement {
 pub fn measure(servers: &[Server], site: &Site, connections: usize, time: Duration) -> Vec<Measurement> {
     let running: Vec<Running> =
         servers.iter().map(|server| server.start(site, &[SERVER_CORE], &[])).collect();
-    let case = CASES.iter().find(|case| case.name == "1 KiB").unwrap();
+    let case = Case::small();
     let mut measurements: Vec<Measurement> = running
         .iter()
         .map(|server| {

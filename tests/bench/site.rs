@@ -76,6 +76,11 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
+    /// The small file, of which everything beside the body is what counts.
+    pub fn small() -> &'static Self {
+        CASES.iter().find(|case| case.name == "1 KiB").unwrap()
+    }
+
     /// The whole request.
     pub fn request(&self, server: &Running) -> String {
         let etag = server.etag.as_deref().unwrap_or("\"none\"");

@@ -3,7 +3,7 @@
 use crate::load::{Idle, Load, Pace};
 use crate::report::{print, quantile};
 use crate::servers::{SERVER_CORE, Server};
-use crate::site::{CASES, Site};
+use crate::site::{Case, Site};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::Serialize;
@@ -28,7 +28,7 @@ const RATE: f64 = 200.0;
 pub struct Measurement {
     /// Slow clients that were answered.
     clients: usize,
-    /// Slow clients that the server had no connection left for, as it said.
+    /// Slow clients that were not, or not for as long.
     refused: usize,
     /// Latencies of the others in microseconds: half, 99 %, and all of the requests took no longer.
     latency: [f64; 3],
@@ -47,7 +47,7 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
     let clients =
         clients.min(usize::try_from(maximum.unwrap_or(u64::MAX) / 2).unwrap_or(clients).saturating_sub(200));
     let running = server.start(site, &[SERVER_CORE], &["--max-instances", INSTANCES]);
-    let case = CASES.iter().find(|case| case.name == "1 KiB").unwrap();
+    let case = Case::small();
     let request = case.request(&running);
     let others = Load {
         address: running.address,
