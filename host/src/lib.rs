@@ -1,47 +1,53 @@
 //! wasi-httpd: a server for `wasi:http` components, by default for a sandboxed static file server; and a runner for
 //! `wasi:cli` commands in the same sandbox.
 //!
-//! What happens, in order, and which module does it:
+//! What happens, in order, and where:
 //!
 //! 1. [`cli`]: what was typed
 //! 2. [`config`]: what that means, validated
 //! 3. [`component`]: the guest, recognised and compiled
-//! 4. [`engine`]: the one wasmtime engine, with pools of the sizes that the guest needs
-//! 5. [`sandbox`], [`link`]: what one instance of it may touch
-//! 6. [`dispatch`]: a request to a fresh instance, and its response back; [`lane`]: files into it, past the instance
-//! 7. [`connection`], [`linger`], [`stall`], [`listen`]: HTTP on sockets
-//! 8. [`access_log`], [`guest_output`], [`terminal`], [`diagnostics`]: what happened
+//! 4. [`engine`]: the wasmtime engine, with pools of the sizes that the guest needs
+//! 5. [`sandbox`]: what an instance may touch; [`wasi`]: what its calls mean; [`instance`]: its state; [`link`]: the glue
+//! 6. [`net`]: connections; [`http`](mod@http): requests on them
+//! 7. [`app`]: a request to an instance, and its response back; [`body`]: the way of its body
+//! 8. [`report`]: what happened
 //! 9. [`signals`]: the end
 //!
 //! [`prepare`](mod@prepare) walks steps 3 to 5, [`server`] the others for a server, [`run`](mod@run) for a command;
 //! [`inspect`] stops before anything is compiled.
+//!
+//! Modules import only what stands below them: server → net, http → app → link → instance → sandbox, wasi → body; all
+//! may use report.
 
-pub mod access_log;
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("wasi-httpd runs on Linux, on x86-64 and AArch64: it uses openat2, sendfile and epoll");
+
+pub mod allocator;
+pub mod app;
+pub mod body;
 pub mod cli;
 pub mod component;
 pub mod config;
-pub mod connection;
-pub mod diagnostics;
-pub mod dispatch;
 pub mod engine;
-pub mod guest_output;
+pub mod http;
 pub mod inspect;
-pub mod lane;
-pub mod linger;
+pub mod instance;
 pub mod link;
-pub mod listen;
+pub mod net;
 pub mod prepare;
+pub mod report;
 pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod signals;
-pub mod stall;
-pub mod terminal;
+pub mod wasi;
 
 use anyhow::Context as _;
 use config::ConfigError;
+use report::stderr;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit status for a command line that cannot be meant.
@@ -50,26 +56,32 @@ const WRONG_USAGE: u8 = 2;
 /// Runs the command line and gives its exit status: 0 after an orderly stop, 1 for a failure at run time, 2 for wrong
 /// usage; that of the guest, where one was run. Every failure is one line on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let status = start(arguments);
+    stderr::finish();
+    status
+}
+
+fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments) {
         Ok(command) => command,
         Err(cli::Stop::Information(text)) => {
-            // Whoever reads only the beginning, or nothing, has what it wants.
+            // A reader that has seen enough has closed the pipe, which is no failure.
             let _ = std::io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(cli::Stop::Usage(message)) => {
-            complain(&message);
+            stderr::complain(&message);
             return ExitCode::from(WRONG_USAGE);
         }
     };
     match carry_out(command) {
         Ok(status) => status,
         Err(Failure::Usage(wrong)) => {
-            complain(&wrong.to_string());
+            stderr::complain(&wrong.to_string());
             ExitCode::from(WRONG_USAGE)
         }
         Err(Failure::AtRunTime(error)) => {
-            complain(&format!("{error:#}"));
+            stderr::complain(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -98,16 +110,22 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Serve(arguments) => server::serve(config::Serve::new(*arguments)?)?,
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
-        cli::Command::Guest { output } => std::fs::write(&output, component::BUILT_IN)
-            .with_context(|| format!("cannot write {}", output.display()))?,
+        cli::Command::Guest { output } => write_guest(&output)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says a failure in one line, whatever the names in it.
-fn complain(message: &str) {
-    let parts = message.split('\n').map(str::trim).filter(|part| !part.is_empty());
-    let line = parts.collect::<Vec<_>>().join(" ");
-    // Where nobody reads it, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "wasi-httpd: {}", guest_output::printable(line.as_bytes()));
+/// Writes the built-in component to a file, or to standard output if that is called `-`.
+fn write_guest(output: &Path) -> anyhow::Result<()> {
+    if output == Path::new("-") {
+        let mut stdout = std::io::stdout().lock();
+        if stdout.is_terminal() {
+            anyhow::bail!(
+                "a component is no text for a terminal; `wasi-httpd guest -o FILE` writes it to a file"
+            );
+        }
+        let written = stdout.write_all(component::BUILT_IN).and_then(|()| stdout.flush());
+        return written.context("cannot write to standard output");
+    }
+    std::fs::write(output, component::BUILT_IN).with_context(|| format!("cannot write {}", output.display()))
 }

@@ -1,10 +1,10 @@
 //! The command `wasi-httpd`.
 
+use host::allocator::Allocator;
 use std::process::ExitCode;
 
-/// A fresh instance is a few hundred small allocations, which the system's allocator makes the most expensive part of it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     host::run(std::env::args_os())

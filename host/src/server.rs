@@ -1,90 +1,128 @@
 //! Serving, from the configuration to the orderly stop.
+//!
+//! 1. Open: listeners are bound, directories opened, the component compiled; nothing else opens anything later
+//! 2. Serve: threads start, connections are accepted
+//! 3. Stop: the first signal drains, the second one cuts
 
-use crate::access_log::AccessLog;
+use crate::app::{App, Times};
 use crate::component::Purpose;
 use crate::config::Serve;
-use crate::connection::{Connections, Phase, reach};
-use crate::dispatch::Dispatcher;
+use crate::engine;
+use crate::http::check::Names;
+use crate::http::connection::Connections;
+use crate::http::shutdown::{Phase, reached};
+use crate::instance::Stdio;
+use crate::net::accept::{Acceptor, AllEnded};
+use crate::net::bind::bind_all;
+use crate::net::limit::max_connections;
 use crate::prepare::{Prepared, prepare};
-use crate::sandbox::Streams;
+use crate::report::access_log::AccessLog;
+use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
-use crate::{diagnostics, listen};
 use anyhow::{Context as _, Result};
-use std::io::Write as _;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::watch;
+use tracing::error;
+use wasmtime::Engine;
 
-/// How long answers under way may take after the server was told to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long answers under way may take after the first signal.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long connections may take to be cut, and the last lines of the access log to be written.
-const LAST: Duration = Duration::from_secs(1);
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Threads that may block beside those that serve: requests for a file system that hangs hold one each.
+const SPARE_THREADS: usize = 512;
+
+/// Everything that was opened.
+struct Opened {
+    engine: Engine,
+    listeners: Vec<TcpListener>,
+    acceptor: Acceptor,
+    ended: AllEnded,
+    app: Arc<App>,
+    names: Names,
+    threads: usize,
+    access_log: bool,
+}
 
 /// Serves until the process is told to stop.
 pub fn serve(config: Serve) -> Result<()> {
-    diagnostics::start();
+    stderr::start();
+    let opened = open(config)?;
+    engine::start_ticking(&opened.engine)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(opened.threads)
         .build()
         .context("cannot start the threads of the server")?;
-    let outcome = runtime.block_on(run(config));
-    // Whatever did not end in its time is cut off.
+    let outcome = runtime.block_on(run(opened));
+    // What did not end in its time is cut off.
     runtime.shutdown_background();
     outcome
 }
 
-async fn run(mut config: Serve) -> Result<()> {
-    // What is quickly found wrong comes before what takes long.
-    let listeners = listen::bind(&config.addresses)?;
+/// Opens everything. What is quickly found wrong comes before what takes long.
+fn open(mut config: Serve) -> Result<Opened> {
+    let listeners = bind_all(&config.addresses, config.stall)?;
     if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
     {
         config.list_by_default();
     }
-    let Prepared { component, sandbox } =
-        prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Streams::Marked)?;
-    let dispatcher = Dispatcher::new(component, sandbox, &config.limits, config.reuse)?;
+    let Prepared { component, template } =
+        prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
+    let engine = component.engine().clone();
+    let instances = config.limits.instances;
+    let times = Times { head: config.limits.time, silence: config.silence, body: config.body };
+    let app = Arc::new(App::new(component, template, instances, config.reuse, times)?);
+    let (acceptor, ended) = Acceptor::new(max_connections(instances), config.stall);
+    let threads = instances as usize + SPARE_THREADS;
+    let names = Names::new(config.names);
+    Ok(Opened { engine, listeners, acceptor, ended, app, names, threads, access_log: config.access_log })
+}
 
-    let log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
-    let (log, writer) = log.unzip();
-    let connections = Arc::new(Connections::new(dispatcher, log));
-    let places = Arc::new(Semaphore::new(listen::max_connections(config.limits.instances)));
+async fn run(opened: Opened) -> Result<()> {
+    let Opened { listeners, acceptor, ended, app, names, access_log, .. } = opened;
+    let access_log = access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
+    let report = Report { access_log: access_log.clone() };
+    let connections = Arc::new(Connections::new(app, names, report));
     let mut phase = wait_for_signals()?;
-    let (alive, mut ended) = mpsc::channel(1);
 
     for listener in listeners {
         let address = listener.local_addr().context("a listener has no address")?;
-        tokio::spawn(listen::accept(
-            listener,
-            Arc::clone(&connections),
-            Arc::clone(&places),
-            config.stall,
-            phase.clone(),
-            alive.clone(),
-        ));
-        let _ = writeln!(std::io::stderr(), "Listening on http://{address}/");
+        let (connections, acceptor, mut stop) = (Arc::clone(&connections), acceptor.clone(), phase.clone());
+        let connection_phase = phase.clone();
+        tokio::spawn(async move {
+            let serve = move |conn| Arc::clone(&connections).serve(conn, connection_phase.clone());
+            let stop = async move { reached(&mut stop, Phase::Draining).await };
+            if let Err(failure) = acceptor.run(listener, serve, stop).await {
+                error!("cannot serve http://{address}/: {failure:#}");
+            }
+        });
+        stderr::line(&format!("Listening on http://{address}/"));
     }
-    drop(alive);
+    drop(acceptor);
 
-    reach(&mut phase, Phase::Draining).await;
+    reached(&mut phase, Phase::Draining).await;
     tokio::select! {
-        // Nothing is ever sent: this is the end of the last sender.
-        _ = ended.recv() => {}
+        () = ended.wait() => {}
         () = async {
-            reach(&mut phase, Phase::Cutting).await;
-            tokio::time::sleep(LAST).await;
+            reached(&mut phase, Phase::Cutting).await;
+            tokio::time::sleep(CUT_TIMEOUT).await;
         } => {}
     }
-    if let Some(writer) = writer {
-        writer.finish(LAST);
+    if let Some(log) = access_log {
+        log.finish(CUT_TIMEOUT);
     }
     Ok(())
 }
 
-/// Moves from phase to phase: the first SIGINT or SIGTERM drains; a second one, or the time being up, cuts. The last thing
-/// is that the process ends, even where the threads that serve are held up.
+/// Moves from phase to phase: the first SIGINT or SIGTERM drains; a second one, or the time being up, cuts. In the end
+/// the process exits even if the threads that serve are blocked.
 fn wait_for_signals() -> Result<watch::Receiver<Phase>> {
     let (phase, receiver) = watch::channel(Phase::Serving);
     signals::handle(move |signals| walk(signals, phase))?;
@@ -96,10 +134,10 @@ async fn walk(mut signals: Signals, phase: watch::Sender<Phase>) {
     let _ = phase.send(Phase::Draining);
     tokio::select! {
         _ = signals.next() => {}
-        () = tokio::time::sleep(DRAIN) => {}
+        () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
     }
     let _ = phase.send(Phase::Cutting);
-    // Long enough for the orderly way, by which the process ends before this.
-    tokio::time::sleep(3 * LAST).await;
+    // Long enough for the orderly way, by which the process exits before this.
+    tokio::time::sleep(3 * CUT_TIMEOUT).await;
     std::process::exit(0);
 }

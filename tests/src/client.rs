@@ -82,7 +82,7 @@ impl Client {
 
     /// Sends a request with a Host field and these others, and reads its answer.
     pub fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
-        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: test\r\n");
+        let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in fields {
             let _ = write!(head, "{name}: {value}\r\n");
         }

@@ -80,7 +80,7 @@ fn the_bytes_are_those_that_were_given_away_when_the_client_left() {
     site.file("big.bin", vec![1; 64 << 20]);
     let server = programs!().ours(&site, &[]);
     let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.head();
     client.read(1 << 20);
     drop(client);
@@ -122,13 +122,13 @@ fn a_request_whose_client_left_before_the_answer_is_logged_too() {
     let forever = GuestFile::new(guests::handler("(loop $forever (br $forever))"));
     let server = programs!().ours_with_guest(&forever.path, &["--timeout", "1"]);
     let mut client = server.connect();
-    client.send("GET /left HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET /left HTTP/1.1\r\nHost: localhost\r\n\r\n");
     drop(client);
     // The client is not missed before its answer is there.
     assert_eq!(fields(&server.wait_for_log(|line| line.contains("/left")))[5], "500");
 
     let server = programs!().ours_with_guest(&forever.path, &["--timeout", "3600"]);
-    server.connect().send("GET /cut HTTP/1.1\r\nHost: test\r\n\r\n");
+    server.connect().send("GET /cut HTTP/1.1\r\nHost: localhost\r\n\r\n");
     // An answer of the host's own shows that the request before it has arrived.
     assert_eq!(server.connect().request("CONNECT", "localhost:1", &[]).status, 501);
     server.wait_for_log(|line| line.contains("CONNECT"));

@@ -29,7 +29,7 @@ fn pipelined_requests_are_answered_in_their_order() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
-        let one = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n");
+        let one = |target: &str| format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client.send((one("/a.txt") + &one("/big.bin") + &one("/missing") + &one("/b.txt")).repeat(10));
         for _ in 0..10 {
             assert_eq!(client.response("GET").text(), "a");
@@ -45,7 +45,7 @@ fn a_request_may_come_a_byte_at_a_time() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
-        for byte in "GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n".bytes() {
+        for byte in "GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n".bytes() {
             client.send([byte]);
         }
         assert_eq!(client.response("GET").text(), "a");
@@ -56,7 +56,7 @@ fn a_request_may_come_a_byte_at_a_time() {
 fn http_1_0_is_answered_and_closed() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
-    for head in ["GET /a.txt HTTP/1.0\r\n\r\n", "GET /a.txt HTTP/1.0\r\nHost: test\r\n\r\n"] {
+    for head in ["GET /a.txt HTTP/1.0\r\n\r\n", "GET /a.txt HTTP/1.0\r\nHost: localhost\r\n\r\n"] {
         let mut client = server.connect();
         let response = client.send(head).response("GET");
         assert_eq!((response.status, response.text()), (200, "a"));
@@ -70,19 +70,26 @@ fn half_a_connection_is_enough_for_an_answer() {
     let server = tests::programs!().ours(&site, &[]);
     for target in ["/a.txt", "/big.bin"] {
         let mut client = server.connect();
-        client.send(format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")).finish_sending();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n")).finish_sending();
         let response = client.response("GET");
         assert!(response.status == 200 && response.complete, "{target}");
         assert!(client.is_closed());
     }
 }
 
-/// Sends a request that is none and expects a 400, after which the connection ends.
-fn is_refused(client: &mut Client, request: &str) {
+/// Sends a request that is none and expects this status, after which the connection ends.
+fn is_refused_with(client: &mut Client, request: &str, status: u16) {
     client.try_send(request);
     let response = client.response("GET");
-    assert_eq!(response.status, 400, "{request:?}");
+    assert_eq!(response.status, status, "{request:?}");
+    assert_eq!(response.header("connection"), Some("close"), "{request:?}");
+    assert!(response.text().starts_with(&status.to_string()), "{request:?}: {}", response.text());
     assert!(client.is_closed(), "{request:?} leaves the connection open");
+}
+
+/// The same with a 400.
+fn is_refused(client: &mut Client, request: &str) {
+    is_refused_with(client, request, 400);
 }
 
 #[test]
@@ -96,12 +103,85 @@ fn a_request_names_exactly_one_host() {
         "Host: a b\r\n",
         "Host: a/b\r\n",
         "Host: u@a\r\n",
+        "Host: localhost:asd\r\n",
+        "Host: localhost:-1\r\n",
+        "Host: localhost:80x\r\n",
+        "Host: localhost:65536\r\n",
+        "Host: example.com.:1.2\r\n",
+        "Host: [zz]\r\n",
+        "Host: [1::2::3]\r\n",
+        "Host: [abcd::1].\r\n",
+        "Host: extra[::1]:98\r\n",
     ] {
         is_refused(&mut server.connect(), &format!("GET /a.txt HTTP/1.1\r\n{fields}\r\n"));
+        is_refused(&mut server.connect(), &format!("GET http://localhost/a.txt HTTP/1.1\r\n{fields}\r\n"));
+    }
+    for target in
+        ["http://localhost:80x/", "http://:80/", "http://[ab..cd::1]/", "http://u@localhost/", "localhost"]
+    {
+        is_refused(&mut server.connect(), &format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
     }
     let mut client = server.connect();
-    client.send("GET http://test/a.txt HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET http://localhost/a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.response("GET").text(), "a", "the absolute form of a target");
+    // What it names comes before the Host field.
+    client.send("GET http://localhost/a.txt HTTP/1.1\r\nHost: other.example\r\n\r\n");
+    assert_eq!(client.response("GET").text(), "a");
+    let response = client.request("GET", "https://localhost/a.txt", &[]);
+    assert_eq!((response.status, response.header("connection")), (421, Some("close")));
+}
+
+#[test]
+fn an_empty_path_in_absolute_form_is_the_root() {
+    let site = site();
+    site.file("index.html", "index");
+    let server = tests::programs!().ours(&site, &[]);
+    for target in
+        ["http://localhost", "http://localhost/", "http://localhost?query", "http://localhost/?query"]
+    {
+        assert_eq!(server.get(target).text(), "index", "{target}");
+    }
+}
+
+#[test]
+fn later_minor_versions_are_http_1_1_and_other_versions_are_refused() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    for version in ["1.2", "1.9", "1.1", "1.2"] {
+        client.send(format!("GET /a.txt HTTP/{version}\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(client.response("GET").text(), "a", "{version}");
+    }
+    // Also where it comes in pieces.
+    client.send("GET /a.txt HTTP/1.").send("2\r\nHost: localhost\r\n").send("\r\n");
+    assert_eq!(client.response("GET").text(), "a");
+    for line in ["GET /a.txt HTTP/2.0", "GET /a.txt HTTP/0.9", "GET /a.txt HTTP/3.0"] {
+        is_refused_with(&mut server.connect(), &format!("{line}\r\nHost: localhost\r\n\r\n"), 505);
+    }
+    is_refused_with(&mut server.connect(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
+}
+
+#[test]
+fn unknown_transfer_codings_are_a_501() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    for coding in ["xchunked", "gzip", "chunked, gzip"] {
+        let request =
+            format!("POST /a.txt HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: {coding}\r\n\r\n");
+        is_refused_with(&mut server.connect(), &request, 501);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_after_answers_that_came_before_it() {
+    let site = site();
+    let server = tests::programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    client.send("GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\nGET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n\0\r\n\r\n");
+    assert_eq!(client.response("GET").text(), "a");
+    assert_eq!(client.response("GET").body.len(), 1 << 20);
+    assert_eq!(client.response("GET").status, 400);
+    assert!(client.is_closed());
 }
 
 #[test]
@@ -115,8 +195,6 @@ fn ambiguous_framing_is_refused() {
         "Content-Length: 1, 2\r\n",
         "Content-Length: 0x1\r\n",
         "Content-Length: 18446744073709551616\r\n",
-        "Transfer-Encoding: xchunked\r\n",
-        "Transfer-Encoding: gzip\r\n",
         "X: y\r\n folded\r\n",
         "Host : test\r\n",
         " Leading: space\r\n",
@@ -125,12 +203,15 @@ fn ambiguous_framing_is_refused() {
         "X: a\rb\r\n",
         "no colon\r\n",
     ] {
-        is_refused(&mut server.connect(), &format!("POST /a.txt HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        is_refused(
+            &mut server.connect(),
+            &format!("POST /a.txt HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+        );
     }
     for line in
         ["GET  /a.txt HTTP/1.1", "GET /a b HTTP/1.1", "GET /a.txt HTTP/1.1 x", "/a.txt", "GET /a.txt FTP/1.1"]
     {
-        is_refused(&mut server.connect(), &format!("{line}\r\nHost: test\r\n\r\n"));
+        is_refused(&mut server.connect(), &format!("{line}\r\nHost: localhost\r\n\r\n"));
     }
 }
 
@@ -140,8 +221,8 @@ fn a_length_beside_chunks_does_not_hide_a_second_request() {
     let server = tests::programs!().ours(&site, &[]);
     let mut client = server.connect();
     client.send(
-        "POST /a.txt HTTP/1.1\r\nHost: test\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
-         0\r\n\r\nGET /b.txt HTTP/1.1\r\nHost: test\r\n\r\n",
+        "POST /a.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\nGET /b.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
     );
     // RFC 9112 §6.3: refused, or the chunks count and the connection ends after the answer.
     let response = client.response("POST");
@@ -157,8 +238,10 @@ fn heads_that_are_too_large_are_a_431() {
     let many_fields = (0..1000).map(|number| format!("X-{number}: y\r\n")).collect::<String>();
     for fields in [long_field, many_fields] {
         let mut client = server.connect();
-        client.try_send(format!("GET /a.txt HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
-        assert_eq!(client.response("GET").status, 431);
+        client.try_send(format!("GET /a.txt HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+        let response = client.response("GET");
+        assert_eq!(response.status, 431);
+        assert!(response.text().starts_with("431 Request Header Fields Too Large"), "{}", response.text());
         assert!(client.is_closed());
     }
     assert_eq!(server.get("/a.txt").text(), "a");

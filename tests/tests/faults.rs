@@ -91,7 +91,7 @@ fn a_busy_guest_does_not_keep_others_from_their_answers() {
     let clients: Vec<_> = (0..16)
         .map(|_| {
             let mut client = server.connect();
-            client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+            client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
             client
         })
         .collect();

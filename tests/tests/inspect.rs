@@ -65,7 +65,7 @@ fn what_is_refused_comes_with_the_flag_that_allows_it() {
     assert_eq!(refused["starts"][0]["command"], "wasi-httpd run");
     assert_eq!(verdict(&refused, tcp)["verdict"], "refused");
     let flag = verdict(&refused, tcp)["flag"].as_str().unwrap();
-    assert_eq!(flag, "--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST:PORT");
+    assert_eq!(flag, "--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST[:PORT]");
     assert!(text(TCP_SERVER, &[]).contains("(sockets reach nothing; --allow-tcp-listen HOST:PORT or"));
 
     let granted = json(TCP_SERVER, &["--allow-tcp-listen", "localhost:7000", "--env", "A=b"]);

@@ -17,7 +17,7 @@ fn a_file_that_shrinks_ends_the_connection_short_and_is_never_padded() {
     on_each_runtime!(site, |server| {
         site.file("shrinking.bin", &content);
         let mut client = server.connect();
-        client.send("GET /shrinking.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send("GET /shrinking.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
         let head = client.head();
         assert_eq!(head.header("content-length"), Some(LENGTH.to_string().as_str()));
         let mut body = client.read(1 << 20);
@@ -36,7 +36,7 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
     on_each_runtime!(site, |server| {
         site.file("growing.bin", &content);
         let mut client = server.connect();
-        client.send("GET /growing.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send("GET /growing.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client.head();
         let mut body = client.read(1 << 20);
         let mut file = File::options().append(true).open(site.path("growing.bin")).unwrap();
@@ -54,7 +54,7 @@ fn a_file_that_is_replaced_is_sent_as_it_was_opened() {
     on_each_runtime!(site, |server| {
         site.file("replaced.bin", &content);
         let mut client = server.connect();
-        client.send("GET /replaced.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send("GET /replaced.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
         client.head();
         site.file("new.bin", vec![0; LENGTH]);
         fs::rename(site.path("new.bin"), site.path("replaced.bin")).unwrap();
@@ -72,7 +72,7 @@ fn a_client_that_leaves_takes_its_instance_with_it() {
     let server = programs!().ours(&site, &["--max-instances", "1"]);
     for _ in 0..20 {
         let mut client = server.connect();
-        client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(client.head().status, 200);
         drop(client);
         assert_eq!(server.get("/small.txt").text(), "small");
@@ -89,7 +89,7 @@ fn a_client_that_stops_reading_is_cut() {
     site.file("big.bin", &content);
     let server = programs!().ours(&site, &["--stall-timeout", "1"]);
     let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.head().status, 200);
     // The entry is written when the connection is done with the answer.
     server.wait_for_log(|line| line.contains("GET /big.bin HTTP/1.1\" 200 "));
@@ -106,7 +106,7 @@ fn a_client_that_leaves_before_its_answer_leaves_nothing_behind() {
     let server = programs!().ours(&site, &["--max-instances", "2"]);
     for _ in 0..200 {
         let mut client = server.connect();
-        client.send("GET /small.txt HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.send("GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
         drop(client);
     }
     // They may still be in each other's way for a moment.

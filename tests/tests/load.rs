@@ -75,7 +75,7 @@ fn clients_that_do_not_read_hold_no_instance() {
     let mut slow: Vec<_> = (0..50)
         .map(|_| {
             let mut client = server.connect();
-            client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n");
+            client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
             assert_eq!(client.head().status, 200);
             client
         })
@@ -104,7 +104,7 @@ fn sixty_four_downloads_at_once_take_little_memory() {
         for _ in 0..64 {
             scope.spawn(|| {
                 let mut client = server.connect();
-                client.send("GET /100m.bin HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+                client.send("GET /100m.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
                 assert_eq!(client.head().status, 200);
                 let length =
                     std::io::copy(&mut client.reader().take(u64::MAX), &mut std::io::sink()).unwrap();

@@ -50,15 +50,15 @@ fn the_body_of_a_request_is_never_taken_for_the_next_one() {
     let site = Site::new();
     site.file("a.txt", "a");
     on_each_runtime!(site, |server| {
-        let smuggled = "GET /a.txt HTTP/1.1\r\nHost: test\r\n\r\n";
+        let smuggled = "GET /a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n";
         let mut client = server.connect();
         client.send(format!(
-            "GET /missing HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n{smuggled}",
+            "GET /missing HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{smuggled}",
             smuggled.len()
         ));
         assert_eq!(client.response("GET").status, 404);
         // Either the body was read and the connection goes on, or it was not and the connection ends.
-        client.try_send("GET /missing HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        client.try_send("GET /missing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         if !client.is_closed() {
             assert_eq!(client.response("GET").status, 404);
             assert!(client.is_closed());

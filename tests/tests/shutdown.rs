@@ -11,7 +11,7 @@ const LENGTH: usize = 64 << 20;
 /// A client that has sent this many requests for `/big.bin` at once and has read the first head.
 fn download(server: &Server, requests: usize) -> Client {
     let mut client = server.connect();
-    client.send("GET /big.bin HTTP/1.1\r\nHost: test\r\n\r\n".repeat(requests));
+    client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(requests));
     client.head();
     client
 }

@@ -10,6 +10,7 @@ pub mod anatomy;
 pub mod interface;
 pub mod kind;
 pub mod needs;
+pub mod trap;
 
 use anatomy::Anatomy;
 use anyhow::{Context as _, Result, anyhow, bail};

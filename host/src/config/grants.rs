@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A directory that guests see.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Directory {
+pub struct DirectoryGrant {
     /// Where it is on this machine.
     pub host: PathBuf,
     /// What the guest knows it as.
@@ -29,7 +29,7 @@ impl fmt::Display for HostPort {
     }
 }
 
-impl fmt::Display for AllowedHost {
+impl fmt::Display for HostGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = Bracketed(&self.host);
         match self.port {
@@ -48,12 +48,12 @@ impl fmt::Display for Bracketed<'_> {
     }
 }
 
-/// Where a guest may send HTTP requests.
+/// A host that a guest may reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AllowedHost {
-    /// A name, or an address without brackets; in lower case.
+pub struct HostGrant {
+    /// A name in lower case, or an address without brackets.
     pub host: String,
-    /// The port; `None` is the one that the scheme has by default.
+    /// The port. `None` is the default port of the scheme for HTTP requests, and any port for TCP connections.
     pub port: Option<u16>,
 }
 
@@ -61,9 +61,9 @@ pub struct AllowedHost {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkGrants {
     /// Hosts to send HTTP requests to.
-    pub hosts: Vec<AllowedHost>,
+    pub hosts: Vec<HostGrant>,
     /// Where TCP connections may lead.
-    pub connect: Vec<HostPort>,
+    pub connect: Vec<HostGrant>,
     /// Where the guest may listen for TCP connections.
     pub listen: Vec<HostPort>,
 }
@@ -72,7 +72,7 @@ pub struct NetworkGrants {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// The directories, all read-only.
-    pub directories: Vec<Directory>,
+    pub directories: Vec<DirectoryGrant>,
     /// The guest's whole environment.
     pub environment: Vec<(String, String)>,
     /// The network.
@@ -82,8 +82,8 @@ pub struct Grants {
 /// Where the guest finds the first directory, unless told otherwise.
 pub(super) const ROOT: &str = "/";
 
-pub(super) fn directories(texts: &[String]) -> Result<Vec<Directory>, ConfigError> {
-    let mut directories: Vec<Directory> = Vec::new();
+pub(super) fn directories(texts: &[String]) -> Result<Vec<DirectoryGrant>, ConfigError> {
+    let mut directories: Vec<DirectoryGrant> = Vec::new();
     for text in texts {
         let (host, guest) = text.split_once("::").unwrap_or((text, ROOT));
         if host.is_empty() || guest.is_empty() {
@@ -92,7 +92,7 @@ pub(super) fn directories(texts: &[String]) -> Result<Vec<Directory>, ConfigErro
         if directories.iter().any(|other| other.guest == guest) {
             return Err(ConfigError::SameName(guest.to_owned()));
         }
-        directories.push(Directory { host: PathBuf::from(host), guest: guest.to_owned() });
+        directories.push(DirectoryGrant { host: PathBuf::from(host), guest: guest.to_owned() });
     }
     Ok(directories)
 }
@@ -112,20 +112,20 @@ pub(super) fn host_port(flag: &'static str, text: &str) -> Result<HostPort, Conf
     }
 }
 
-/// Reads the value of a flag to connect somewhere, where port 0 would be none.
-pub(super) fn remote(flag: &'static str, text: &str) -> Result<HostPort, ConfigError> {
-    let remote = host_port(flag, text)?;
-    if remote.port == 0 {
-        return Err(ConfigError::PortZero { flag, text: text.to_owned() });
+/// Reads the value of a flag that takes HOST or HOST:PORT.
+pub(super) fn host_grant(flag: &'static str, text: &str) -> Result<HostGrant, ConfigError> {
+    match split(text) {
+        Some((_, Some(0))) => Err(ConfigError::PortZero { flag, text: text.to_owned() }),
+        Some((host, port)) => Ok(HostGrant { host: host.to_ascii_lowercase(), port }),
+        None => Err(ConfigError::Host { flag, text: text.to_owned() }),
     }
-    Ok(remote)
 }
 
-/// Reads the value of `--allow-host`, which takes HOST or HOST:PORT.
-pub(super) fn allowed_host(text: &str) -> Result<AllowedHost, ConfigError> {
+/// Reads the value of `--allow-name`, which takes a host without a port, in lower case.
+pub(super) fn name(text: &str) -> Result<String, ConfigError> {
     match split(text) {
-        Some((host, port)) if port != Some(0) => Ok(AllowedHost { host: host.to_ascii_lowercase(), port }),
-        _ => Err(ConfigError::AllowedHost(text.to_owned())),
+        Some((host, None)) => Ok(host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()),
+        _ => Err(ConfigError::Name(text.to_owned())),
     }
 }
 
@@ -164,9 +164,8 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::variable;
     use super::{
-        AllowedHost, ConfigError, Directory, HostPort, allowed_host, directories, host_port, remote,
+        ConfigError, DirectoryGrant, HostGrant, HostPort, directories, host_grant, host_port, name, variable,
     };
 
     #[test]
@@ -198,28 +197,31 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_connected_to_at_port_0() {
-        assert!(remote("--allow-tcp-connect", "example.com:80").is_ok());
-        assert!(matches!(remote("--allow-tcp-connect", "example.com:0"), Err(ConfigError::PortZero { .. })));
+    fn a_host_may_do_without_a_port() {
+        let grant = |text| host_grant("--allow-host", text);
+        let is = |host: &str, port| Ok(HostGrant { host: host.into(), port });
+        assert_eq!(grant("Example.com"), is("example.com", None));
+        assert_eq!(grant("example.com:8443"), is("example.com", Some(8443)));
+        assert_eq!(grant("[::1]"), is("::1", None));
+        assert_eq!(grant("[::1]:80"), is("::1", Some(80)));
+        for text in ["", ":80", "example.com:", "::1", "http://example.com", "example.com/path"] {
+            assert_eq!(grant(text), Err(ConfigError::Host { flag: "--allow-host", text: text.into() }));
+        }
+        assert!(matches!(grant("example.com:0"), Err(ConfigError::PortZero { .. })));
     }
 
     #[test]
-    fn a_host_may_do_without_a_port() {
-        let is = |host: &str, port| Ok(AllowedHost { host: host.into(), port });
-        assert_eq!(allowed_host("Example.com"), is("example.com", None));
-        assert_eq!(allowed_host("example.com:8443"), is("example.com", Some(8443)));
-        assert_eq!(allowed_host("[::1]"), is("::1", None));
-        assert_eq!(allowed_host("[::1]:80"), is("::1", Some(80)));
-        for text in
-            ["", ":80", "example.com:", "example.com:0", "::1", "http://example.com", "example.com/path"]
-        {
-            assert_eq!(allowed_host(text), Err(ConfigError::AllowedHost(text.into())));
+    fn a_name_has_no_port() {
+        assert_eq!(name("Example.com."), Ok("example.com".to_owned()));
+        assert_eq!(name("[::1]"), Ok("::1".to_owned()));
+        for text in ["", "example.com:80", "http://example.com", "*"] {
+            assert_eq!(name(text).is_ok(), text == "*", "{text}");
         }
     }
 
     #[test]
     fn a_directory_has_a_name_of_its_own() {
-        let directory = |host: &str, guest: &str| Directory { host: host.into(), guest: guest.into() };
+        let directory = |host: &str, guest: &str| DirectoryGrant { host: host.into(), guest: guest.into() };
         let parse =
             |texts: &[&str]| directories(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
         assert_eq!(parse(&[]), Ok(vec![]));

@@ -6,12 +6,12 @@ use crate::cli;
 use std::time::Duration;
 
 /// What a 32-bit linear memory can be, in MiB.
-const MOST_MEMORY: u32 = 4096;
+const MAX_MEMORY: u32 = 4096;
 
-/// How long a guest may compute where nothing else was said: a command that computes for a long time is no accident.
+/// How long a command may compute where no flag says otherwise: one that computes for a long time is no accident.
 const UNBOUNDED: Duration = Duration::MAX;
 
-/// What guests may use. Everything that a stranger can make grow is here, or a constant beside what it limits.
+/// What guests may use. Everything that a stranger can make grow is here, or is a constant beside what it limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// How many instances may live at a time.
@@ -28,16 +28,17 @@ impl Limits {
     /// Validates what was typed.
     pub(super) fn new(instances: u32, size: cli::Size, timeout: Option<u32>) -> Result<Self, ConfigError> {
         let cli::Size { max_memory, max_table } = size;
-        let named = [
+        for (value, flag) in [
             (Some(instances), "--max-instances"),
             (max_memory, "--max-memory"),
             (max_table, "--max-table"),
             (timeout, "--timeout"),
-        ];
-        if let Some(&(_, flag)) = named.iter().find(|(value, _)| *value == Some(0)) {
-            return Err(ConfigError::Zero(flag));
+        ] {
+            if value == Some(0) {
+                return Err(ConfigError::Zero(flag));
+            }
         }
-        if let Some(memory) = max_memory.filter(|&memory| memory > MOST_MEMORY) {
+        if let Some(memory) = max_memory.filter(|&memory| memory > MAX_MEMORY) {
             return Err(ConfigError::Memory(memory));
         }
         Ok(Self {

@@ -2,19 +2,23 @@
 //!
 //! - [`grants`]: what a guest is given
 //! - [`limits`]: how much of the machine it may use
-//! - here: both together, for serving and for running
+//! - [`defaults`]: what holds where nothing was said
+//! - here: all together, for serving, running and inspecting
 
+pub mod defaults;
+mod error;
 pub mod grants;
 pub mod limits;
 
+pub use error::ConfigError;
+
 use crate::cli;
-use grants::{Directory, Grants, HostPort, NetworkGrants, ROOT};
-use guest::config::{Settings, SettingsError};
+use grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants, ROOT};
+use guest::config::Settings;
 use limits::Limits;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
-use thiserror::Error;
 
 /// Everything that serving needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct Serve {
     pub guest: Option<PathBuf>,
     /// The addresses to listen on.
     pub addresses: Vec<HostPort>,
+    /// The host names to answer for, apart from those that every server answers for.
+    pub names: Vec<String>,
     /// What each instance is given.
     pub grants: Grants,
     /// What it may use.
@@ -31,6 +37,10 @@ pub struct Serve {
     pub reuse: u32,
     /// How long a client may take none of what it is sent.
     pub stall: Duration,
+    /// How long a guest may wait between two pieces of its answer.
+    pub silence: Duration,
+    /// How long a guest waits for the body of a request.
+    pub body: Duration,
     /// Whether each request is written to the access log.
     pub access_log: bool,
 }
@@ -63,92 +73,55 @@ pub struct Inspect {
     pub limits: Limits,
 }
 
-/// An argument that cannot be meant.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum ConfigError {
-    /// A flag that takes an address was given something else.
-    #[error("{flag} takes HOST:PORT, such as localhost:8080 or [::1]:8080, not `{text}`")]
-    Address {
-        /// The flag.
-        flag: &'static str,
-        /// What it was given.
-        text: String,
-    },
-    /// A connection cannot lead to port 0.
-    #[error("{flag} takes a port from 1 on, not `{text}`: nothing can be connected to at port 0")]
-    PortZero {
-        /// The flag.
-        flag: &'static str,
-        /// What it was given.
-        text: String,
-    },
-    /// `--allow-host` is not a host.
-    #[error("--allow-host takes HOST or HOST:PORT, such as example.com or example.com:8443, not `{0}`")]
-    AllowedHost(String),
-    /// `--dir` is not a directory and a name.
-    #[error("--dir takes HOST_DIR or HOST_DIR::GUEST_DIR, such as ./public or ./public::/, not `{0}`")]
-    Directory(String),
-    /// Two directories have one name.
-    #[error("two directories are called `{0}`; give one of them another name with --dir HOST_DIR::GUEST_DIR")]
-    SameName(String),
-    /// `--env` is not an assignment.
-    #[error("--env takes NAME=VALUE, not `{0}`")]
-    Variable(String),
-    /// A variable was set twice.
-    #[error("{0} was set twice; leave one of its flag and --env {0}=... out")]
-    SetTwice(String),
-    /// The built-in guest does not understand its settings.
-    #[error("{0}")]
-    Settings(SettingsError),
-    /// The guest's name or an argument of its own is not UTF-8.
-    #[error("`{0}` is not UTF-8, and guests are told their name and arguments as text; rename it")]
-    NotText(String),
-    /// A limit is zero.
-    #[error("{0} takes a number above zero")]
-    Zero(&'static str),
-    /// More memory than a 32-bit guest can use.
-    #[error("--max-memory takes at most 4096 MiB, which is all that WebAssembly can address, not {0}")]
-    Memory(u32),
-}
-
 impl Serve {
     /// Validates what was typed. Nothing of the machine is looked at yet.
     pub fn new(arguments: cli::Serve) -> Result<Self, ConfigError> {
         let cli::Serve {
             guest,
             addr,
+            allow_name,
             grants,
             max_instances,
             reuse,
             size,
             timeout,
+            silence_timeout,
+            body_timeout,
             stall_timeout,
             quiet,
             files,
         } = arguments;
-        for (value, flag) in [(reuse, "--reuse"), (stall_timeout, "--stall-timeout")] {
-            if value == 0 {
-                return Err(ConfigError::Zero(flag));
-            }
-        }
-        let stall = Duration::from_secs(stall_timeout.into());
-        let limits = Limits::new(max_instances, size, Some(timeout))?;
+        let instances = max_instances.unwrap_or(defaults::MAX_INSTANCES);
+        let limits = Limits::new(instances, size, Some(timeout.unwrap_or(defaults::TIMEOUT)))?;
+        let reuse = above_zero("--reuse", reuse, defaults::REUSE)?;
+        let seconds = |flag, typed, default| {
+            above_zero(flag, typed, default).map(|seconds| Duration::from_secs(seconds.into()))
+        };
+        let stall = seconds("--stall-timeout", stall_timeout, defaults::STALL_TIMEOUT)?;
+        let silence = seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?;
+        let body = seconds("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
+        let addr = if addr.is_empty() { vec![defaults::ADDR.to_owned()] } else { addr };
         let addresses =
             addr.iter().map(|text| grants::host_port("--addr", text)).collect::<Result<_, _>>()?;
+        let names = allow_name.iter().map(|text| grants::name(text)).collect::<Result<_, _>>()?;
         let mut grants = read_grants(&grants, &[])?;
         if grants.directories.is_empty() {
-            grants.directories.push(Directory { host: PathBuf::from("."), guest: ROOT.to_owned() });
+            grants.directories.push(DirectoryGrant { host: PathBuf::from("."), guest: ROOT.to_owned() });
         }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
-        Ok(Self { addresses, grants, limits, reuse, stall, access_log: !quiet, guest })
+        let access_log = !quiet;
+        Ok(Self { guest, addresses, names, grants, limits, reuse, stall, silence, body, access_log })
     }
 
-    /// Has the built-in guest list directories, unless it was told whether to: right where nobody but the machine's own
-    /// users can ask.
+    /// Has the built-in guest list directories, unless a setting says whether to: right where only this machine's users
+    /// can ask, and no web page that they open.
     pub fn list_by_default(&mut self) {
         const LISTING: &str = "FILES_LISTING";
         let environment = &mut self.grants.environment;
-        if self.guest.is_none() && !environment.iter().any(|(name, _)| name == LISTING) {
+        if self.guest.is_none()
+            && self.names.is_empty()
+            && !environment.iter().any(|(name, _)| name == LISTING)
+        {
             environment.push((LISTING.to_owned(), "on".to_owned()));
         }
     }
@@ -158,7 +131,7 @@ impl Run {
     /// Validates what was typed. Nothing of the machine is looked at yet.
     pub fn new(arguments: cli::Run) -> Result<Self, ConfigError> {
         let cli::Run { grants, allow_tcp_listen, size, timeout, command } = arguments;
-        // What a guest is told is text (`wasi:cli/environment`).
+        // Arguments of guests are text (`wasi:cli/environment`).
         let text = |argument: &OsString| {
             let text = argument.to_str().map(str::to_owned);
             text.ok_or_else(|| ConfigError::NotText(argument.to_string_lossy().into_owned()))
@@ -182,24 +155,33 @@ impl Inspect {
     }
 }
 
+/// The number that a flag was given, or its default.
+fn above_zero(flag: &'static str, typed: Option<u32>, default: u32) -> Result<u32, ConfigError> {
+    match typed.unwrap_or(default) {
+        0 => Err(ConfigError::Zero(flag)),
+        number => Ok(number),
+    }
+}
+
 fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigError> {
     let cli::Grants { dir, env, allow_host, allow_tcp_connect } = typed;
-    let read = |texts: &[String], read: &dyn Fn(&str) -> Result<HostPort, ConfigError>| {
-        texts.iter().map(|text| read(text)).collect::<Result<Vec<_>, _>>()
+    let hosts = |flag, texts: &[String]| {
+        texts.iter().map(|text| grants::host_grant(flag, text)).collect::<Result<Vec<HostGrant>, _>>()
     };
+    let listen = listen.iter().map(|text| grants::host_port("--allow-tcp-listen", text));
     Ok(Grants {
         directories: grants::directories(dir)?,
         environment: env.iter().map(|text| grants::variable(text)).collect::<Result<_, _>>()?,
         network: NetworkGrants {
-            hosts: allow_host.iter().map(|text| grants::allowed_host(text)).collect::<Result<_, _>>()?,
-            connect: read(allow_tcp_connect, &|text| grants::remote("--allow-tcp-connect", text))?,
-            listen: read(listen, &|text| grants::host_port("--allow-tcp-listen", text))?,
+            hosts: hosts("--allow-host", allow_host)?,
+            connect: hosts("--allow-tcp-connect", allow_tcp_connect)?,
+            listen: listen.collect::<Result<_, _>>()?,
         },
     })
 }
 
-/// The guest's environment: what was set by `--env`, and by the flags of the file server. Only the built-in guest's
-/// settings are known here well enough to be checked.
+/// The guest's environment: what was set by `--env`, and by the flags of the file server. Settings are checked where the
+/// guest is the built-in one, because only its settings are known here.
 fn with_settings(
     mut variables: Vec<(String, String)>,
     cli::Files(files): cli::Files,
@@ -219,7 +201,7 @@ fn with_settings(
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigError, Directory, Run, Serve};
+    use super::{ConfigError, DirectoryGrant, Run, Serve, defaults};
     use crate::cli;
 
     fn parse(arguments: &[&str]) -> cli::Command {
@@ -244,8 +226,44 @@ mod tests {
     #[test]
     fn a_server_has_the_current_directory_and_a_command_has_none() {
         let directories = serve(&[]).unwrap().grants.directories;
-        assert_eq!(directories, [Directory { host: ".".into(), guest: "/".into() }]);
+        assert_eq!(directories, [DirectoryGrant { host: ".".into(), guest: "/".into() }]);
         assert_eq!(run(&["run", "a.wasm"]).unwrap().grants, super::Grants::default());
+    }
+
+    #[test]
+    fn the_help_names_the_defaults() {
+        let Err(cli::Stop::Information(help)) = cli::parse(["wasi-httpd", "-h"].map(Into::into)) else {
+            panic!("no help");
+        };
+        for (flag, default) in [
+            ("--addr", defaults::ADDR.to_owned()),
+            ("--max-instances", defaults::MAX_INSTANCES.to_string()),
+            ("--reuse", defaults::REUSE.to_string()),
+            ("--timeout", defaults::TIMEOUT.to_string()),
+            ("--silence-timeout", defaults::SILENCE_TIMEOUT.to_string()),
+            ("--body-timeout", defaults::BODY_TIMEOUT.to_string()),
+            ("--stall-timeout", defaults::STALL_TIMEOUT.to_string()),
+        ] {
+            let line = help
+                .split("\n      --")
+                .find(|option| format!("--{option}").starts_with(&format!("{flag} ")));
+            assert!(
+                line.is_some_and(|line| line.contains(&format!("[default: {default}]"))),
+                "{flag}: {line:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn listings_are_on_only_where_no_other_name_is_answered_for() {
+        let listing = |arguments: &[&str]| {
+            let mut config = serve(arguments).unwrap();
+            config.list_by_default();
+            config.grants.environment
+        };
+        assert_eq!(listing(&[]), [("FILES_LISTING".to_owned(), "on".to_owned())]);
+        assert_eq!(listing(&["--allow-name", "example.com"]), []);
+        assert_eq!(listing(&["other.wasm"]), []);
     }
 
     #[test]
@@ -286,9 +304,16 @@ mod tests {
 
     #[test]
     fn a_limit_of_zero_would_serve_nothing() {
-        for flag in
-            ["--max-instances", "--max-memory", "--max-table", "--reuse", "--timeout", "--stall-timeout"]
-        {
+        for flag in [
+            "--max-instances",
+            "--max-memory",
+            "--max-table",
+            "--reuse",
+            "--timeout",
+            "--silence-timeout",
+            "--body-timeout",
+            "--stall-timeout",
+        ] {
             assert_eq!(serve(&[flag, "0"]), Err(ConfigError::Zero(flag)));
         }
         for flag in ["--max-memory", "--max-table", "--timeout"] {

@@ -166,17 +166,17 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
         }
         (Topic::Requests, _) => granted(format!("to {}", list(&network.hosts))),
         (Topic::Names, _) if network.connect.is_empty() => {
-            refused("no name is found", Some("--allow-tcp-connect HOST:PORT"))
+            refused("no name is found", Some("--allow-tcp-connect HOST[:PORT]"))
         }
         (Topic::Names, _) => {
             granted(network.connect.iter().map(|place| &*place.host).collect::<Vec<_>>().join(", "))
         }
         (Topic::Tcp, Purpose::Run) if network.connect.is_empty() && network.listen.is_empty() => refused(
             "sockets reach nothing",
-            Some("--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST:PORT"),
+            Some("--allow-tcp-listen HOST:PORT or --allow-tcp-connect HOST[:PORT]"),
         ),
         (Topic::Tcp, Purpose::Serve) if network.connect.is_empty() => {
-            refused("there are no sockets", Some("--allow-tcp-connect HOST:PORT"))
+            refused("there are no sockets", Some("--allow-tcp-connect HOST[:PORT]"))
         }
         (Topic::Tcp, _) => {
             let mut notes = Vec::new();
@@ -200,7 +200,7 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
 mod tests {
     use super::{Verdict, meaning, verdict};
     use crate::component::Purpose;
-    use crate::config::grants::{AllowedHost, Directory, Grants, HostPort, NetworkGrants};
+    use crate::config::grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants};
 
     fn is_granted(import: &str, purpose: Purpose, grants: &Grants) -> bool {
         matches!(verdict(import, purpose, grants), Verdict::Granted { .. })
@@ -217,7 +217,7 @@ mod tests {
     fn nothing_that_reaches_out_is_granted_by_default() {
         let nothing = Grants::default();
         let flag = |import, purpose| flag(import, purpose, &nothing);
-        let connect = Some("--allow-tcp-connect HOST:PORT");
+        let connect = Some("--allow-tcp-connect HOST[:PORT]");
         assert_eq!(flag("wasi:filesystem/types@0.2.0", Purpose::Run), Some("--dir HOST_DIR[::GUEST_DIR]"));
         assert_eq!(
             flag("wasi:http/outgoing-handler@0.2.0", Purpose::Serve),
@@ -231,14 +231,13 @@ mod tests {
 
     #[test]
     fn flags_grant() {
-        let place = || vec![HostPort { host: "::1".to_owned(), port: 80 }];
         let grants = Grants {
-            directories: vec![Directory { host: "a".into(), guest: "/".into() }],
+            directories: vec![DirectoryGrant { host: "a".into(), guest: "/".into() }],
             environment: vec![("A".to_owned(), "b".to_owned())],
             network: NetworkGrants {
-                hosts: vec![AllowedHost { host: "example.com".to_owned(), port: None }],
-                connect: place(),
-                listen: place(),
+                hosts: vec![HostGrant { host: "example.com".to_owned(), port: None }],
+                connect: vec![HostGrant { host: "::1".to_owned(), port: Some(80) }],
+                listen: vec![HostPort { host: "::1".to_owned(), port: 80 }],
             },
         };
         let note = |import| match verdict(import, Purpose::Run, &grants) {

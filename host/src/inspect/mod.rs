@@ -13,7 +13,7 @@ use crate::config::Inspect;
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
-use crate::guest_output::printable;
+use crate::report::text::printable;
 use anyhow::{Context as _, Result};
 use knowledge::Verdict;
 use serde::Serialize;

@@ -5,7 +5,7 @@ use wasmtime::ResourceLimiter;
 
 /// What an instance may still have.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
+pub struct Allowance {
     /// Bytes that all its memories together may grow by.
     memory: usize,
     /// Elements that each of its tables may have.
@@ -19,7 +19,8 @@ impl Allowance {
         Self { memory: sizes.memory, table: sizes.table, exceeded: false }
     }
 
-    pub(super) fn was_exceeded(&self) -> bool {
+    /// Whether it has asked for more than it may have.
+    pub fn was_exceeded(&self) -> bool {
         self.exceeded
     }
 }

@@ -1,23 +1,33 @@
-//! Directories that guests see: opened once, read-only, and always the one that its path leads to.
+//! Directories that guests see: opened once, read-only, and always the one that their path leads to.
+//!
+//! A site is published by moving a new directory, or a symbolic link to one, into the old one's place, so the path is
+//! looked at again for each request. Where it leads to no directory, guests see an empty one in the same place: if it
+//! were left out, a guest that serves its first directory would serve the next one instead.
 
-use super::BLOCK;
-use crate::config::grants;
+use super::BLOCKING_FILE_CALLS;
+use super::mounts;
+use crate::config::grants::DirectoryGrant;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, PoisonError, RwLock};
+use tracing::warn;
 use wasmtime_wasi::filesystem::{Dir, FsPerms, OpenMode};
 
-/// A directory that guests see. It is opened once, and again only when its path leads to another one: a site is
-/// published by moving a new directory, or a symbolic link to it, into the old one's place.
+/// A directory that guests see.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     path: PathBuf,
+    /// How the command line names it.
+    shown: String,
     /// What the guest knows it as.
-    pub(super) name: String,
+    pub name: String,
     opened: RwLock<Opened>,
+    is_gone: AtomicBool,
+    may_hang: AtomicBool,
 }
 
 struct Opened {
@@ -42,43 +52,140 @@ impl From<&Metadata> for Identity {
 }
 
 impl Directory {
-    pub(super) fn open(config: &grants::Directory) -> Result<Self> {
-        let shown = config.host.display();
+    /// Opens a directory.
+    pub(super) fn open(grant: &DirectoryGrant) -> Result<Self> {
+        let shown = grant.host.display().to_string();
         // The path must mean the same for as long as the server runs, even where the working directory is removed.
-        let path = std::path::absolute(&config.host).with_context(|| format!("cannot find --dir {shown}"))?;
+        let path = std::path::absolute(&grant.host).with_context(|| format!("cannot find --dir {shown}"))?;
         let metadata = std::fs::metadata(&path).with_context(|| format!("cannot serve --dir {shown}"))?;
         ensure!(
             metadata.is_dir(),
             "cannot serve --dir {shown}: it is not a directory; serve the one that it is in"
         );
-        // Being listable is more than being opened needs, and what listings will need.
+        // Listing a directory takes another permission than opening it, and is needed too.
         std::fs::read_dir(&path).with_context(|| format!("cannot read --dir {shown}"))?;
         let opened = Opened::at(&path).with_context(|| format!("cannot open --dir {shown}"))?;
-        Ok(Self { path, name: config.guest.clone(), opened: RwLock::new(opened) })
+        // Made now, while nothing restricts the process.
+        LazyLock::force(&EMPTY);
+        let may_hang = AtomicBool::new(mounts::may_hang(&path));
+        let name = grant.guest.clone();
+        Ok(Self { path, shown, name, opened: RwLock::new(opened), is_gone: AtomicBool::new(false), may_hang })
     }
 
-    /// The directory that the path leads to, if it leads to one.
-    pub(super) fn current(&self) -> Option<Dir> {
-        let found = Identity::from(&std::fs::metadata(&self.path).ok().filter(Metadata::is_dir)?);
+    /// The directory that the path leads to now, or an empty one.
+    pub fn current(&self) -> Result<Dir> {
+        let found = std::fs::metadata(&self.path).ok().filter(Metadata::is_dir);
+        let found = found.and_then(|metadata| self.opened_as(Identity::from(&metadata)));
+        if self.is_gone.load(Ordering::Relaxed) != found.is_none() {
+            self.note(found.is_none());
+        }
+        match found {
+            Some(directory) => Ok(directory),
+            None => EMPTY.clone().with_context(|| {
+                format!("--dir {} is gone, and no directory for temporary files can stand for it", self.shown)
+            }),
+        }
+    }
+
+    /// The directory of this identity, which the path leads to; `None` when it has gone meanwhile.
+    fn opened_as(&self, identity: Identity) -> Option<Dir> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        if found == opened.identity {
+        if identity == opened.identity {
             return Some(opened.directory.clone());
         }
         drop(opened);
         let new = Opened::at(&self.path).ok()?;
         let directory = new.directory.clone();
+        self.may_hang.store(mounts::may_hang(&self.path), Ordering::Relaxed);
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = new;
         Some(directory)
+    }
+
+    /// Tells the operator, once, that the directory has gone or is back.
+    fn note(&self, is_gone: bool) {
+        if self.is_gone.swap(is_gone, Ordering::Relaxed) != is_gone {
+            if is_gone {
+                warn!("--dir {} is gone: an empty directory stands for it until it is back", self.shown);
+            } else {
+                warn!("--dir {} is back", self.shown);
+            }
+        }
+    }
+
+    /// Whether it lies on a file system that may hang.
+    pub(super) fn may_hang(&self) -> bool {
+        self.may_hang.load(Ordering::Relaxed)
     }
 }
 
 impl Opened {
     fn at(path: &Path) -> std::io::Result<Self> {
-        // Only a directory: what is put in its place meanwhile might be a FIFO, which would be waited for.
-        let file =
-            rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(File::from)?;
+        let file = open(path)?;
         let identity = Identity::from(&file.metadata()?);
-        let directory = Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, BLOCK);
-        Ok(Self { directory, identity })
+        Ok(Self { directory: read_only(file), identity })
+    }
+}
+
+/// Opens a directory. What else may have taken its place, such as a FIFO, is not waited for.
+fn open(path: &Path) -> std::io::Result<File> {
+    Ok(rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(File::from)?)
+}
+
+fn read_only(directory: File) -> Dir {
+    Dir::new(directory, FsPerms::ReadOnly, OpenMode::READ, BLOCKING_FILE_CALLS)
+}
+
+/// A directory that is empty and stays so, because it was removed when it had been opened. `None` where none could be
+/// made.
+static EMPTY: LazyLock<Option<Dir>> = LazyLock::new(|| {
+    let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
+    places.iter().find_map(|place| removed_directory(place).ok()).map(read_only)
+});
+
+fn removed_directory(place: &Path) -> std::io::Result<File> {
+    let path = place.join(format!("wasi-httpd-{}-empty", std::process::id()));
+    // A directory that is there already may be somebody else's.
+    rustix::fs::mkdir(&path, Mode::RUSR | Mode::XUSR)?;
+    let opened = open(&path);
+    rustix::fs::rmdir(&path)?;
+    opened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Directory, DirectoryGrant, removed_directory};
+    use std::os::fd::AsRawFd as _;
+
+    #[test]
+    fn a_removed_directory_is_empty_and_stays_so() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = removed_directory(place.path()).unwrap();
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0, "nothing is left behind");
+        let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+        assert!(std::fs::write(format!("{path}/a.txt"), "a").is_err());
+    }
+
+    #[test]
+    fn a_directory_that_is_gone_is_empty_until_it_is_back() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("site");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("a.txt"), "a").unwrap();
+        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
+        let directory = Directory::open(&grant).unwrap();
+        let entries = || {
+            let path = format!("/proc/self/fd/{}", directory.current().unwrap().dir.as_raw_fd());
+            std::fs::read_dir(path).unwrap().count()
+        };
+        assert_eq!(entries(), 1);
+        let away = place.path().join("away");
+        std::fs::rename(&path, &away).unwrap();
+        assert_eq!(entries(), 0);
+        std::fs::write(&path, "a file in its place").unwrap();
+        assert_eq!(entries(), 0);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&away, &path).unwrap();
+        assert_eq!(entries(), 1);
     }
 }

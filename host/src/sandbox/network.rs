@@ -1,12 +1,12 @@
 //! Where in the network a guest may connect and listen, which names it may look up, and to whom it may send requests.
 //!
-//! Of TCP, addresses decide: names are looked up once, at the start, so that nobody can move them elsewhere later. Of HTTP
-//! requests, the name decides: it is looked up for each, as servers with many addresses ask for, and leads where its
-//! owner has it lead.
+//! TCP is decided by address: names are looked up once, at the start, so that their owners cannot move them elsewhere
+//! later. HTTP requests are decided by name: it is looked up for each, because large servers have many addresses, and
+//! leads wherever its owner has it lead.
 
-use super::Streams;
-use super::refusals::{Refusal, Refusals, Told};
-use crate::config::grants::{AllowedHost, HostPort, NetworkGrants};
+use super::denials::{Denial, Denials};
+use crate::component::Purpose;
+use crate::config::grants::{HostGrant, HostPort, NetworkGrants};
 use anyhow::{Context as _, Result, ensure};
 use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
@@ -17,81 +17,87 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 /// The network of one sandbox.
 #[derive(Debug)]
 pub struct Network {
-    hosts: Vec<AllowedHost>,
+    purpose: Purpose,
+    hosts: Vec<HostGrant>,
     connect: Vec<Place>,
     listen: Vec<SocketAddr>,
     /// What was not allowed.
-    pub refusals: Refusals,
+    pub denials: Denials,
 }
 
 /// Where connections may lead.
 #[derive(Debug)]
 struct Place {
     name: String,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<IpAddr>,
+    /// `None` is any port.
+    port: Option<u16>,
 }
 
 /// What the runtime asks before it touches an address.
-type Check = Box<dyn Fn(SocketAddr, SocketAddrUse) -> Answer + Send + Sync>;
+pub(super) type SocketCheck = Box<dyn Fn(SocketAddr, SocketAddrUse) -> Answer + Send + Sync>;
 type Answer = Pin<Box<dyn Future<Output = bool> + Send + Sync>>;
 
 impl Network {
     /// Looks up every name.
-    pub fn new(grants: &NetworkGrants, told: Told) -> Result<Self> {
-        let place = |place: &HostPort| -> Result<Place> {
-            Ok(Place { name: place.host.clone(), addresses: addresses("--allow-tcp-connect", place)? })
+    pub fn new(grants: &NetworkGrants, purpose: Purpose) -> Result<Self> {
+        let place = |HostGrant { host, port }: &HostGrant| -> Result<Place> {
+            let addresses = addresses("--allow-tcp-connect", host)?;
+            Ok(Place { name: host.clone(), addresses, port: *port })
         };
-        let listen: Vec<Vec<_>> = grants
-            .listen
-            .iter()
-            .map(|place| addresses("--allow-tcp-listen", place))
-            .collect::<Result<_>>()?;
+        let mut listen = Vec::new();
+        for HostPort { host, port } in &grants.listen {
+            let addresses = addresses("--allow-tcp-listen", host)?;
+            listen.extend(addresses.into_iter().map(|address| SocketAddr::new(address, *port)));
+        }
         Ok(Self {
+            purpose,
             hosts: grants.hosts.clone(),
             connect: grants.connect.iter().map(place).collect::<Result<_>>()?,
-            listen: listen.into_iter().flatten().collect(),
-            refusals: Refusals::new(told),
+            listen,
+            denials: Denials::new(purpose),
         })
     }
 
-    /// What the runtime is to ask before it touches an address; `None` where there is no socket to be had, which is when
-    /// a server may connect nowhere.
-    pub(super) fn check(this: &Arc<Self>, streams: &Streams) -> Option<Check> {
-        if matches!(streams, Streams::Marked) && this.connect.is_empty() {
-            return None;
-        }
-        let network = Arc::clone(this);
+    /// Whether there are TCP sockets at all. A server that may connect nowhere has none: each would take a file.
+    pub fn has_sockets(&self) -> bool {
+        self.purpose == Purpose::Run || !self.connect.is_empty()
+    }
+
+    /// What the runtime is to ask before it touches an address; `None` where there are no sockets.
+    pub(super) fn check(this: &Arc<Self>) -> Option<SocketCheck> {
+        let network = this.has_sockets().then(|| Arc::clone(this))?;
         Some(Box::new(move |address, purpose| Box::pin(ready(network.allows(address, purpose)))))
     }
 
     /// Whether a guest may do this with a socket.
     fn allows(&self, address: SocketAddr, purpose: SocketAddrUse) -> bool {
         match purpose {
-            // The system chooses where a connection comes from, and to bind to nothing in particular is to leave it to
-            // that. Nobody can connect to what is only bound; whether it may listen is asked again.
+            // Binding to no address and no port leaves both to the kernel, as connecting does. Nothing can connect to a
+            // socket that is only bound, and listening is asked for separately.
             SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => true,
             SocketAddrUse::TcpBind => {
                 let allowed = self.may_bind(address);
                 if !allowed {
-                    self.refusals.note(&Refusal::Listen(address));
+                    self.denials.note(&Denial::Listen(address));
                 }
                 allowed
             }
             SocketAddrUse::TcpListen => {
                 let allowed = self.listen.iter().any(|&granted| is_at(granted, address));
                 if !allowed {
-                    // It was bound to no address in particular, or this would not be the first refusal; the port is one
-                    // that the system chose, and will choose anew.
-                    self.refusals.note(&Refusal::Listen(SocketAddr::new(address.ip(), 0)));
+                    // Binding to a particular address would have been denied before. The port is one that the kernel
+                    // has chosen, and will choose anew.
+                    self.denials.note(&Denial::Listen(SocketAddr::new(address.ip(), 0)));
                 }
                 allowed
             }
-            // Whoever can reach a granted address may come.
+            // The listening address was granted; who connects to it is not restricted.
             SocketAddrUse::TcpAccept => !self.listen.is_empty(),
             SocketAddrUse::TcpConnect => {
-                let allowed = self.connect.iter().any(|place| place.addresses.contains(&address));
+                let allowed = self.connect.iter().any(|place| place.covers(address));
                 if !allowed {
-                    self.refusals.note(&Refusal::Connect(address));
+                    self.denials.note(&Denial::Connect(address));
                 }
                 allowed
             }
@@ -99,27 +105,32 @@ impl Network {
         }
     }
 
-    /// Whether an address may be bound to: a granted one, with its port. Port 0 is a free port, and free ports are
-    /// granted by port 0.
+    /// Whether an address may be bound to: a granted one, with its port. Port 0 asks for a free port, and is granted as
+    /// port 0.
     fn may_bind(&self, address: SocketAddr) -> bool {
         self.listen
             .iter()
             .any(|granted| covers(granted.ip(), address.ip()) && granted.port() == address.port())
     }
 
-    /// The addresses of a name that connections may lead to.
-    pub fn look_up(&self, name: &str) -> Option<Vec<IpAddr>> {
+    /// The addresses of a host: of an address itself, and of a name those that connections may lead to.
+    pub fn resolve(&self, host: &str) -> Option<Vec<IpAddr>> {
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        literal.parse().map_or_else(|_| self.look_up(host), |address| Some(vec![address]))
+    }
+
+    fn look_up(&self, name: &str) -> Option<Vec<IpAddr>> {
         let name = name.strip_suffix('.').unwrap_or(name);
         let mut found: Vec<IpAddr> = Vec::new();
         for place in self.connect.iter().filter(|place| place.name.eq_ignore_ascii_case(name)) {
-            for address in place.addresses.iter().map(SocketAddr::ip) {
-                if !found.contains(&address) {
-                    found.push(address);
+            for address in &place.addresses {
+                if !found.contains(address) {
+                    found.push(*address);
                 }
             }
         }
         if found.is_empty() {
-            self.refusals.note(&Refusal::Name(name.to_owned()));
+            self.denials.note(&Denial::Name(name.to_owned()));
             return None;
         }
         Some(found)
@@ -134,56 +145,66 @@ impl Network {
             granted.host.eq_ignore_ascii_case(name) && granted.port.unwrap_or(default_port) == port
         });
         if !allowed {
-            self.refusals.note(&Refusal::Request(HostPort { host: host.to_owned(), port }));
+            self.denials.note(&Denial::Request(HostPort { host: host.to_owned(), port }));
         }
         allowed
     }
 }
 
-/// Whether an address is, or is within, a granted one: "any address" stands for each.
+impl Place {
+    fn covers(&self, address: SocketAddr) -> bool {
+        self.addresses.contains(&address.ip()) && self.port.is_none_or(|port| port == address.port())
+    }
+}
+
+/// Whether an address is the granted one; "any address" stands for each of its family.
 fn covers(granted: IpAddr, address: IpAddr) -> bool {
     granted == address || (granted.is_unspecified() && granted.is_ipv4() == address.is_ipv4())
 }
 
-/// Whether what is bound may be listened at. A port that was free when it was bound is known by now.
+/// Whether what is bound may be listened at. A free port was chosen by then, and is covered by port 0.
 fn is_at(granted: SocketAddr, address: SocketAddr) -> bool {
     covers(granted.ip(), address.ip()) && (granted.port() == 0 || granted.port() == address.port())
 }
 
 /// The addresses of a host, which the user named with this flag.
-fn addresses(flag: &str, HostPort { host, port }: &HostPort) -> Result<Vec<SocketAddr>> {
+fn addresses(flag: &str, host: &str) -> Result<Vec<IpAddr>> {
     if host.eq_ignore_ascii_case("localhost") {
-        // Both, whatever the system's own list of names says.
-        let both = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
-        return Ok(both.map(|address| SocketAddr::new(address, *port)).into());
+        // Both, whatever the machine's list of names says.
+        return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    let found: Vec<_> = (host.as_str(), *port)
+    let found = (host, 0)
         .to_socket_addrs()
-        .with_context(|| format!("cannot find the address of `{host}`, which {flag} names"))?
-        .collect();
-    ensure!(!found.is_empty(), "`{host}`, which {flag} names, has no address");
-    Ok(found)
+        .with_context(|| format!("cannot find the address of `{host}`, which {flag} names"))?;
+    let mut addresses: Vec<_> = found.map(|address| address.ip()).collect();
+    addresses.dedup();
+    ensure!(!addresses.is_empty(), "`{host}`, which {flag} names, has no address");
+    Ok(addresses)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Network, SocketAddrUse, Told};
-    use crate::config::grants::{AllowedHost, HostPort, NetworkGrants};
+    use super::{Network, SocketAddrUse};
+    use crate::component::Purpose;
+    use crate::config::grants::{HostGrant, HostPort, NetworkGrants};
 
-    fn network(connect: &[(&str, u16)], listen: &[(&str, u16)], hosts: &[(&str, Option<u16>)]) -> Network {
+    fn network(connect: &[(&str, u16)], listen: &[(&str, u16)], to: &[(&str, Option<u16>)]) -> Network {
         let places = |places: &[(&str, u16)]| {
             places.iter().map(|&(host, port)| HostPort { host: host.to_owned(), port }).collect()
         };
-        let hosts = hosts.iter().map(|&(host, port)| AllowedHost { host: host.to_owned(), port }).collect();
-        let grants = NetworkGrants { hosts, connect: places(connect), listen: places(listen) };
-        Network::new(&grants, Told::AtTheEnd).unwrap()
+        let hosts = |hosts: &[(&str, Option<u16>)]| {
+            hosts.iter().map(|&(host, port)| HostGrant { host: host.to_owned(), port }).collect()
+        };
+        let connect: Vec<_> = connect.iter().map(|&(host, port)| (host, Some(port))).collect();
+        let grants = NetworkGrants { hosts: hosts(to), connect: hosts(&connect), listen: places(listen) };
+        Network::new(&grants, Purpose::Run).unwrap()
     }
 
     /// What is allowed of these, and what was refused first.
     fn allowed(network: &Network, asked: &[(&str, SocketAddrUse)]) -> (Vec<bool>, Option<String>) {
         let allowed =
             asked.iter().map(|&(at, purpose)| network.allows(at.parse().unwrap(), purpose)).collect();
-        (allowed, network.refusals.first().map(|refusal| refusal.to_string()))
+        (allowed, network.denials.first().map(|denial| denial.to_string()))
     }
 
     #[test]
@@ -197,10 +218,10 @@ mod tests {
             ("127.0.0.1:80", SocketAddrUse::UdpSend, None),
         ] {
             let network = network(&[], &[], &[]);
-            let (is_allowed, refusal) = allowed(&network, &[(at, purpose)]);
+            let (is_allowed, denial) = allowed(&network, &[(at, purpose)]);
             assert_eq!(is_allowed, [false], "{at} {purpose:?}");
-            let refusal = refusal.unwrap_or_default();
-            assert!(flag.is_none_or(|flag| refusal.contains(flag)), "{refusal}");
+            let denial = denial.unwrap_or_default();
+            assert!(flag.is_none_or(|flag| denial.contains(flag)), "{denial}");
         }
         assert_eq!(nothing.look_up("localhost"), None);
         assert!(!nothing.allows_request("localhost", None, 80));
@@ -209,7 +230,7 @@ mod tests {
     #[test]
     fn a_connection_leads_where_it_may_and_listens_nowhere() {
         let network = network(&[("127.0.0.1", 80)], &[], &[]);
-        let (is_allowed, refusal) = allowed(
+        let (is_allowed, denial) = allowed(
             &network,
             &[
                 ("0.0.0.0:0", SocketAddrUse::TcpBind),
@@ -221,7 +242,7 @@ mod tests {
             ],
         );
         assert_eq!(is_allowed, [true, true, false, false, false, false]);
-        assert!(refusal.unwrap().contains("127.0.0.1:81"));
+        assert!(denial.unwrap().contains("127.0.0.1:81"));
     }
 
     #[test]
@@ -266,7 +287,7 @@ mod tests {
         let expected: [super::IpAddr; 2] = ["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
         assert_eq!(network.look_up("LocalHost.").unwrap(), expected);
         assert_eq!(network.look_up("other"), None);
-        assert!(network.refusals.first().unwrap().to_string().contains("--allow-tcp-connect other:PORT"));
+        assert!(network.denials.first().unwrap().to_string().contains("--allow-tcp-connect other:PORT"));
     }
 
     #[test]
@@ -279,14 +300,24 @@ mod tests {
         assert!(!network.allows_request("example.org", None, 443));
         assert!(network.allows_request("[::1]", None, 80));
         assert!(!network.allows_request("sub.example.com", None, 80));
-        assert!(network.refusals.first().unwrap().to_string().contains("--allow-host example.com:8080"));
+        assert!(network.denials.first().unwrap().to_string().contains("--allow-host example.com:8080"));
+    }
+
+    #[test]
+    fn a_host_without_a_port_is_allowed_with_any() {
+        let connect = vec![HostGrant { host: "127.0.0.1".to_owned(), port: None }];
+        let grants = NetworkGrants { connect, ..NetworkGrants::default() };
+        let network = Network::new(&grants, Purpose::Run).unwrap();
+        let connect = SocketAddrUse::TcpConnect;
+        let (is_allowed, _) = allowed(&network, &[("127.0.0.1:1", connect), ("127.0.0.2:1", connect)]);
+        assert_eq!(is_allowed, [true, false]);
     }
 
     #[test]
     fn a_name_that_has_no_address_is_said_with_its_flag() {
-        let connect = vec![HostPort { host: "no-such-name.invalid".to_owned(), port: 80 }];
+        let connect = vec![HostGrant { host: "no-such-name.invalid".to_owned(), port: Some(80) }];
         let grants = NetworkGrants { connect, ..NetworkGrants::default() };
-        let error = format!("{:#}", Network::new(&grants, Told::AtOnce).unwrap_err());
+        let error = format!("{:#}", Network::new(&grants, Purpose::Serve).unwrap_err());
         assert!(error.contains("no-such-name.invalid") && error.contains("--allow-tcp-connect"), "{error}");
     }
 }

@@ -16,19 +16,19 @@ use wasmtime_wasi_http::{
 
 /// Requests of one instance that may be under way at a time; each has a connection of its own. Browsers make six to one
 /// host.
-const AT_ONCE: usize = 16;
+const MAX_REQUESTS: usize = 16;
 
 /// How long an answer may take to begin and to go on, unless the guest itself may take less: as long as a browser waits.
 /// The runtime's own limit is ten minutes.
-const LONGEST_STEP: Duration = Duration::from_mins(5);
+const MAX_STEP: Duration = Duration::from_mins(5);
 
-/// What an instance may ask of other servers.
-pub(super) struct Requests {
+/// The requests that one instance sends to other servers.
+pub struct Requests {
     network: Arc<Network>,
-    /// What may pass until an answer begins, and between its pieces: less than the guest itself has, so that there is
-    /// time left to do without.
+    /// How long an answer may take to begin, and between its pieces: less than the guest itself has, so that time is
+    /// left to do without the answer.
     time: Duration,
-    /// Made when the first request is: most guests make none.
+    /// Made with the first request: most guests send none.
     places: Option<Arc<Semaphore>>,
 }
 
@@ -36,14 +36,14 @@ type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl Requests {
     pub(super) fn new(network: Arc<Network>, time: Duration) -> Self {
-        Self { network, time: (time / 4 * 3).min(LONGEST_STEP), places: None }
+        Self { network, time: (time / 4 * 3).min(MAX_STEP), places: None }
     }
 
     /// Whether a request may be sent.
     fn check(&self, request: &Request<WasiBody>) -> Result<(), Error> {
         let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
         let default_port = if request.uri().scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-        // Whoever names a user means another host than it looks like, or gives a password away.
+        // `http://example.com@other/` means another host than it looks like, and a password would be given away.
         let names_a_user = authority.as_str().contains('@');
         let port = authority.port_u16();
         let allowed = !names_a_user && self.network.allows_request(authority.host(), port, default_port);
@@ -63,8 +63,8 @@ impl Requests {
     }
 }
 
-/// Fields that are the host's to set: what a connection is for, how a message is framed, and whom it is for. The list is
-/// the runtime's own, made once.
+/// Fields that only the host may set: those of the connection, of framing, and of the host that a message is for. The
+/// list is the runtime's own, made once.
 static FORBIDDEN: LazyLock<[HeaderName; 9]> = LazyLock::new(|| DEFAULT_FORBIDDEN_HEADERS);
 
 impl WasiHttpHooks for Requests {
@@ -81,7 +81,7 @@ impl WasiHttpHooks for Requests {
         if let Err(error) = self.check(&request) {
             return Box::new(std::future::ready(Err(error)));
         }
-        let places = self.places.get_or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
+        let places = self.places.get_or_insert_with(|| Arc::new(Semaphore::new(MAX_REQUESTS)));
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
             return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
         };
@@ -98,8 +98,7 @@ impl WasiHttpHooks for Requests {
         })
     }
 
-    // What follows would be said on standard error, in the library's words, for each request that a guest makes in vain.
-    // It is the guest that asked, and that is told.
+    // The runtime's own versions of these log each failure on standard error. Only the guest needs to know: it asked.
 
     fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
         ErrorCode::HttpProtocolError

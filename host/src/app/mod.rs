@@ -1,0 +1,203 @@
+//! A component that answers requests, with its grants and limits.
+//!
+//! 1. [`slots`]: an instance may live, now or soon
+//! 2. [`executor`]: a new instance, or an [`idle`] one where the operator allows it
+//! 3. [`running`]: the guest runs until it has set its response, and on as the body is sent; [`answer`] is that body
+//!
+//! Whatever goes wrong in a guest is a failure of this request and a line on standard error; the next request gets
+//! another instance.
+
+mod answer;
+mod executor;
+mod idle;
+mod running;
+mod slots;
+
+pub use answer::GuestBody;
+
+use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
+use crate::instance::{GuestResponse, Template};
+use crate::net::ConnInfo;
+use crate::report::Subject;
+use anyhow::Result;
+use bytes::Bytes;
+use executor::Executor;
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use running::{Fault, Running};
+use slots::Slots;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::coop::unconstrained;
+use tracing::error;
+use wasmtime::component::InstancePre;
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+
+/// The field of a response by which a guest asks for more time between two pieces of its body, in seconds, such as a
+/// stream of events that are rare. It is not sent on.
+const SILENCE_TIMEOUT: HeaderName = HeaderName::from_static("silence-timeout");
+
+/// The longest time that a guest can ask for by that.
+const MAX_SILENCE: Duration = Duration::from_hours(1);
+
+/// How long the parts of an answer may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// Until the guest has set its response, and what it may compute between two pieces of the body.
+    pub head: Duration,
+    /// Between two pieces of the body, on the clock.
+    pub silence: Duration,
+    /// How long a guest waits for the body of a request in all, apart from a second for each 500 bytes of it.
+    pub body: Duration,
+}
+
+/// A component, ready to answer requests.
+pub struct App {
+    executor: Arc<Executor>,
+    slots: Arc<Slots>,
+    times: Times,
+}
+
+/// A request on its way to a guest.
+struct Job {
+    request: Request<RequestBody>,
+    scheme: http::uri::Scheme,
+    response: oneshot::Sender<GuestResponse>,
+    /// Ends the body of the request.
+    end: Option<Arc<crate::body::IncomingEnd>>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    /// Every instance is in use, and too many requests wait already or have waited for this long.
+    #[error("every instance is in use")]
+    Busy(Duration),
+    /// The guest failed.
+    #[error("the guest failed")]
+    Failed,
+    /// The body of the request did not arrive in time.
+    #[error("the content of the request did not arrive in time")]
+    BodyTimeout,
+    /// The client has left.
+    #[error("the client has left")]
+    ClientLeft,
+}
+
+impl App {
+    /// A component that was linked. At most `instances` of it live at a time, each of which answers `uses` requests.
+    pub fn new(
+        component: InstancePre<crate::instance::State>,
+        template: Template,
+        instances: u32,
+        uses: u32,
+        times: Times,
+    ) -> Result<Self> {
+        let slots = Arc::new(Slots::new(instances));
+        let executor = Arc::new(Executor::new(component, template, uses, &slots)?);
+        Ok(Self { executor, slots, times })
+    }
+
+    /// Whether calls about files may hang, because another machine or program answers for one of the directories.
+    pub fn may_hang(&self) -> bool {
+        self.executor.may_hang()
+    }
+
+    /// Answers a request that came by this connection.
+    pub async fn respond<B>(
+        &self,
+        request: Request<B>,
+        conn: &ConnInfo,
+        subject: Subject,
+    ) -> Result<Response<GuestBody>, NoAnswer>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<wasmtime_wasi_http::Error>,
+    {
+        let is_head = *request.method() == Method::HEAD;
+        let slot = self.slots.take().await.ok_or(NoAnswer::Busy(slots::MAX_WAIT))?;
+        let (parts, body) = request.into_parts();
+        let (body, end) = request_body(body, self.times.body);
+        let end = end.map(Arc::new);
+        let (sender, receiver) = oneshot::channel();
+        let job = Job {
+            request: Request::from_parts(parts, body),
+            scheme: conn.scheme.clone(),
+            response: sender,
+            end: end.clone(),
+        };
+        let guest = Arc::clone(&self.executor).answer(job);
+        let mut running = Running::new(Box::pin(guest), self.times, slot, conn.hangup.clone());
+        let mut response = match head(&mut running, receiver).await {
+            Ok(response) => response,
+            Err(Silence::Fault(Fault::ClientLeft)) => return Err(NoAnswer::ClientLeft),
+            Err(_) if end.is_some_and(|end| end.was_too_slow()) => return Err(NoAnswer::BodyTimeout),
+            Err(silence) => {
+                error!("the guest did not answer {subject}: {silence}");
+                return Err(NoAnswer::Failed);
+            }
+        };
+        if let Some(asked) = response.headers_mut().remove(SILENCE_TIMEOUT) {
+            let seconds = asked.to_str().ok().and_then(|text| text.parse().ok());
+            running.allow_silence(seconds.map_or(self.times.silence, Duration::from_secs).min(MAX_SILENCE));
+        }
+        let bodiless = is_head || is_bodiless(response.status());
+        let length = content_length(response.headers());
+        Ok(response.map(|outgoing| {
+            let content = SocketBody::new(outgoing, conn.files.clone(), subject.clone());
+            GuestBody::new(content, running, subject, if bodiless { Some(0) } else { length })
+        }))
+    }
+}
+
+/// Why a guest gave no response head.
+#[derive(Debug, thiserror::Error)]
+enum Silence {
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error("it returned without a response")]
+    Nothing,
+    #[error("it reported {0}")]
+    Error(ErrorCode),
+}
+
+/// Runs the guest until it has set its response.
+async fn head(
+    running: &mut Running,
+    receiver: oneshot::Receiver<GuestResponse>,
+) -> Result<Response<Outgoing>, Silence> {
+    // Once the guest has ended, the receiver must answer at once, even when this task has used up its budget.
+    let mut receiver = pin!(unconstrained(receiver));
+    let mut given_up = false;
+    poll_fn(|context| {
+        // A failure counts even if there is a response: none of it was sent, and it would not be complete.
+        let ended = running.poll_guest(context)?.is_ready();
+        // A guest may give up its right to respond and go on; why it did shows when it ends.
+        if !given_up && let Poll::Ready(answer) = receiver.as_mut().poll(context) {
+            match answer {
+                Ok(Ok(response)) => return Poll::Ready(Ok(response)),
+                Ok(Err(code)) => return Poll::Ready(Err(Silence::Error(code))),
+                Err(_) => given_up = true,
+            }
+        }
+        if ended {
+            return Poll::Ready(Err(Silence::Nothing));
+        }
+        running.poll_patience(context).map(|fault| Err(fault.into()))
+    })
+    .await
+}
+
+/// Whether a response of this status has no body, whatever its fields say (RFC 9112 §6.3).
+fn is_bodiless(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

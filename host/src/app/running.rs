@@ -1,0 +1,172 @@
+//! A running guest, and how long it may take.
+//!
+//! The guest runs inside the task of its connection: until it has set its response, and then whenever the connection
+//! asks for more of the body. So a slow client slows its own guest only, and no byte changes threads on its way.
+//!
+//! The connection does not read while a guest runs, so a client that leaves would go unnoticed for as long as the guest
+//! waits. Whenever the guest waits, so does a [vigil](Running::poll_patience) for the client and for the time.
+
+use super::Times;
+use super::slots::Slot;
+use crate::net::Hangup;
+use crate::net::hangup::Left;
+use crate::report::Subject;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use thiserror::Error;
+use tracing::error;
+
+/// How long a guest may stay silent towards a client that has finished sending. Most such clients have closed their
+/// socket, and only writing to it would show.
+const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What one instance does for one request. Unless it may answer another one, its store ends with it.
+pub(super) type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;
+
+/// Why a guest did not finish.
+#[derive(Debug, Error)]
+pub(super) enum Fault {
+    /// It trapped, or could not be instantiated.
+    #[error("{}", crate::component::trap::explain(.0))]
+    Failed(wasmtime::Error),
+    /// It computed for too long.
+    #[error("it computed for {} s without giving anything away; --timeout allows more", .0.as_secs())]
+    Busy(Duration),
+    /// It waited for too long before it set its response.
+    #[error("it set no response within {} s; --timeout allows more", .0.as_secs())]
+    Late(Duration),
+    /// It waited for too long between two pieces of its body.
+    #[error(
+        "it was silent for {} s; --silence-timeout, or the field Silence-Timeout of its response, allows more",
+        .0.as_secs()
+    )]
+    Silent(Duration),
+    /// The client has left.
+    #[error("the client has left")]
+    ClientLeft,
+}
+
+/// What a guest has still to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Head,
+    Body,
+}
+
+/// A guest at work.
+pub(super) struct Running {
+    /// `None` once it has ended.
+    guest: Option<GuestFuture>,
+    times: Times,
+    stage: Stage,
+    /// Time spent in the guest since it last gave something away.
+    busy: Duration,
+    hangup: Option<Hangup>,
+    /// Waits with the guest since it last gave something away.
+    vigil: Option<Pin<Box<dyn Future<Output = Fault> + Send>>>,
+    /// Freed when the guest is gone: it has to come after it.
+    slot: Option<Slot>,
+}
+
+impl Running {
+    /// A guest that is about to start.
+    pub(super) fn new(guest: GuestFuture, times: Times, slot: Slot, hangup: Option<Hangup>) -> Self {
+        let busy = Duration::ZERO;
+        Self { guest: Some(guest), times, stage: Stage::Head, busy, hangup, vigil: None, slot: Some(slot) }
+    }
+
+    /// Runs the guest until it waits, ends, or has computed for too long. The engine's ticks make sure that this returns.
+    pub(super) fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        let Some(guest) = &mut self.guest else { return Poll::Ready(Ok(())) };
+        let outcome = if self.busy > self.times.head {
+            Poll::Ready(Err(Fault::Busy(self.times.head)))
+        } else {
+            let start = Instant::now();
+            let outcome = guest.as_mut().poll(context);
+            self.busy += start.elapsed();
+            outcome.map_err(Fault::Failed)
+        };
+        if outcome.is_ready() {
+            self.end();
+        }
+        outcome
+    }
+
+    /// Waits with a guest that waits: until the client has left, or the guest has taken too long.
+    pub(super) fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Fault> {
+        if self.guest.is_none() {
+            return Poll::Pending;
+        }
+        let (limit, fault): (_, fn(Duration) -> Fault) = match self.stage {
+            Stage::Head => (self.times.head, Fault::Late),
+            Stage::Body => (self.times.silence, Fault::Silent),
+        };
+        let hangup = &self.hangup;
+        let vigil = self.vigil.get_or_insert_with(|| {
+            let left = left(hangup.clone());
+            Box::pin(async move {
+                tokio::select! {
+                    () = tokio::time::sleep(limit) => fault(limit),
+                    () = left => Fault::ClientLeft,
+                }
+            })
+        });
+        let outcome = vigil.as_mut().poll(context);
+        if outcome.is_ready() {
+            self.end();
+        }
+        outcome
+    }
+
+    /// The guest has set its response, which allows this much silence between two pieces of the body.
+    pub(super) fn allow_silence(&mut self, silence: Duration) {
+        self.times.silence = silence;
+    }
+
+    /// The guest has given something away: its time begins anew.
+    pub(super) fn progress(&mut self) {
+        self.stage = Stage::Body;
+        self.busy = Duration::ZERO;
+        self.vigil = None;
+    }
+
+    /// Whether the guest has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.guest.is_none()
+    }
+
+    /// Ends the guest, and then frees its slot.
+    pub(super) fn end(&mut self) {
+        self.guest = None;
+        self.slot = None;
+        self.vigil = None;
+    }
+
+    /// Lets the guest go on after its response is complete: it may still have something to note down. Nobody waits for
+    /// it, so its time is that on the clock.
+    pub(super) fn finish_alone(mut self, subject: Subject) {
+        // Without a runtime the process is ending.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            let limit = self.times.head;
+            match tokio::time::timeout(limit, poll_fn(|context| self.poll_guest(context))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => error!("the guest failed after its response to {subject}: {fault}"),
+                Err(_) => {
+                    error!("the guest was stopped {} s after its response to {subject}", limit.as_secs());
+                }
+            }
+        });
+    }
+}
+
+/// Waits until a client has left.
+async fn left(hangup: Option<Hangup>) {
+    let Some(hangup) = hangup else { return pending().await };
+    if hangup.left().await == Left::Finished {
+        // It may have closed its socket, or wait for its answer.
+        let _ = tokio::time::timeout(HALF_CLOSED_TIMEOUT, hangup.reset()).await;
+    }
+}

@@ -1,0 +1,330 @@
+//! The connection's end of a body.
+
+use super::memory::{self, Buffered};
+use super::{End, FileRange, Piece, Queue, Shared};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use thiserror::Error;
+
+/// How much of a file is read at a time, in bytes: what a slow client holds in memory, and enough for the cost of the
+/// system calls not to matter.
+pub(super) const READ_MAX: usize = 64 * 1024;
+
+/// The body cannot be completed. The client learns of it by the connection ending short of the body's end.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Incomplete {
+    /// The guest gave up, or has ended.
+    #[error("the guest ended without finishing its response")]
+    Guest,
+    /// A file has become shorter since it was handed over.
+    #[error("a file has become shorter while it was sent")]
+    Shrunk,
+    /// A file can no longer be read.
+    #[error("a file cannot be read any more")]
+    Unreadable,
+}
+
+/// The end from which a connection takes a body. As a [`Body`] it reads files when they are asked for;
+/// [`SocketBody`](super::SocketBody) leaves that to the socket.
+#[derive(Debug)]
+pub struct Outgoing(Shared);
+
+/// Ends a body that its guest has left open.
+#[derive(Debug)]
+pub struct OutgoingEnd(Weak<Mutex<Queue>>);
+
+impl OutgoingEnd {
+    pub(super) fn new(queue: &Shared) -> Self {
+        Self(Arc::downgrade(&queue.0))
+    }
+
+    /// Ends the body as unfinished, unless it has ended.
+    pub fn end(&self) {
+        if let Some(queue) = self.0.upgrade() {
+            queue.lock().unwrap_or_else(PoisonError::into_inner).finish(End::Unfinished);
+        }
+    }
+}
+
+/// The next part of a body.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// Bytes, or a range of a file, of which nothing was read yet.
+    Piece(Piece),
+    /// The last part, where there are trailers.
+    Trailers(HeaderMap),
+}
+
+impl Outgoing {
+    pub(super) fn new(queue: Shared) -> Self {
+        Self(queue)
+    }
+
+    /// A body of no bytes.
+    pub fn empty() -> Self {
+        let queue = Shared::default();
+        queue.lock().finish(End::Finished(None));
+        Self(queue)
+    }
+
+    /// Bytes that are still to come, if the body has ended completely and without trailers.
+    fn left(&self) -> Option<u64> {
+        let queue = self.0.lock();
+        let length = |piece: &Piece| match piece {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(range) => range.length,
+        };
+        matches!(queue.end, Some(End::Finished(None))).then(|| queue.pieces.iter().map(length).sum())
+    }
+
+    /// The next part; `None` at the end. Of a file, at most `file_max` bytes.
+    pub(super) fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Part, Incomplete>>> {
+        let mut queue = self.0.lock();
+        if let Some(Piece::File(range)) = queue.pieces.front_mut()
+            && range.length > file_max
+        {
+            let part = FileRange { length: file_max, ..range.clone() };
+            range.offset += file_max;
+            range.length -= file_max;
+            return Poll::Ready(Some(Ok(Part::Piece(Piece::File(part)))));
+        }
+        if let Some(piece) = queue.pieces.pop_front() {
+            if let Piece::Bytes(bytes) = &piece {
+                queue.buffered -= bytes.len();
+            }
+            queue.wake_writer();
+            return Poll::Ready(Some(Ok(Part::Piece(piece))));
+        }
+        match queue.end.take() {
+            None => {
+                queue.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+            Some(End::Finished(trailers)) => {
+                queue.end = Some(End::Finished(None));
+                Poll::Ready(trailers.map(|trailers| Ok(Part::Trailers(trailers))))
+            }
+            Some(End::Unfinished) => {
+                queue.end = Some(End::Finished(None));
+                Poll::Ready(Some(Err(Incomplete::Guest)))
+            }
+        }
+    }
+
+    /// Reads a range that was taken out. What one call does not give goes back to the front.
+    pub(super) fn read(&mut self, range: FileRange) -> Result<Buffered, Incomplete> {
+        let bytes = read(&range.file, range.offset, range.length)?;
+        let read = bytes.len() as u64;
+        if read < range.length {
+            let rest = FileRange { offset: range.offset + read, length: range.length - read, ..range };
+            self.0.lock().pieces.push_front(Piece::File(rest));
+        }
+        Ok(Buffered::counted(bytes))
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Incomplete;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let this = self.get_mut();
+        let frame = ready!(this.poll_part(context, READ_MAX as u64)).map(|part| match part? {
+            Part::Piece(Piece::Bytes(bytes)) => Ok(Frame::data(bytes.into_bytes())),
+            Part::Piece(Piece::File(range)) => Ok(Frame::data(this.read(range)?.into_bytes())),
+            Part::Trailers(trailers) => Ok(Frame::trailers(trailers)),
+        });
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left() == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // A length is promised only where the end is known to come.
+        self.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.abandoned = true;
+        queue.pieces.clear();
+        queue.wake_writer();
+    }
+}
+
+/// The first bytes of a range.
+fn read(file: &std::fs::File, offset: u64, length: u64) -> Result<Bytes, Incomplete> {
+    let most = memory::allowance(READ_MAX);
+    let size = usize::try_from(length).unwrap_or(most).min(most);
+    let mut bytes = Vec::with_capacity(size);
+    loop {
+        match pread(file, spare_capacity(&mut bytes), offset) {
+            Ok(0) => return Err(Incomplete::Shrunk),
+            Ok(_) => {
+                // The allocator may have given more room than was asked for.
+                bytes.truncate(size);
+                return Ok(bytes.into());
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(Incomplete::Unreadable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BodyOutput, BodyWriter, MAX_AHEAD, body};
+    use super::{Incomplete, Outgoing, READ_MAX};
+    use bytes::Bytes;
+    use http::HeaderMap;
+    use http_body::{Body, Frame};
+    use std::io::Write as _;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+    use wasmtime_wasi::p2::{OutputStream as _, StreamError};
+
+    fn next(outgoing: &mut Outgoing) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        Pin::new(outgoing).poll_frame(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Everything up to the end, and how it ends.
+    fn all(outgoing: &mut Outgoing) -> (Vec<u8>, Result<(), Incomplete>) {
+        let mut bytes = Vec::new();
+        loop {
+            match next(outgoing) {
+                Poll::Ready(Some(Ok(frame))) => bytes.extend(frame.into_data().unwrap()),
+                Poll::Ready(Some(Err(error))) => return (bytes, Err(error)),
+                Poll::Ready(None) => return (bytes, Ok(())),
+                Poll::Pending => panic!("it has no end"),
+            }
+        }
+    }
+
+    fn file(content: &[u8]) -> Arc<std::fs::File> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        Arc::new(file)
+    }
+
+    fn stream(writer: &mut BodyWriter) -> BodyOutput {
+        BodyOutput(Arc::new(writer.take_stream().unwrap()))
+    }
+
+    fn write(writer: &mut BodyWriter, text: &'static [u8]) -> BodyOutput {
+        let mut stream = stream(writer);
+        stream.write(Bytes::from_static(text)).unwrap();
+        stream
+    }
+
+    #[test]
+    fn pieces_come_in_their_order_and_files_in_chunks() {
+        let content: Vec<u8> = (0..=250).cycle().take(READ_MAX + 10).collect();
+        let (mut writer, mut outgoing) = body(None);
+        let mut stream = write(&mut writer, b"before ");
+        stream.0.write_file(file(&content), 5, READ_MAX as u64).unwrap();
+        stream.write(Bytes::from_static(b" after")).unwrap();
+        writer.finish(None).unwrap();
+        let expected = [b"before ", &content[5..READ_MAX + 5], b" after"].concat();
+        assert_eq!(outgoing.size_hint().exact(), Some(expected.len() as u64));
+        assert_eq!(all(&mut outgoing), (expected, Ok(())));
+        assert!(outgoing.is_end_stream());
+    }
+
+    #[test]
+    fn a_writer_that_is_gone_leaves_an_incomplete_body() {
+        let (mut writer, mut outgoing) = body(None);
+        write(&mut writer, b"half");
+        assert_eq!(outgoing.size_hint().exact(), None);
+        drop(writer);
+        assert_eq!(outgoing.size_hint().exact(), None, "an end that does not come is not promised");
+        assert_eq!(all(&mut outgoing), (b"half".to_vec(), Err(Incomplete::Guest)));
+    }
+
+    #[test]
+    fn a_body_that_is_ended_from_outside_is_incomplete_unless_it_was_finished() {
+        let (mut writer, mut outgoing) = body(None);
+        let mut stream = write(&mut writer, b"half");
+        writer.end_handle().end();
+        assert!(matches!(stream.write(Bytes::from_static(b"x")), Err(StreamError::Closed)));
+        assert_eq!(all(&mut outgoing), (b"half".to_vec(), Err(Incomplete::Guest)));
+
+        let (mut writer, mut outgoing) = body(None);
+        write(&mut writer, b"all");
+        let end = writer.end_handle();
+        writer.finish(None).unwrap();
+        end.end();
+        assert_eq!(all(&mut outgoing), (b"all".to_vec(), Ok(())));
+    }
+
+    #[test]
+    fn a_promised_length_is_kept_or_the_body_fails() {
+        let (mut writer, mut outgoing) = body(Some(5));
+        let mut stream = write(&mut writer, b"half");
+        let more = stream.write(Bytes::from_static(b" too much"));
+        assert!(matches!(more, Err(StreamError::LastOperationFailed(_))));
+        assert!(writer.finish(None).is_err());
+        assert_eq!(all(&mut outgoing), (b"half".to_vec(), Err(Incomplete::Guest)));
+
+        let (mut writer, mut outgoing) = body(Some(5));
+        write(&mut writer, b"short");
+        writer.finish(None).unwrap();
+        assert_eq!(all(&mut outgoing), (b"short".to_vec(), Ok(())));
+    }
+
+    #[test]
+    fn a_file_that_has_become_shorter_is_not_padded() {
+        let (mut writer, mut outgoing) = body(None);
+        let stream = stream(&mut writer);
+        stream.0.write_file(file(b"0123456789"), 5, 100).unwrap();
+        writer.finish(None).unwrap();
+        assert_eq!(all(&mut outgoing), (b"56789".to_vec(), Err(Incomplete::Shrunk)));
+    }
+
+    #[test]
+    fn a_guest_does_not_run_far_ahead_of_a_slow_client() {
+        let (mut writer, mut outgoing) = body(None);
+        let mut stream = stream(&mut writer);
+        let mut written = 0;
+        while let room @ 1.. = stream.check_write().unwrap() {
+            written += room.min(4096);
+            stream.write(Bytes::from(vec![0; room.min(4096)])).unwrap();
+        }
+        assert_eq!(written, MAX_AHEAD);
+        assert!(matches!(stream.write(Bytes::from_static(b"x")), Err(StreamError::Trap(_))));
+        assert!(matches!(next(&mut outgoing), Poll::Ready(Some(Ok(_)))));
+        assert_eq!(stream.check_write().unwrap(), 4096);
+        drop(outgoing);
+        assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+    }
+
+    #[test]
+    fn trailers_come_last() {
+        let (mut writer, mut outgoing) = body(None);
+        write(&mut writer, b"x");
+        let mut trailers = HeaderMap::new();
+        trailers.insert("a", "b".parse().unwrap());
+        writer.finish(Some(trailers.clone())).unwrap();
+        assert!(matches!(next(&mut outgoing), Poll::Ready(Some(Ok(frame))) if frame.is_data()));
+        let Poll::Ready(Some(Ok(frame))) = next(&mut outgoing) else { panic!("no trailers") };
+        assert_eq!(frame.into_trailers().unwrap(), trailers);
+        assert!(matches!(next(&mut outgoing), Poll::Ready(None)));
+    }
+}

@@ -1,0 +1,310 @@
+//! What was typed: the command line, as it stands. What it means, and what holds where nothing was typed, is
+//! [`config`](crate::config)'s.
+//!
+//! [`mistakes`]: what is said of a line that is wrong
+
+mod mistakes;
+
+use crate::config::defaults;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+use guest::config::{PREFIX, VARIABLES, Variable};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Serves a directory over HTTP, every request in a WebAssembly sandbox of its own.
+#[derive(Debug, Parser)]
+#[command(name = "wasi-httpd", version = VERSION, about, args_conflicts_with_subcommands = true)]
+struct Line {
+    #[command(subcommand)]
+    command: Option<Other>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\nbuilt-in guest: ", env!("COMPONENT_ORIGIN"));
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Run a wasi:cli command in the sandbox; its exit status is this program's
+    Run(Run),
+
+    /// Say what a component is, what it imports, and what of that it would be given
+    Inspect(Inspect),
+
+    /// Write the built-in component to a file, to run it on another runtime
+    Guest {
+        /// The file to write; `-` is standard output
+        #[arg(short, long, value_name = "FILE", default_value = "guest.wasm")]
+        output: PathBuf,
+    },
+}
+
+/// The names of the subcommands.
+const SUBCOMMANDS: [&str; 3] = ["run", "inspect", "guest"];
+
+/// The arguments of serving.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// The wasi:http component to serve [default: the built-in file server]
+    #[arg(value_name = "GUEST")]
+    pub guest: Option<PathBuf>,
+
+    /// Where to listen.
+    #[arg(long, value_name = "HOST:PORT", help = format!(
+        "Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port \
+         [default: {}]", defaults::ADDR
+    ))]
+    pub addr: Vec<String>,
+
+    /// Answer for this host name too (repeatable), `*` for all; without this, a listener on loopback answers for
+    /// localhost and loopback addresses only, and one on the network for every name
+    #[arg(long, value_name = "NAME")]
+    pub allow_name: Vec<String>,
+
+    /// What each instance is given.
+    #[command(flatten)]
+    pub grants: Grants,
+
+    /// Instances at a time.
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
+        "Have at most this many instances of the guest at a time; further requests wait a little, then get a 503 \
+         [default: {}]", defaults::MAX_INSTANCES
+    ))]
+    pub max_instances: Option<u32>,
+
+    /// Requests for each instance.
+    #[arg(long, value_name = "REQUESTS", allow_negative_numbers = true, help = format!(
+        "Have each instance answer this many requests, one after another; more than 1 is faster, and lets the guest \
+         keep what it learns from one request to the next [default: {}]", defaults::REUSE
+    ))]
+    pub reuse: Option<u32>,
+
+    /// How large each instance may be.
+    #[command(flatten)]
+    pub size: Size,
+
+    /// Time for the guest.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long the guest may take until it begins to answer, and compute between one piece of its answer and the \
+         next [default: {}]", defaults::TIMEOUT
+    ))]
+    pub timeout: Option<u32>,
+
+    /// Time between two pieces of an answer.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long the guest may wait between one piece of its answer and the next; the field Silence-Timeout of an \
+         answer allows up to 3600 [default: {}]", defaults::SILENCE_TIMEOUT
+    ))]
+    pub silence_timeout: Option<u32>,
+
+    /// Time for the body of a request.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long the guest waits for the body of a request in all, apart from a second for each 500 bytes of it \
+         [default: {}]", defaults::BODY_TIMEOUT
+    ))]
+    pub body_timeout: Option<u32>,
+
+    /// Time for a client.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a client may take none of what it is sent, before its connection is reset [default: {}]",
+        defaults::STALL_TIMEOUT
+    ))]
+    pub stall_timeout: Option<u32>,
+
+    /// Write no access log
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// The settings of the file server.
+    #[command(flatten)]
+    pub files: Files,
+}
+
+/// The arguments of running a command.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    /// What the guest is given: by default nothing.
+    #[command(flatten)]
+    pub grants: Grants,
+
+    /// Let the guest listen for TCP connections at this address (repeatable); port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_tcp_listen: Vec<String>,
+
+    /// How large the instance may be.
+    #[command(flatten)]
+    pub size: Size,
+
+    /// How long the guest may take [default: as long as it likes]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub timeout: Option<u32>,
+
+    /// The component, and its arguments.
+    #[arg(value_name = "GUEST [ARG]", required = true, num_args = 1.., trailing_var_arg = true)]
+    #[arg(help = "The wasi:cli command to run, and the arguments that it is given")]
+    pub command: Vec<OsString>,
+}
+
+/// The arguments of inspecting a component.
+#[derive(Args, Clone, Debug)]
+pub struct Inspect {
+    /// The component to look at, which is not run [default: the built-in file server]
+    #[arg(value_name = "GUEST")]
+    pub guest: Option<PathBuf>,
+
+    /// Say it in JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// What the guest would be given.
+    #[command(flatten)]
+    pub grants: Grants,
+
+    /// How large it may be.
+    #[command(flatten)]
+    pub size: Size,
+
+    /// Let the guest listen for TCP connections at this address (repeatable); of commands only
+    #[arg(long, value_name = "HOST:PORT")]
+    pub allow_tcp_listen: Vec<String>,
+}
+
+/// What a guest is given, however it is started.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Grants {
+    /// Give the guest this directory, read-only (repeatable), under this name [default: . as / when serving, else none]
+    #[arg(long, value_name = "HOST_DIR[::GUEST_DIR]")]
+    pub dir: Vec<String>,
+
+    /// Set a variable of the guest's environment (repeatable); nothing is inherited
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub env: Vec<String>,
+
+    /// Let the guest send HTTP requests to this host (repeatable); without a port, to port 80, or 443 by HTTPS; a name is looked up for each
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub allow_host: Vec<String>,
+
+    /// Let the guest open TCP connections to this host (repeatable); without a port, to any; a name is looked up once,
+    /// at the start
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub allow_tcp_connect: Vec<String>,
+}
+
+/// How large one instance of a guest may be.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Size {
+    /// The memory that one instance may have [default: what it begins with, which may be 64, and 64 more]
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub max_memory: Option<u32>,
+
+    /// The elements that each table of an instance may have [default: 100000]
+    #[arg(long, value_name = "ELEMENTS", allow_negative_numbers = true)]
+    pub max_table: Option<u32>,
+}
+
+/// The settings of the file server: each is a variable of the guest's environment, and its flag only sets that.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(pub Vec<(String, String)>);
+
+/// The heading of these flags in the help.
+const FILES_HEADING: &str = "Settings of the file server (each sets the variable in brackets)";
+
+/// The flag that sets a variable, without its dashes: `FILES_CLEAN_URLS` is `clean-urls`.
+fn flag(variable: &Variable) -> String {
+    variable.name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-")
+}
+
+impl Args for Files {
+    fn augment_args(command: ClapCommand) -> ClapCommand {
+        command.args(VARIABLES.map(|variable| {
+            let Variable { name, value, meaning, default, repeatable } = variable;
+            let repeatable = if repeatable { " (repeatable)" } else { "" };
+            let arg = Arg::new(name)
+                .long(flag(&variable))
+                .value_name(value)
+                .help(format!("{meaning}{repeatable} [{name}] [default: {default}]"))
+                .help_heading(FILES_HEADING)
+                .allow_hyphen_values(true)
+                .action(ArgAction::Append);
+            // A switch that is named is on.
+            if value == "on|off" {
+                arg.num_args(0..=1).require_equals(true).default_missing_value("on")
+            } else {
+                arg
+            }
+        }))
+    }
+
+    fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Files {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut files = Self::default();
+        files.update_from_arg_matches(matches)?;
+        Ok(files)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for variable in VARIABLES {
+            let values: Vec<String> = matches.get_many(variable.name).unwrap_or_default().cloned().collect();
+            match &values[..] {
+                [] => {}
+                [value] => self.0.push((variable.name.to_owned(), value.clone())),
+                // One line of the variable for each.
+                values if variable.repeatable => self.0.push((variable.name.to_owned(), values.join("\n"))),
+                _ => {
+                    let message =
+                        format!("--{} was given more than once; it takes one value", flag(&variable));
+                    return Err(clap::Error::raw(clap::error::ErrorKind::ArgumentConflict, message));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve a component.
+    Serve(Box<Serve>),
+    /// Run a command.
+    Run(Run),
+    /// Look at a component.
+    Inspect(Inspect),
+    /// Write the built-in component out.
+    Guest {
+        /// Where to.
+        output: PathBuf,
+    },
+}
+
+/// Why there is nothing to do.
+#[derive(Debug)]
+pub enum Stop {
+    /// Help or the version was asked for; here it is.
+    Information(String),
+    /// The line is wrong, in one sentence.
+    Usage(String),
+}
+
+/// Reads the command line, the program's name included.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
+    let arguments: Vec<_> = arguments.into_iter().collect();
+    match Line::try_parse_from(&arguments) {
+        Ok(Line { command, serve }) => match command {
+            None => match mistakes::in_guest(&serve) {
+                Some(mistake) => Err(Stop::Usage(mistake)),
+                None => Ok(Command::Serve(Box::new(serve))),
+            },
+            Some(Other::Run(run)) => Ok(Command::Run(run)),
+            Some(Other::Inspect(inspect)) => Ok(Command::Inspect(inspect)),
+            Some(Other::Guest { output }) => Ok(Command::Guest { output }),
+        },
+        Err(error) if !error.use_stderr() => Err(Stop::Information(error.to_string())),
+        Err(error) => Err(Stop::Usage(mistakes::explain(&error, &arguments))),
+    }
+}

@@ -1,0 +1,60 @@
+//! Arguments that cannot be meant, each said in one sentence.
+
+use guest::config::SettingsError;
+use thiserror::Error;
+
+/// An argument that cannot be meant.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// A flag that takes an address was given something else.
+    #[error("{flag} takes HOST:PORT, such as localhost:8080 or [::1]:8080, not `{text}`")]
+    Address {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        text: String,
+    },
+    /// A connection cannot lead to port 0.
+    #[error("{flag} takes a port from 1 on, not `{text}`: nothing can be connected to at port 0")]
+    PortZero {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        text: String,
+    },
+    /// A flag that takes a host was given something else.
+    #[error("{flag} takes HOST or HOST:PORT, such as example.com or example.com:8443, not `{text}`")]
+    Host {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        text: String,
+    },
+    /// `--allow-name` is not a name.
+    #[error("--allow-name takes a host name without a port, such as example.com, not `{0}`")]
+    Name(String),
+    /// `--dir` is not a directory and a name.
+    #[error("--dir takes HOST_DIR or HOST_DIR::GUEST_DIR, such as ./public or ./public::/, not `{0}`")]
+    Directory(String),
+    /// Two directories have one name.
+    #[error("two directories are called `{0}`; give one of them another name with --dir HOST_DIR::GUEST_DIR")]
+    SameName(String),
+    /// `--env` is not an assignment.
+    #[error("--env takes NAME=VALUE, not `{0}`")]
+    Variable(String),
+    /// A variable was set twice.
+    #[error("{0} was set twice; leave one of its flag and --env {0}=... out")]
+    SetTwice(String),
+    /// The built-in guest does not understand its settings.
+    #[error("{0}")]
+    Settings(SettingsError),
+    /// The guest's name or an argument of its own is not UTF-8.
+    #[error("`{0}` is not UTF-8, and guests get their name and arguments as text; rename it")]
+    NotText(String),
+    /// A limit is zero.
+    #[error("{0} takes a number above zero")]
+    Zero(&'static str),
+    /// More memory than a 32-bit guest can use.
+    #[error("--max-memory takes at most 4096 MiB, which is all that WebAssembly can address, not {0}")]
+    Memory(u32),
+}

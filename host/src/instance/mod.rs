@@ -1,0 +1,243 @@
+//! The state of one instance: what it may touch, composed of the [`sandbox`](crate::sandbox)'s policy and of what WASI
+//! calls need to remember ([`wasi`](crate::wasi)).
+
+use crate::body::{IncomingEnd, Outgoing};
+use crate::report::guest_output::GuestOutput;
+use crate::report::terminal::Terminal;
+use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
+use crate::wasi::{KnownFiles, LastFile, Streams};
+use http::Response;
+use std::sync::Arc;
+use tokio::sync::oneshot;
+use wasmtime::component::ResourceTable;
+use wasmtime::{Engine, Store};
+use wasmtime_wasi::filesystem::Dir;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+/// Bytes that one call may have the host copy for the guest. A guest writes at most 1 MiB of a body at a time.
+const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
+
+/// Resources (files, streams, sets of fields…) that an instance may hold. A request needs about ten.
+const MAX_RESOURCES: usize = 1_000;
+
+/// Resources that an instance may hold between two requests: one that leaks them is replaced before it runs out.
+const MAX_KEPT_RESOURCES: usize = MAX_RESOURCES / 2;
+
+/// Random bytes that one call may ask for; a key needs 32.
+const MAX_RANDOM_BYTES: u64 = 64 * 1024;
+
+/// What a guest sets as its response.
+pub type GuestResponse = Result<Response<Outgoing>, ErrorCode>;
+
+/// Where a guest's standard streams lead.
+#[derive(Clone, Debug)]
+pub enum Stdio {
+    /// Nothing comes in; what goes out is marked as the guest's and bounded, because many guests share one terminal.
+    Marked,
+    /// To those of this process: the guest is the program that the user runs, with these arguments.
+    Inherited(Vec<String>),
+}
+
+/// What instances are made with. All instances of a component share one.
+#[derive(Debug)]
+pub struct Template {
+    sandbox: Sandbox,
+    stdio: Stdio,
+    known_files: KnownFiles,
+}
+
+impl Template {
+    /// A template for instances that may touch what `sandbox` says.
+    pub fn new(sandbox: Sandbox, stdio: Stdio) -> Self {
+        Self { sandbox, stdio, known_files: KnownFiles::default() }
+    }
+
+    /// What instances may touch.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
+    /// A store for one new instance. Its guest gives way to others at every tick of the engine.
+    pub fn store(self: &Arc<Self>, engine: &Engine) -> Store<State> {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        let state = State {
+            table,
+            context: None,
+            http: WasiHttpCtx::new(),
+            requests: self.sandbox.requests(),
+            allowance: self.sandbox.allowance(),
+            streams: Streams::default(),
+            last_file: LastFile::default(),
+            request: None,
+            template: Arc::clone(self),
+        };
+
+        let mut store = Store::new(engine, state);
+        store.limiter(|state| &mut state.allowance);
+        store.set_hostcall_fuel(HOSTCALL_FUEL);
+        store.set_max_component_handles(MAX_RESOURCES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_async_yield_and_update(1);
+        store
+    }
+
+    fn context(&self) -> WasiContext {
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.envs(self.sandbox.environment())
+            .allow_blocking_current_thread(BLOCKING_FILE_CALLS)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .max_random_size(MAX_RANDOM_BYTES);
+        let outputs = match &self.stdio {
+            Stdio::Marked => {
+                let outputs = ["guest stdout: ", "guest stderr: "].map(GuestOutput::new);
+                let [stdout, stderr] = outputs.clone();
+                wasi.stdout(stdout).stderr(stderr);
+                Some(outputs)
+            }
+            Stdio::Inherited(arguments) => {
+                wasi.args(arguments).inherit_stdin();
+                wasi.stdout(Terminal::Output).stderr(Terminal::Error);
+                None
+            }
+        };
+        if let Some(check) = self.sandbox.socket_check() {
+            wasi.allow_tcp(true).socket_addr_check(check);
+        }
+        WasiContext { wasi: wasi.build(), outputs }
+    }
+}
+
+/// What most of WASI needs to know of an instance.
+struct WasiContext {
+    wasi: WasiCtx,
+    /// What it prints to, where that is marked as a guest's.
+    outputs: Option<[GuestOutput; 2]>,
+}
+
+/// The request that an instance answers.
+struct CurrentRequest {
+    /// The number of its `response-outparam`.
+    outparam: u32,
+    /// Takes the response; `None` once it was set.
+    response: Option<oneshot::Sender<GuestResponse>>,
+    /// Ends the body of the request, where it has one.
+    body: Option<Arc<IncomingEnd>>,
+}
+
+/// What the host knows of one instance.
+pub struct State {
+    table: ResourceTable,
+    /// Made at its first use: most requests for files do without.
+    context: Option<Box<WasiContext>>,
+    http: WasiHttpCtx,
+    requests: Requests,
+    allowance: Allowance,
+    streams: Streams,
+    last_file: LastFile,
+    request: Option<CurrentRequest>,
+    template: Arc<Template>,
+}
+
+impl State {
+    /// The directories as they are now, each with the name that the guest knows it by. One that was replaced on disk was
+    /// opened again; one that is gone is an empty directory.
+    pub fn directories(&self) -> impl Iterator<Item = anyhow::Result<(Dir, String)>> + use<> {
+        let template = Arc::clone(&self.template);
+        (0..template.sandbox.directories().len()).map(move |at| {
+            let directory = &template.sandbox.directories()[at];
+            Ok((directory.current()?, directory.name.clone()))
+        })
+    }
+
+    /// The network as the instance sees it.
+    pub fn network(&self) -> &Network {
+        self.template.sandbox.network()
+    }
+
+    /// The instance is about to answer a request, by the `response-outparam` of this number. `body` ends the body of the
+    /// request.
+    pub fn begin_request(
+        &mut self,
+        outparam: u32,
+        response: oneshot::Sender<GuestResponse>,
+        body: Option<Arc<IncomingEnd>>,
+    ) {
+        self.request = Some(CurrentRequest { outparam, response: Some(response), body });
+    }
+
+    /// The instance has set a response. By what it has kept from an earlier request, it answers none.
+    pub fn respond(&mut self, outparam: u32, response: GuestResponse) {
+        let current = self.request.as_mut().filter(|request| request.outparam == outparam);
+        if let Some(sender) = current.and_then(|request| request.response.take()) {
+            // Where nobody waits any more, the client has left.
+            let _ = sender.send(response);
+        }
+    }
+
+    /// The instance has answered a request. Ends what it has left open: bodies, and what it printed. Gives whether the
+    /// instance may answer another request: it has kept within its limits, and does not hold much.
+    pub fn end_request(&mut self) -> bool {
+        if let Some(body) = self.request.take().and_then(|request| request.body) {
+            body.end();
+        }
+        self.streams.end_bodies();
+        self.last_file = LastFile::default();
+        for output in self.context.iter().flat_map(|context| &context.outputs).flatten() {
+            output.end_request();
+        }
+        !self.allowance.was_exceeded() && self.table.iter_mut().count() <= MAX_KEPT_RESOURCES
+    }
+
+    /// Its streams, as far as the host can do more with them than read and write.
+    pub fn streams(&mut self) -> &mut Streams {
+        &mut self.streams
+    }
+
+    /// The file that it has examined or opened last.
+    pub fn last_file(&mut self) -> &mut LastFile {
+        &mut self.last_file
+    }
+
+    /// The paths that have led to regular files.
+    pub fn known_files(&self) -> &KnownFiles {
+        &self.template.known_files
+    }
+
+    /// The variables of its environment, and their values.
+    pub fn environment(&self) -> &[(String, String)] {
+        self.template.sandbox.environment()
+    }
+
+    /// Whether files that are neither regular nor directories may be opened, which can block the thread: only a command
+    /// has a thread of its own.
+    pub fn may_block(&self) -> bool {
+        matches!(self.template.stdio, Stdio::Inherited(_))
+    }
+
+    /// Its resources, to be read.
+    pub fn resources(&self) -> &ResourceTable {
+        &self.table
+    }
+
+    /// Its resources.
+    pub fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let context = self.context.get_or_insert_with(|| Box::new(self.template.context()));
+        WasiCtxView { ctx: &mut context.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.requests }
+    }
+}

@@ -1,0 +1,122 @@
+//! Accepting connections until the server stops: each gets a task of its own.
+
+use super::conn::{Conn, ConnInfo, Reach};
+use super::socket::Socket;
+use super::stall::StallGuard;
+use anyhow::{Context as _, Result};
+use http::uri::Scheme;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc};
+use tracing::warn;
+
+/// How long to wait when the process can have no more files: until a connection is closed, trying again is pointless.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What accepted connections are.
+pub type Accepted = Conn<StallGuard<Socket>>;
+
+/// What all listeners share.
+#[derive(Clone, Debug)]
+pub struct Acceptor {
+    places: Arc<Semaphore>,
+    stall: Duration,
+    /// Each connection holds a clone until it has ended.
+    alive: mpsc::Sender<()>,
+}
+
+/// Completes when the acceptor and all its connections are gone.
+#[derive(Debug)]
+pub struct AllEnded(mpsc::Receiver<()>);
+
+impl AllEnded {
+    /// Waits.
+    pub async fn wait(mut self) {
+        // Nothing is ever sent: this is the end of the last sender.
+        self.0.recv().await;
+    }
+}
+
+impl Acceptor {
+    /// Accepts at most so many connections at a time, which are reset when their client takes nothing of what it is sent
+    /// for as long as `stall`.
+    pub fn new(max_connections: usize, stall: Duration) -> (Self, AllEnded) {
+        let (alive, ended) = mpsc::channel(1);
+        (Self { places: Arc::new(Semaphore::new(max_connections)), stall, alive }, AllEnded(ended))
+    }
+
+    /// Accepts connections and runs `serve` for each in a task, until `stop` completes.
+    pub async fn run<S, F>(
+        self,
+        listener: std::net::TcpListener,
+        serve: S,
+        stop: impl Future<Output = ()>,
+    ) -> Result<()>
+    where
+        S: Fn(Accepted) -> F,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let address = listener.local_addr().context("a listener has no address")?;
+        let listener = TcpListener::from_std(listener).context("cannot wait for connections")?;
+        let reach = if address.ip().is_loopback() { Reach::Loopback } else { Reach::Network };
+        let mut stop = pin!(stop);
+        let mut is_short_of_files = false;
+        loop {
+            let accepted = tokio::select! {
+                accepted = async {
+                    // Without a place nothing is accepted: the kernel's queue is the waiting room.
+                    let place = Arc::clone(&self.places).acquire_owned().await;
+                    (place, listener.accept().await)
+                } => accepted,
+                () = stop.as_mut() => return Ok(()),
+            };
+            let (place, stream, peer) = match accepted {
+                (Ok(place), Ok((stream, peer))) => (place, stream, peer),
+                (Ok(_), Err(error)) => {
+                    if !is_of_one_connection(&error) {
+                        if !std::mem::replace(&mut is_short_of_files, true) {
+                            warn!("cannot accept connections for the moment: {error}");
+                        }
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                    continue;
+                }
+                // The semaphore is never closed.
+                (Err(_), _) => return Ok(()),
+            };
+            is_short_of_files = false;
+            let serving = serve(self.connection(Socket::new(stream), peer, reach));
+            let alive = self.alive.clone();
+            tokio::spawn(async move {
+                serving.await;
+                drop((place, alive));
+            });
+        }
+    }
+
+    fn connection(&self, socket: Socket, peer: SocketAddr, reach: Reach) -> Accepted {
+        let info = ConnInfo {
+            peer: peer.into(),
+            scheme: Scheme::HTTP,
+            reach,
+            files: Some(socket.files()),
+            hangup: Some(socket.hangup()),
+        };
+        Conn { stream: StallGuard::new(socket, self.stall), info }
+    }
+}
+
+/// Whether an error of `accept` is about a connection that ended before it was accepted.
+fn is_of_one_connection(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionAborted
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionRefused
+            | ErrorKind::Interrupted
+    )
+}

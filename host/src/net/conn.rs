@@ -1,0 +1,57 @@
+//! A connection on its way from a listener to HTTP, whatever carries it.
+
+use super::hangup::Hangup;
+use crate::body::SocketFiles;
+use crate::report::Peer;
+use http::uri::Scheme;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection.
+#[derive(Debug)]
+pub struct Conn<S> {
+    /// Its bytes.
+    pub stream: S,
+    /// What answers on it need to know.
+    pub info: ConnInfo,
+}
+
+/// What answers on a connection need to know about it.
+#[derive(Clone, Debug)]
+pub struct ConnInfo {
+    /// Who sends the requests.
+    pub peer: Peer,
+    /// The scheme of their URLs.
+    pub scheme: Scheme,
+    /// Who can reach the listener.
+    pub reach: Reach,
+    /// Where ranges of files go, if nothing stands between HTTP and a socket that sends them by itself.
+    pub files: Option<SocketFiles>,
+    /// Tells when the client leaves, if HTTP itself does not.
+    pub hangup: Option<Hangup>,
+}
+
+/// Who can reach a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Programs on this machine, among them every web page that its users open.
+    Loopback,
+    /// Other machines.
+    Network,
+}
+
+/// The bytes of a connection.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Waits until something can be read, or the connection has ended, without taking anything. It may be ready too
+    /// early.
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Makes the close that follows a reset: what was not delivered is dropped, and the client can tell that it was.
+    fn reset_on_close(&self);
+}
+
+/// Waits until something can be read from a stream.
+pub async fn readable<S: Stream>(stream: &mut S) {
+    poll_fn(|context| stream.poll_readable(context)).await;
+}

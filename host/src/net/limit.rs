@@ -1,0 +1,32 @@
+//! How many connections may be open at a time.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+/// The most connections, where the process may have as many files. Each takes up to 48 KiB while its client is hostile,
+/// and 8 KiB while it is idle.
+const MAX_CONNECTIONS: usize = 12_000;
+
+/// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache.
+const OTHER_FILES: usize = 64;
+
+/// Files that a connection needs: its socket, and the file that it sends.
+const FILES_PER_CONNECTION: usize = 2;
+
+/// How many connections may be open at a time, when guests may have `guest_files` open. The process's limit of open
+/// files is raised as far as it may be.
+pub fn max_connections(guest_files: u32) -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let files = if raised.is_ok() { maximum } else { current };
+    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let reserved = OTHER_FILES + guest_files as usize;
+    let available = files.saturating_sub(reserved).max(files / 4) / FILES_PER_CONNECTION;
+    // Warn only below half of the default; a slightly lower limit is not worth a warning.
+    if available < MAX_CONNECTIONS / 2 {
+        warn!(
+            "at most {available} connections at a time: the limit of open files is {files}; `ulimit -n` raises it"
+        );
+    }
+    available.min(MAX_CONNECTIONS)
+}

@@ -1,0 +1,148 @@
+//! What guests print while they serve: line by line to standard error, marked as theirs, and bounded.
+
+use super::stderr::guest_line;
+use super::text::printable;
+use bytes::Bytes;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// Bytes that one request may print to one stream.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Bytes after which a line is broken.
+const MAX_LINE: usize = 4 * 1024;
+
+/// One of the two output streams of one instance.
+#[derive(Clone, Debug)]
+pub struct GuestOutput(Arc<Mutex<Lines>>);
+
+#[derive(Debug)]
+struct Lines {
+    prefix: &'static str,
+    /// The line that has begun.
+    line: Vec<u8>,
+    /// Bytes that this request may still print.
+    left: usize,
+    /// Whether it was said that there is more.
+    is_cut: bool,
+}
+
+impl GuestOutput {
+    /// A stream whose lines begin with `prefix`.
+    pub fn new(prefix: &'static str) -> Self {
+        Self(Arc::new(Mutex::new(Lines { prefix, line: Vec::new(), left: MAX_BYTES, is_cut: false })))
+    }
+
+    /// Ends the line that has begun; what is printed from now on belongs to another request.
+    pub fn end_request(&self) {
+        let mut lines = self.lock();
+        if !lines.line.is_empty() {
+            lines.end_line();
+        }
+        (lines.left, lines.is_cut) = (MAX_BYTES, false);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn print(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if self.left == 0 {
+                self.cut();
+                return;
+            }
+            self.left -= 1;
+            if byte == b'\n' {
+                self.end_line();
+            } else {
+                self.line.push(byte);
+                if self.line.len() >= MAX_LINE {
+                    self.end_line();
+                }
+            }
+        }
+    }
+
+    /// Says once that there is more.
+    fn cut(&mut self) {
+        if !std::mem::replace(&mut self.is_cut, true) {
+            if !self.line.is_empty() {
+                self.end_line();
+            }
+            self.line.extend_from_slice(b"(more than 64 KiB: the rest is not shown)");
+            self.end_line();
+        }
+    }
+
+    fn end_line(&mut self) {
+        guest_line(&(self.prefix.to_owned() + &printable(&self.line)));
+        self.line.clear();
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.line.is_empty() {
+            self.end_line();
+        }
+    }
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(self.clone())
+    }
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.lock().print(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(MAX_BYTES)
+    }
+}
+
+#[async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for GuestOutput {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+        self.lock().print(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,22 @@
+//! What the host says: the access log on standard output; diagnostics and guests' lines on standard error.
+//!
+//! - [`writer`]: lines for one stream, written by a thread of its own
+//! - [`stderr`]: diagnostics, the libraries' warnings and what guests print, through one writer
+//! - [`guest_output`]: what guests print while they serve; [`terminal`]: what a guest that runs as a command prints
+//! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it
+//! - [`subject`], [`text`]: how requests and other strangers' text are shown; [`rate`]: how much in a second
+
+pub mod access_log;
+pub mod guest_output;
+pub mod outcome;
+mod rate;
+pub mod recorder;
+pub mod stderr;
+pub mod subject;
+pub mod terminal;
+pub mod text;
+pub mod writer;
+
+pub use outcome::Peer;
+pub use recorder::{Recorded, Recorder, Report};
+pub use subject::Subject;

@@ -1,0 +1,280 @@
+//! `wasi:filesystem/types.descriptor`: the calls that every request for a file makes, with fewer system calls than the
+//! runtime's own, and none that waits for a FIFO.
+
+use super::known_files::KnownFiles;
+use super::last_file::{Found, LastFile};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use wasmtime_wasi::filesystem::Dir;
+use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+};
+
+/// How often a path is resolved anew when the kernel could not prove that it stays below its directory, because something
+/// was renamed meanwhile (openat2(2), `EAGAIN`).
+const TRIES: usize = 8;
+
+/// Why a call about a file has no result.
+#[derive(Debug)]
+pub enum Failure {
+    /// It failed with this code.
+    Code(ErrorCode),
+    /// It would write.
+    Write,
+    /// It is about a FIFO, a device or a socket, which could block the thread.
+    SpecialFile,
+    /// The kernel lacks `openat2` (Linux before 5.6, or a filter): the runtime has another way.
+    Unsupported,
+}
+
+/// How a file is to be opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenHow {
+    /// Whether a symbolic link at the end of the path is followed.
+    pub path: PathFlags,
+    /// What the path must lead to.
+    pub open: OpenFlags,
+    /// What the descriptor is for.
+    pub flags: DescriptorFlags,
+    /// Whether special files may be opened, and waited for.
+    pub special_files: bool,
+}
+
+/// Opens what a path below a directory leads to.
+pub fn open_at(directory: &Dir, path: &str, how: OpenHow, last: &mut LastFile) -> Result<Found, Failure> {
+    let creates = how.open & (OpenFlags::CREATE | OpenFlags::EXCLUSIVE | OpenFlags::TRUNCATE);
+    let creates = creates != OpenFlags::empty();
+    let syncs = DescriptorFlags::FILE_INTEGRITY_SYNC
+        | DescriptorFlags::DATA_INTEGRITY_SYNC
+        | DescriptorFlags::REQUESTED_WRITE_SYNC;
+    if how.flags & syncs != DescriptorFlags::empty() {
+        return Err(Failure::Code(ErrorCode::Unsupported));
+    }
+    if how.open.contains(OpenFlags::DIRECTORY) && creates {
+        return Err(Failure::Code(ErrorCode::Invalid));
+    }
+    if creates || how.flags.contains(DescriptorFlags::WRITE) {
+        return Err(Failure::Write);
+    }
+    let is_plain = how.path == PathFlags::SYMLINK_FOLLOW && how.open == OpenFlags::empty();
+    if is_plain && let Some(found) = last.take_examined(&directory.dir, path) {
+        return Ok(found);
+    }
+    let mut flags = OFlags::RDONLY | OFlags::NOCTTY;
+    flags.set(OFlags::NOFOLLOW, !how.path.contains(PathFlags::SYMLINK_FOLLOW));
+    flags.set(OFlags::DIRECTORY, how.open.contains(OpenFlags::DIRECTORY));
+    // Without it, opening a FIFO waits for a writer.
+    flags.set(OFlags::NONBLOCK, !how.special_files);
+    let found = open_beneath(directory, path, flags)?;
+    let kind = found.metadata.file_type();
+    if !(how.special_files || kind.is_file() || kind.is_dir()) {
+        return Err(Failure::SpecialFile);
+    }
+    Ok(found)
+}
+
+/// Examines what a path below a directory leads to. A regular file is opened, and remembered in `last`, where the path
+/// has led to one before: guests open what they examine.
+pub fn stat_at(
+    directory: &Dir,
+    path: &str,
+    flags: PathFlags,
+    known: &KnownFiles,
+    last: &mut LastFile,
+) -> Result<DescriptorStat, Failure> {
+    last.forget_examined();
+    if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
+        let found = open_beneath(directory, path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        return Ok(describe(&found.metadata));
+    }
+    let number = directory.dir.as_raw_fd();
+    if known.has(number, path)
+        && let Ok(found) = open_beneath(directory, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+        && found.metadata.is_file()
+    {
+        let stat = describe(&found.metadata);
+        last.examine(&directory.dir, path, found);
+        return Ok(stat);
+    }
+    // This opens nothing, so that it waits for nothing, has no side effects and needs no permission to read.
+    let outcome = open_beneath(directory, path, OFlags::PATH);
+    known.set(number, path, outcome.as_ref().is_ok_and(|found| found.metadata.is_file()));
+    outcome.map(|found| describe(&found.metadata))
+}
+
+/// Opens what a path leads to. Symbolic links are followed as long as they stay below the directory.
+fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Failure> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = 0;
+    let file = loop {
+        match openat2(&*directory.dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Ok(file) => break File::from(file),
+            Err(Errno::AGAIN | Errno::INTR) if tries < TRIES => tries += 1,
+            Err(Errno::NOSYS) => return Err(Failure::Unsupported),
+            // It would have led out of the directory.
+            Err(Errno::XDEV) => return Err(Failure::Code(ErrorCode::NotPermitted)),
+            Err(error) => return Err(Failure::Code(io::Error::from(error).into())),
+        }
+    };
+    let since = Instant::now();
+    let metadata = file.metadata().map_err(|error| Failure::Code(error.into()))?;
+    Ok(Found { file, metadata, since })
+}
+
+/// Metadata as guests have them. Times before 1970 cannot be expressed, and are left out.
+pub fn describe(metadata: &Metadata) -> DescriptorStat {
+    let kind = metadata.file_type();
+    let type_ = if kind.is_file() {
+        DescriptorType::RegularFile
+    } else if kind.is_dir() {
+        DescriptorType::Directory
+    } else if kind.is_symlink() {
+        DescriptorType::SymbolicLink
+    } else if kind.is_block_device() {
+        DescriptorType::BlockDevice
+    } else if kind.is_char_device() {
+        DescriptorType::CharacterDevice
+    } else {
+        DescriptorType::Unknown
+    };
+    let moment = |time: io::Result<SystemTime>| {
+        let since = time.ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() })
+    };
+    DescriptorStat {
+        type_,
+        link_count: metadata.nlink(),
+        size: metadata.len(),
+        data_access_timestamp: moment(metadata.accessed()),
+        data_modification_timestamp: moment(metadata.modified()),
+        status_change_timestamp: moment(metadata.created()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, OpenHow, open_at, stat_at};
+    use crate::wasi::{KnownFiles, LastFile};
+    use std::fs::File;
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+    use wasmtime_wasi::filesystem::{Dir, FsPerms, OpenMode};
+    use wasmtime_wasi::p2::bindings::filesystem::types::{
+        DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+    };
+
+    struct Fixture {
+        outside: tempfile::TempDir,
+        directory: Dir,
+    }
+
+    /// A directory with a file, a directory, links, a FIFO and a socket.
+    fn fixture() -> Fixture {
+        let outside = tempfile::tempdir().unwrap();
+        let root = outside.path().join("root");
+        std::fs::create_dir_all(root.join("d")).unwrap();
+        std::fs::write(root.join("f"), "content").unwrap();
+        std::fs::write(outside.path().join("secret"), "").unwrap();
+        symlink("f", root.join("link")).unwrap();
+        symlink("../secret", root.join("out")).unwrap();
+        assert!(Command::new("mkfifo").arg(root.join("fifo")).status().unwrap().success());
+        UnixListener::bind(root.join("socket")).unwrap();
+        let file = File::open(&root).unwrap();
+        Fixture { outside, directory: Dir::new(file, FsPerms::ReadOnly, OpenMode::READ, true) }
+    }
+
+    fn read() -> OpenHow {
+        OpenHow {
+            path: PathFlags::SYMLINK_FOLLOW,
+            open: OpenFlags::empty(),
+            flags: DescriptorFlags::READ,
+            special_files: false,
+        }
+    }
+
+    fn code<T>(outcome: &Result<T, Failure>) -> Option<ErrorCode> {
+        match outcome {
+            Err(Failure::Code(code)) => Some(*code),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn files_and_directories_are_opened_and_nothing_else() {
+        let Fixture { directory, outside: _outside } = &fixture();
+        let open = |path, how| open_at(directory, path, how, &mut LastFile::default());
+        for path in ["f", "link", "d", "d/../f", "."] {
+            assert!(open(path, read()).is_ok(), "{path}");
+        }
+        // Without NONBLOCK the first of these would never return.
+        assert!(matches!(open("fifo", read()), Err(Failure::SpecialFile)));
+        assert!(code(&open("socket", read())).is_some());
+        for (path, expected) in [
+            ("missing", ErrorCode::NoEntry),
+            ("f/x", ErrorCode::NotDirectory),
+            ("out", ErrorCode::NotPermitted),
+            ("../secret", ErrorCode::NotPermitted),
+            ("/etc/hostname", ErrorCode::NotPermitted),
+            ("", ErrorCode::NoEntry),
+        ] {
+            assert_eq!(code(&open(path, read())), Some(expected), "{path}");
+        }
+        let no_follow = OpenHow { path: PathFlags::empty(), ..read() };
+        assert_eq!(code(&open("link", no_follow)), Some(ErrorCode::Loop));
+        let only_directory = OpenHow { open: OpenFlags::DIRECTORY, ..read() };
+        assert_eq!(code(&open("f", only_directory)), Some(ErrorCode::NotDirectory));
+        assert!(open("d", only_directory).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_opened_to_be_written() {
+        let Fixture { directory, outside } = &fixture();
+        for how in [
+            OpenHow { flags: DescriptorFlags::READ | DescriptorFlags::WRITE, ..read() },
+            OpenHow { open: OpenFlags::CREATE, ..read() },
+            OpenHow { open: OpenFlags::TRUNCATE, ..read() },
+        ] {
+            for path in ["f", "new"] {
+                let outcome = open_at(directory, path, how, &mut LastFile::default());
+                assert!(matches!(outcome, Err(Failure::Write)), "{how:?}");
+            }
+        }
+        assert_eq!(std::fs::read(outside.path().join("root/f")).unwrap(), b"content");
+        assert!(!outside.path().join("root/new").exists());
+    }
+
+    #[test]
+    fn what_is_examined_twice_is_opened_the_second_time() {
+        let Fixture { directory, outside: _outside } = &fixture();
+        let (known, mut last) = (KnownFiles::default(), LastFile::default());
+        for is_kept in [false, true] {
+            let stat = stat_at(directory, "f", PathFlags::SYMLINK_FOLLOW, &known, &mut last).unwrap();
+            assert_eq!((stat.type_, stat.size), (DescriptorType::RegularFile, 7));
+            assert_eq!(last.take_examined(&directory.dir, "f").is_some(), is_kept);
+        }
+    }
+
+    #[test]
+    fn everything_can_be_examined() {
+        let Fixture { directory, outside: _outside } = &fixture();
+        let (known, mut last) = (KnownFiles::default(), LastFile::default());
+        let mut stat = |path, flags| stat_at(directory, path, flags, &known, &mut last);
+        let mut kind = |path, flags| stat(path, flags).map(|stat| stat.type_).ok();
+        let (follow, none) = (PathFlags::SYMLINK_FOLLOW, PathFlags::empty());
+        for _ in 0..2 {
+            assert_eq!(kind("link", follow), Some(DescriptorType::RegularFile));
+            assert_eq!(kind("link", none), Some(DescriptorType::SymbolicLink));
+            assert_eq!(kind("d", follow), Some(DescriptorType::Directory));
+            assert_eq!(kind("fifo", follow), Some(DescriptorType::Unknown));
+            assert_eq!(kind("out", follow), None);
+            assert_eq!(kind("out", none), Some(DescriptorType::SymbolicLink));
+        }
+    }
+}

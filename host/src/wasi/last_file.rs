@@ -1,0 +1,81 @@
+//! What is known of the file that an instance has examined or opened last. A guest examines a file, opens it, and asks
+//! for its length, in three calls; the kernel need not answer each of them.
+
+use crate::body::{METADATA_TTL, TimedLength};
+use std::fs::{File, Metadata};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The file that an instance has examined or opened last. What is known of it expires after [`METADATA_TTL`].
+#[derive(Debug, Default)]
+pub struct LastFile {
+    /// The file that was examined, until it is opened.
+    examined: Option<(Arc<File>, String, Found)>,
+    /// The number of the descriptor that was opened, with what is known of it until the guest asks.
+    opened: Option<(u32, Metadata, Instant)>,
+    /// The number of the descriptor whose length the guest was told last.
+    length: Option<(u32, TimedLength)>,
+    /// The path that led to a regular file when the runtime examined it, and when.
+    regular: Option<(String, Instant)>,
+}
+
+/// A regular file that is open.
+#[derive(Debug)]
+pub struct Found {
+    /// The file.
+    pub file: File,
+    /// What is known of it.
+    pub metadata: Metadata,
+    /// Since when.
+    pub since: Instant,
+}
+
+impl LastFile {
+    /// Forgets the file that was examined.
+    pub fn forget_examined(&mut self) {
+        self.examined = None;
+    }
+
+    /// A path below a directory was examined, and led to a regular file, which is open.
+    pub fn examine(&mut self, directory: &Arc<File>, path: &str, found: Found) {
+        self.examined = Some((Arc::clone(directory), path.to_owned(), found));
+    }
+
+    /// The file at this path, if it was examined just now.
+    pub fn take_examined(&mut self, directory: &Arc<File>, path: &str) -> Option<Found> {
+        let (start, examined, found) = self.examined.take()?;
+        let is_same = Arc::ptr_eq(&start, directory) && examined == path;
+        (is_same && found.since.elapsed() < METADATA_TTL).then_some(found)
+    }
+
+    /// A file was opened, and got a descriptor of this number.
+    pub fn open(&mut self, number: u32, metadata: Metadata, since: Instant) {
+        *self = Self { opened: Some((number, metadata, since)), ..Self::default() };
+    }
+
+    /// What opening this descriptor has told, if that was just now.
+    pub fn take_opened(&mut self, number: u32) -> Option<(Metadata, Instant)> {
+        let (_, metadata, since) = self.opened.take_if(|(opened, ..)| *opened == number)?;
+        (since.elapsed() < METADATA_TTL).then_some((metadata, since))
+    }
+
+    /// A path led to a regular file when the runtime examined it.
+    pub fn examine_regular(&mut self, path: String) {
+        self.regular = Some((path, Instant::now()));
+    }
+
+    /// Whether a path led to a regular file just now.
+    pub fn is_regular(&self, path: &str) -> bool {
+        self.regular.as_ref().is_some_and(|(known, since)| known == path && since.elapsed() < METADATA_TTL)
+    }
+
+    /// The guest was told the length of this descriptor.
+    pub fn tell_length(&mut self, number: u32, length: TimedLength) {
+        self.length = Some((number, length));
+    }
+
+    /// The length of this descriptor, if the guest was told it last.
+    pub fn length(&self, number: u32) -> Option<TimedLength> {
+        self.length.and_then(|(told, length)| (told == number).then_some(length))
+    }
+}
