@@ -2,11 +2,16 @@
 //!
 //! The crate of that name asks for an alignment with every allocation, and mimalloc then takes a slower way for sizes
 //! that are no power of two. Its plain functions align to a machine word, which is what almost all of Rust needs.
+//!
+//! Each thread has a heap of its own, and looks through it for memory that other threads have freed only when it needs
+//! more. So a server that was busy and is idle would keep what it had; [`trim`] gives it back.
 
 use libmimalloc_sys::{
-    mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
 };
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The alignment that every block has, in bytes.
 const WORD: usize = 8;
@@ -56,6 +61,37 @@ unsafe impl GlobalAlloc for Allocator {
             } else {
                 mi_realloc_aligned(block.cast(), size, layout.align()).cast()
             }
+        }
+    }
+}
+
+/// How many times [`note_release`] is called for one [`trim`], which takes some hundred microseconds.
+const RELEASES_PER_TRIM: u32 = 128;
+
+static RELEASES: AtomicU32 = AtomicU32::new(0);
+
+/// Notes that some kilobytes were freed that may not be needed again soon.
+pub fn note_release() {
+    RELEASES.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Gives memory of this thread's heap back to the system, if much was released since it last did. A runtime calls it on
+/// threads that have nothing else to do.
+pub fn trim() {
+    thread_local! {
+        static TRIMMED: Cell<u32> = const { Cell::new(0) };
+    }
+    let releases = RELEASES.load(Ordering::Relaxed);
+    if releases.wrapping_sub(TRIMMED.get()) >= RELEASES_PER_TRIM {
+        TRIMMED.set(releases);
+        // SAFETY: it may be called at any time, by any thread, and concerns free memory only.
+        #[allow(unsafe_code)]
+        unsafe {
+            mi_collect(true);
+        }
+        // What was released here may be another thread's, which sleeps: a task that does nothing wakes it.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async {});
         }
     }
 }

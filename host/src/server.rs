@@ -4,6 +4,7 @@
 //! 2. Serve: threads start, connections are accepted
 //! 3. Stop: the first signal drains, the second one cuts
 
+use crate::allocator;
 use crate::app::{App, Times};
 use crate::component::Purpose;
 use crate::config::Serve;
@@ -46,7 +47,7 @@ struct Opened {
     app: Arc<App>,
     names: Names,
     threads: usize,
-    access_log: bool,
+    config: Serve,
 }
 
 /// Serves until the process is told to stop.
@@ -58,6 +59,7 @@ pub fn serve(config: Serve) -> Result<()> {
         .enable_io()
         .enable_time()
         .max_blocking_threads(opened.threads)
+        .on_thread_park(allocator::trim)
         .build()
         .context("cannot start the threads of the server")?;
     let outcome = runtime.block_on(run(opened));
@@ -68,7 +70,7 @@ pub fn serve(config: Serve) -> Result<()> {
 
 /// Opens everything. What is quickly found wrong comes before what takes long.
 fn open(mut config: Serve) -> Result<Opened> {
-    let listeners = bind_all(&config.addresses, config.stall)?;
+    let listeners = bind_all(&config.addresses, config.client.stall)?;
     if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
     {
         config.list_by_default();
@@ -77,19 +79,19 @@ fn open(mut config: Serve) -> Result<Opened> {
         prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
     let engine = component.engine().clone();
     let instances = config.limits.instances;
-    let times = Times { head: config.limits.time, silence: config.silence, body: config.body };
+    let times = Times { head: config.limits.time, silence: config.silence, body: config.client.body };
     let app = Arc::new(App::new(component, template, instances, config.reuse, times)?);
-    let (acceptor, ended) = Acceptor::new(max_connections(instances), config.stall);
+    let (acceptor, ended) = Acceptor::new(max_connections(instances), config.client.stall);
     let threads = instances as usize + SPARE_THREADS;
-    let names = Names::new(config.names);
-    Ok(Opened { engine, listeners, acceptor, ended, app, names, threads, access_log: config.access_log })
+    let names = Names::new(std::mem::take(&mut config.names));
+    Ok(Opened { engine, listeners, acceptor, ended, app, names, threads, config })
 }
 
 async fn run(opened: Opened) -> Result<()> {
-    let Opened { listeners, acceptor, ended, app, names, access_log, .. } = opened;
-    let access_log = access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
+    let Opened { listeners, acceptor, ended, app, names, config, .. } = opened;
+    let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
-    let connections = Arc::new(Connections::new(app, names, report));
+    let connections = Arc::new(Connections::new(app, names, report, config.client));
     let mut phase = wait_for_signals()?;
 
     for listener in listeners {

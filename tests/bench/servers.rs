@@ -117,7 +117,7 @@ fn sandboxed_and_nginx() -> Vec<Server> {
     let nginx_remedy = "apt-get install nginx-light";
     // Built alone: the features that other programs ask of the runtime make it slower.
     let ours_remedy = "cargo build --release -p host";
-    let cargo_remedy = "it is built along with this program: cargo build --release -p tests";
+    let stock_remedy = "cargo build --release -p stock-runtime";
     vec![
         Server {
             name: "nginx",
@@ -145,13 +145,13 @@ fn sandboxed_and_nginx() -> Vec<Server> {
         },
         Server {
             name: "wasmtime serve, fresh",
-            remedy: cargo_remedy,
+            remedy: stock_remedy,
             program: beside("wasmtime-serve"),
             arguments: |site, port| wasmtime(site, port, &["--max-instance-reuse-count", "1"]),
         },
         Server {
             name: "wasmtime serve, reused",
-            remedy: cargo_remedy,
+            remedy: stock_remedy,
             program: beside("wasmtime-serve"),
             arguments: |site, port| wasmtime(site, port, &["--max-instance-reuse-count", "1000"]),
         },

@@ -130,6 +130,11 @@ impl Client {
         &mut self.stream
     }
 
+    /// The socket itself.
+    pub fn socket(&self) -> &TcpStream {
+        self.stream.get_ref()
+    }
+
     /// Whether the server closes the connection without sending anything more.
     pub fn is_closed(&mut self) -> bool {
         match self.stream.fill_buf() {

@@ -18,12 +18,16 @@ const WORLD: &str = "
         import wasi:cli/environment@0.2.12;
         import wasi:cli/stderr@0.2.12;
         import wasi:cli/stdout@0.2.12;
+        import wasi:clocks/monotonic-clock@0.2.12;
         import wasi:filesystem/preopens@0.2.12;
         import wasi:filesystem/types@0.2.12;
         import wasi:http/outgoing-handler@0.2.12;
         import wasi:http/types@0.2.12;
         import wasi:io/poll@0.2.12;
         import wasi:io/streams@0.2.12;
+        import wasi:sockets/network@0.2.12;
+        import wasi:sockets/tcp-create-socket@0.2.12;
+        import wasi:sockets/udp-create-socket@0.2.12;
         export wasi:http/incoming-handler@0.2.12;
     }
     world nothing {}
@@ -39,6 +43,7 @@ const WORLD: &str = "
         import wasi:sockets/instance-network@0.2.12;
         import wasi:sockets/ip-name-lookup@0.2.12;
         import wasi:sockets/network@0.2.12;
+        import wasi:sockets/udp-create-socket@0.2.12;
         export wasi:cli/run@0.2.12;
     }
     world both {
@@ -106,12 +111,42 @@ pub const PRELUDE: &str = r#"
     (data (i32.const 2048) "\1b[31mred\1b[0m\nsecond line\n")
 "#;
 
+/// Functions by which a handler waits: `$wait` for an hour.
+pub const WAITING: &str = r#"
+    (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $after (param i64) (result i32)))
+    (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
+"#;
+
+/// Functions by which a handler reads the body of a request: `$body-of` gives its stream.
+pub const READING: &str = r#"
+    (import "wasi:http/types@0.2.12" "[method]incoming-request.consume" (func $consume (param i32 i32)))
+    (import "wasi:http/types@0.2.12" "[method]incoming-body.stream" (func $stream-of (param i32 i32)))
+    (import "wasi:io/streams@0.2.12" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
+"#;
+
+/// Functions by which a handler opens files: the path stands at 3072, and the outcome at 64.
+pub const OPENING: &str = r#"
+    (import "wasi:filesystem/preopens@0.2.12" "get-directories" (func $directories (param i32)))
+    (import "wasi:filesystem/types@0.2.12" "[method]descriptor.open-at"
+        (func $open-at (param i32 i32 i32 i32 i32 i32 i32)))
+"#;
+
 /// A component whose handler does this, in WebAssembly text; `$out` is where the response goes.
 pub fn handler(body: &str) -> Vec<u8> {
+    handler_with("", body)
+}
+
+/// The same with further imports.
+pub fn handler_with(imports: &str, body: &str) -> Vec<u8> {
+    handler_and(imports, "", body)
+}
+
+/// The same with further imports and definitions.
+pub fn handler_and(imports: &str, definitions: &str, body: &str) -> Vec<u8> {
     component(
         "guest",
         &format!(
-            r#"(module {PRELUDE}
+            r#"(module {imports} {PRELUDE} {definitions}
             (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $request i32) (param $out i32)
                 (local $stream i32) (local $count i32)
                 {body}))"#
@@ -163,10 +198,15 @@ const COMMAND_PRELUDE: &str = r#"
 
 /// A command that does this, in WebAssembly text; its status, 0 or 1, is what it leaves in `$status`.
 pub fn command(body: &str) -> Vec<u8> {
+    command_with("", body)
+}
+
+/// The same with further imports.
+pub fn command_with(imports: &str, body: &str) -> Vec<u8> {
     component(
         "command",
         &format!(
-            r#"(module {COMMAND_PRELUDE}
+            r#"(module {imports} {COMMAND_PRELUDE}
             (func (export "wasi:cli/run@0.2.12#run") (result i32)
                 (local $count i32) (local $status i32) (local $stdin i32)
                 {body}

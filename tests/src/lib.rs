@@ -7,6 +7,7 @@ pub mod process;
 pub mod server;
 pub mod site;
 pub mod sockets;
+pub mod stock;
 #[cfg(feature = "strangers")]
 pub mod strangers;
 
@@ -15,13 +16,20 @@ pub use process::{Process, eventually};
 pub use server::{Programs, Runtime, Server};
 pub use site::Site;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the limit of open files of this process, and of the servers that it starts, as far as it may be.
+pub fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+}
+
 /// The programs under test, which cargo names to integration tests only.
 #[macro_export]
 macro_rules! programs {
     () => {
         $crate::Programs {
             ours: env!("CARGO_BIN_EXE_wasi-httpd-under-test"),
-            stock: env!("CARGO_BIN_EXE_wasmtime-serve"),
             scratch: env!("CARGO_TARGET_TMPDIR"),
         }
     };

@@ -3,6 +3,7 @@
 use crate::client::{Client, Response};
 use crate::process::Process;
 use crate::site::Site;
+use crate::stock;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -22,8 +23,6 @@ pub enum Runtime {
 pub struct Programs {
     /// wasi-httpd.
     pub ours: &'static str,
-    /// `wasmtime serve`.
-    pub stock: &'static str,
     /// A directory that outlives the tests, for what they may share.
     pub scratch: &'static str,
 }
@@ -95,7 +94,8 @@ impl Programs {
     }
 
     fn stock_command(self) -> Command {
-        let mut command = Command::new(self.stock);
+        let mut command = Command::new(stock::program());
+        command.env("XDG_CACHE_HOME", self.scratch);
         command.args(["-Scli", "--addr", "127.0.0.1:0"]);
         command
     }

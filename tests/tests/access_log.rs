@@ -173,3 +173,28 @@ fn requests_are_answered_when_nobody_reads_the_log() {
     process.kill().unwrap();
     process.wait().unwrap();
 }
+
+#[test]
+fn what_cannot_be_read_is_logged_too() {
+    let site = Site::new();
+    let server = programs!().ours(&site, &["--head-timeout", "1"]);
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(40_000));
+    let many = "X: y\r\n".repeat(200);
+    for (request, line, status) in [
+        ("GET /a b HTTP/1.1\r\n\r\n", "GET /a b HTTP/1.1", "400"),
+        ("\x16\x03\x01\"\r\n\r\n", r#"\x16\x03\x01\""#, "400"),
+        ("GET / HTTP/3.0\r\n\r\n", "GET / HTTP/3.0", "505"),
+        ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n", "-", "400"),
+        ("GET /half HTTP/1.1\r\nHost: a", "GET /half HTTP/1.1", "408"),
+        (&format!("GET /many HTTP/1.1\r\n{many}\r\n"), "GET /many HTTP/1.1", "431"),
+    ] {
+        let mut client = server.connect();
+        client.try_send(request);
+        let length = client.response("GET").body.len().to_string();
+        let logged = fields(&server.wait_for_log(|logged| logged.contains(&format!("\"{line}\" {status} "))));
+        assert_eq!(logged[4..], [line, status, &length, "-", "-"]);
+    }
+    server.connect().try_send(&long);
+    let line = server.wait_for_log(|line| line.contains("\" 431 ") && line.contains("/xxx"));
+    assert!(line.len() < 10_000 && line.contains("xxx...\" 431"), "{}", line.len());
+}

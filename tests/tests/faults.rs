@@ -62,7 +62,8 @@ fn endless_recursion_is_a_500() {
     ));
     let server = programs!().ours_with_guest(&guest.path, &[]);
     assert_eq!(server.get("/").status, 500);
-    assert!(server.wait_for_error(|line| line.contains("did not answer")).contains("stack"));
+    let line = server.wait_for_error(|line| line.contains("did not answer"));
+    assert!(line.ends_with(": it trapped: call stack exhausted, in `deeper`"), "{line}");
 }
 
 #[test]
@@ -215,4 +216,75 @@ fn when_every_instance_is_taken_requests_wait_and_then_get_a_503() {
     });
     statuses.sort_unstable();
     assert_eq!(statuses, [500, 503, 503, 503, 503, 503]);
+}
+
+#[test]
+fn a_guest_that_opens_a_fifo_does_not_hold_others_up() {
+    let site = tests::Site::new();
+    assert!(std::process::Command::new("mkfifo").arg(site.path("fifo")).status().unwrap().success());
+    // Answers with the outcome of opening it: 1 is an error.
+    let body = "(call $directories (i32.const 16))
+        (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 1) (i32.const 3072) (i32.const 4)
+            (i32.const 0) (i32.const 1) (i32.const 64))
+        (i32.store8 (i32.const 4096) (i32.add (i32.const 48) (i32.load8_u (i32.const 64))))
+        (local.set $stream (call $respond (local.get $out)))
+        (call $say (local.get $stream) (i32.const 4096) (i32.const 1))
+        (call $complete (local.get $stream))";
+    let data = r#"(data (i32.const 3072) "fifo")"#;
+    let guest = GuestFile::new(guests::handler_and(guests::OPENING, data, body));
+    let dir = site.root().to_str().unwrap();
+    let server = programs!().ours_with_guest(&guest.path, &["--dir", dir]);
+    // More than the machine has threads for.
+    let clients: Vec<_> = (0..32)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            client
+        })
+        .collect();
+    for mut client in clients {
+        assert_eq!(client.response("GET").text(), "1");
+    }
+    let line = server.wait_for_error(|line| line.contains("may not open"));
+    assert!(line.contains("`fifo`") && line.contains("neither a regular file nor a directory"), "{line}");
+}
+
+#[test]
+fn what_a_guest_may_not_do_is_said_once() {
+    // Creates a directory, a TCP socket and a UDP socket.
+    let body = format!(
+        "(call $directories (i32.const 16))
+        (call $create (i32.load (i32.load (i32.const 16))) (i32.const 3072) (i32.const 3) (i32.const 64))
+        (if (i32.eqz (i32.load8_u (i32.const 64))) (then unreachable))
+        (call $tcp (i32.const 0) (i32.const 64))
+        (if (i32.eqz (i32.load8_u (i32.const 64))) (then unreachable))
+        (call $udp (i32.const 0) (i32.const 64))
+        (if (i32.eqz (i32.load8_u (i32.const 64))) (then unreachable))
+        {}",
+        guests::ANSWER
+    );
+    let imports = r#"
+        (import "wasi:filesystem/preopens@0.2.12" "get-directories" (func $directories (param i32)))
+        (import "wasi:filesystem/types@0.2.12" "[method]descriptor.create-directory-at"
+            (func $create (param i32 i32 i32 i32)))
+        (import "wasi:sockets/tcp-create-socket@0.2.12" "create-tcp-socket" (func $tcp (param i32 i32)))
+        (import "wasi:sockets/udp-create-socket@0.2.12" "create-udp-socket" (func $udp (param i32 i32)))"#;
+    let guest = GuestFile::new(guests::handler_and(imports, r#"(data (i32.const 3072) "new")"#, &body));
+    let site = tests::Site::new();
+    let server = programs!().ours_with_guest(&guest.path, &["--dir", site.root().to_str().unwrap()]);
+    for _ in 0..2 {
+        assert_eq!(server.get("/").text(), "half an answer");
+    }
+    for (what, flag) in [
+        ("may not write to `new`", "no flag changes that"),
+        ("may not create a TCP socket", "--allow-tcp-connect HOST:PORT"),
+        ("may not create a UDP socket", "no flag allows it"),
+    ] {
+        let line = server.wait_for_error(|line| line.contains(what));
+        assert!(line.contains(flag), "{line}");
+    }
+    assert!(!site.path("new").exists());
+    server.signal("TERM");
+    let (_, _, errors) = server.wait();
+    assert_eq!(errors.iter().filter(|line| line.contains("the guest may not")).count(), 3, "{errors:#?}");
 }

@@ -65,10 +65,10 @@ fn a_file_that_is_replaced_is_sent_as_it_was_opened() {
 }
 
 #[test]
-fn a_client_that_leaves_takes_its_instance_with_it() {
+fn a_client_that_leaves_a_download_leaves_no_instance_and_no_file() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH)).file("small.txt", "small");
-    // With one instance, the next request can only be answered when the last one's is gone.
+    // The guest has ended when the head is sent; with one instance, the next request can only be answered then.
     let server = programs!().ours(&site, &["--max-instances", "1"]);
     for _ in 0..20 {
         let mut client = server.connect();
@@ -172,4 +172,46 @@ fn a_directory_that_is_moved_away_is_not_served_from_its_new_place() {
         assert_eq!(server.get("/a.txt").status, 404);
         fs::rename(&away, site.root()).unwrap();
     }
+}
+
+#[test]
+fn a_directory_that_is_gone_never_gives_its_place_to_the_next_one() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let private = site.outside().join("private");
+    fs::create_dir(&private).unwrap();
+    fs::write(private.join("secret.txt"), "secret").unwrap();
+    let private = format!("{}::/private", private.display());
+    let server = programs!().ours(&site, &["--dir", &private]);
+    let away = site.outside().join("away");
+    for _ in 0..2 {
+        assert_eq!(server.get("/a.txt").text(), "a");
+        fs::rename(site.root(), &away).unwrap();
+        for target in ["/secret.txt", "/a.txt", "/"] {
+            assert_eq!(server.get(target).status, 404, "{target}");
+        }
+        fs::write(site.root(), "a file in its place").unwrap();
+        assert_eq!(server.get("/secret.txt").status, 404);
+        fs::remove_file(site.root()).unwrap();
+        fs::rename(&away, site.root()).unwrap();
+    }
+    assert_eq!(server.get("/a.txt").text(), "a");
+    let root = site.root().display();
+    server.wait_for_error(|line| line == format!("wasi-httpd: warning: --dir {root} is back"));
+    server.wait_for_error(|line| line.starts_with(&format!("wasi-httpd: warning: --dir {root} is gone: ")));
+}
+
+#[test]
+fn a_connection_that_is_cut_leaves_nothing_in_the_kernel() {
+    let site = Site::new();
+    site.file("big.bin", noise(LENGTH));
+    let server = programs!().ours(&site, &["--stall-timeout", "1"]);
+    let mut client = server.connect();
+    client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.head();
+    let here = client.socket().local_addr().unwrap();
+    assert_eq!(tests::sockets::state(server.address(), here), Some(tests::sockets::State::Established));
+    server.wait_for_log(|line| line.contains("GET /big.bin"));
+    // An orderly close would have to deliver some megabytes first, to a client that does not read.
+    eventually("the socket is gone", || tests::sockets::state(server.address(), here).is_none());
 }

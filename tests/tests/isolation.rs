@@ -124,3 +124,82 @@ fn with_reuse_the_file_server_serves_the_same() {
     });
     assert_eq!(server.errors(), Vec::<String>::new());
 }
+
+#[test]
+fn an_instance_that_is_used_again_costs_no_memory_each_time() {
+    let site = tests::Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &["--reuse", "1000000000", "--quiet"]);
+    let mut client = server.connect();
+    let mut ask = |requests: usize| {
+        for _ in 0..requests {
+            assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
+        }
+        server.memory().0
+    };
+    let before = ask(5_000);
+    let after = ask(30_000);
+    assert!(after < before + (2 << 20), "{} KiB more", (after - before) / 1024);
+}
+
+/// Asks on one connection after another until `done`, so that an instance stays in use; in vain after some thousand times.
+fn keep_using(server: &Server, mut done: impl FnMut() -> bool) {
+    let mut client = server.connect();
+    for _ in 0..5_000 {
+        if done() {
+            return;
+        }
+        client.request("GET", "/", &[]);
+    }
+    panic!("what a request has left open stays so for as long as its instance is used");
+}
+
+#[test]
+fn a_body_that_is_left_open_ends_with_its_request() {
+    // The answer to a POST is begun, and the handler returns.
+    let method = r#"(import "wasi:http/types@0.2.12" "[method]incoming-request.method" (func $method (param i32 i32)))"#;
+    let guest = GuestFile::new(guests::handler_with(
+        method,
+        "(call $method (local.get $request) (i32.const 80))
+         (local.set $stream (call $respond (local.get $out)))
+         (call $say (local.get $stream) (i32.const 1024) (i32.const 4))
+         (if (i32.ne (i32.load8_u (i32.const 80)) (i32.const 2)) (then (call $complete (local.get $stream))))",
+    ));
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "1000000", "--max-instances", "1"]);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.socket().set_nonblocking(true).unwrap();
+    // It is known to be unfinished before any of it was sent.
+    keep_using(&server, || client.socket().peek(&mut [0]).is_ok_and(|read| read == 0));
+}
+
+#[test]
+fn a_body_that_is_left_unread_does_not_hold_its_connection_up() {
+    // The first request stays a resource of the instance, and with it what was not read; others are dropped.
+    let body = format!(
+        "(if (i32.load (i32.const 8192)) (then (call $drop-request (local.get $request))))
+         (i32.store (i32.const 8192) (i32.const 1))
+         {}",
+        guests::ANSWER
+    );
+    let drop = r#"(import "wasi:http/types@0.2.12" "[resource-drop]incoming-request" (func $drop-request (param i32)))"#;
+    let guest = GuestFile::new(guests::handler_with(drop, &body));
+    let options = ["--reuse", "1000000", "--max-instances", "1"];
+    let server = programs!().ours_with_guest(&guest.path, &options);
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\nabc");
+    assert_eq!(client.response("POST").text(), "half an answer");
+    client.socket().set_nonblocking(true).unwrap();
+    keep_using(&server, || client.socket().peek(&mut [0]).is_ok_and(|read| read == 0));
+}
+
+#[test]
+fn an_instance_that_leaks_handles_is_replaced_before_it_runs_out() {
+    let guest = GuestFile::new(guests::handler(&format!("(drop (call $fields)) {}", guests::ANSWER)));
+    let server = programs!().ours_with_guest(&guest.path, &["--reuse", "1000000", "--max-instances", "1"]);
+    let mut client = server.connect();
+    for request in 0..2_500 {
+        assert_eq!(client.request("GET", "/", &[]).status, 200, "request {request}");
+    }
+    assert_eq!(server.errors(), Vec::<String>::new());
+}

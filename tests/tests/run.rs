@@ -297,3 +297,19 @@ fn wrong_usage_is_status_2() {
     let unknown = run(&["--allow-tcp-connect", "no-such-name.invalid:80", "a.wasm"]);
     assert_eq!(unknown.status.code(), Some(1));
 }
+
+#[test]
+fn what_was_refused_is_said_with_the_flag_when_it_fails() {
+    let site = Site::new();
+    let write = "(call $directories (i32.const 16))
+        (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 1032) (i32.const 5)
+            (i32.const 1) (i32.const 2) (i32.const 64))
+        (local.set $status (i32.load8_u (i32.const 64)))";
+    let words = ["may not write to `a.txt`", "read-only"];
+    fails(guests::command(write), &["--dir", site.root().to_str().unwrap()], 1, &words);
+    let udp = guests::command_with(
+        r#"(import "wasi:sockets/udp-create-socket@0.2.12" "create-udp-socket" (func $udp (param i32 i32)))"#,
+        "(call $udp (i32.const 0) (i32.const 64)) (local.set $status (i32.load8_u (i32.const 64)))",
+    );
+    fails(udp, &[], 1, &["may not create a UDP socket", "no flag allows it"]);
+}

@@ -45,8 +45,23 @@ fn wrong_usage_is_status_2() {
         (&["--max-instances", "0"], &["--max-instances", "above zero"]),
         (&["--max-memory", "4097"], &["--max-memory", "4096"]),
         (&["--max-instances", "many"], &["--max-instances", "many", "--help"]),
+        (
+            &["--max-instances", "-5"],
+            &["--max-instances takes a number above zero", "--max-instances 5", "`-5`"],
+        ),
+        (&["--timeout", "30s"], &["--timeout takes a number of seconds", "--timeout 30", "`30s`"]),
         (&["--no-such-flag"], &["--no-such-flag", "--help"]),
-        (&["a.wasm", "b.wasm"], &["b.wasm", "--help"]),
+        (&["--listng"], &["--listng", "--listing"]),
+        (&["--listing", "on"], &["`on`", "--listing=on"]),
+        (&["--port", "8000"], &["--port", "--addr localhost:8000"]),
+        (&["--host", "0.0.0.0"], &["--host", "--addr 0.0.0.0:8080"]),
+        (&["--allow-name", "a:80"], &["--allow-name", "without a port", "`a:80`"]),
+        (&["--allow-tcp-listen", "127.0.0.1:80"], &["only commands", "wasi-httpd run --allow-tcp-listen"]),
+        (&["serve", "a.wasm"], &["`serve`", "wasi-httpd GUEST"]),
+        (&["serve"], &["`serve`", "wasi-httpd GUEST"]),
+        (&["inspct", "a.wasm"], &["`inspct`", "wasi-httpd inspect"]),
+        (&["inspct"], &["`inspct`", "wasi-httpd inspect"]),
+        (&["a.wasm", "b.wasm"], &["`a.wasm` and `b.wasm` are two guests", "--help"]),
     ] {
         fails(arguments, 2, words);
     }
@@ -241,4 +256,7 @@ fn the_built_in_guest_can_be_written_out_and_served_again() {
     let server = programs!().ours_with_guest(&file, &["--dir", dir]);
     assert_eq!(server.get("/a.txt").text(), "a");
     fails(&["guest", "-o", "/no/such/directory/guest.wasm"], 1, &["/no/such/directory/guest.wasm"]);
+    let output = run(&["guest", "-o", "-"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout == host::component::BUILT_IN, "on standard output");
 }

@@ -19,8 +19,9 @@ use thiserror::Error;
 use tracing::error;
 
 /// How long a guest may stay silent towards a client that has finished sending. Most such clients have closed their
-/// socket, and only writing to it would show.
-const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(5);
+/// socket, and only writing to it would show. It is shorter than requests wait for an instance, so that they get this
+/// one.
+const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What one instance does for one request. Unless it may answer another one, its store ends with it.
 pub(super) type GuestFuture = Pin<Box<dyn Future<Output = wasmtime::Result<()>> + Send>>;

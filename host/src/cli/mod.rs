@@ -97,6 +97,19 @@ pub struct Serve {
     ))]
     pub silence_timeout: Option<u32>,
 
+    /// Time for the head of a request.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a client may take for the head of a request, from its first byte on [default: {}]",
+        defaults::HEAD_TIMEOUT
+    ))]
+    pub head_timeout: Option<u32>,
+
+    /// Time between requests.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a connection may be idle [default: {}]", defaults::IDLE_TIMEOUT
+    ))]
+    pub idle_timeout: Option<u32>,
+
     /// Time for the body of a request.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
         "How long the guest waits for the body of a request in all, apart from a second for each 500 bytes of it \

@@ -9,6 +9,13 @@ pub const MAX_INSTANCES: u32 = 1000;
 /// Requests for each instance: with one, no request finds anything of another.
 pub const REUSE: u32 = 1;
 
+/// Seconds for the head of a request: a client that needs more has stopped, or means to hold the connection.
+pub const HEAD_TIMEOUT: u32 = 30;
+
+/// Seconds that a connection may be idle: longer than a page is read before the next click loads from it, and short
+/// beside what most clients keep theirs open for.
+pub const IDLE_TIMEOUT: u32 = 30;
+
 /// Seconds until a guest begins to answer: as long as people wait for a page.
 pub const TIMEOUT: u32 = 30;
 

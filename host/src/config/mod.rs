@@ -35,14 +35,25 @@ pub struct Serve {
     pub limits: Limits,
     /// How many requests each instance answers.
     pub reuse: u32,
-    /// How long a client may take none of what it is sent.
-    pub stall: Duration,
+    /// How long clients may take.
+    pub client: ClientTimes,
     /// How long a guest may wait between two pieces of its answer.
     pub silence: Duration,
-    /// How long a guest waits for the body of a request.
-    pub body: Duration,
     /// Whether each request is written to the access log.
     pub access_log: bool,
+}
+
+/// How long a client may take for each part of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientTimes {
+    /// For the head of a request, from its first byte on.
+    pub head: Duration,
+    /// Between an answer and the next request.
+    pub idle: Duration,
+    /// For the body of a request, beside the time that its size explains.
+    pub body: Duration,
+    /// In which it takes none of what it is sent.
+    pub stall: Duration,
 }
 
 /// Everything that running a command needs to know.
@@ -86,6 +97,8 @@ impl Serve {
             size,
             timeout,
             silence_timeout,
+            head_timeout,
+            idle_timeout,
             body_timeout,
             stall_timeout,
             quiet,
@@ -100,6 +113,8 @@ impl Serve {
         let stall = seconds("--stall-timeout", stall_timeout, defaults::STALL_TIMEOUT)?;
         let silence = seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?;
         let body = seconds("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
+        let head = seconds("--head-timeout", head_timeout, defaults::HEAD_TIMEOUT)?;
+        let idle = seconds("--idle-timeout", idle_timeout, defaults::IDLE_TIMEOUT)?;
         let addr = if addr.is_empty() { vec![defaults::ADDR.to_owned()] } else { addr };
         let addresses =
             addr.iter().map(|text| grants::host_port("--addr", text)).collect::<Result<_, _>>()?;
@@ -110,7 +125,8 @@ impl Serve {
         }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         let access_log = !quiet;
-        Ok(Self { guest, addresses, names, grants, limits, reuse, stall, silence, body, access_log })
+        let client = ClientTimes { head, idle, body, stall };
+        Ok(Self { guest, addresses, names, grants, limits, reuse, client, silence, access_log })
     }
 
     /// Has the built-in guest list directories, unless a setting says whether to: right where only this machine's users
@@ -241,6 +257,8 @@ mod tests {
             ("--reuse", defaults::REUSE.to_string()),
             ("--timeout", defaults::TIMEOUT.to_string()),
             ("--silence-timeout", defaults::SILENCE_TIMEOUT.to_string()),
+            ("--head-timeout", defaults::HEAD_TIMEOUT.to_string()),
+            ("--idle-timeout", defaults::IDLE_TIMEOUT.to_string()),
             ("--body-timeout", defaults::BODY_TIMEOUT.to_string()),
             ("--stall-timeout", defaults::STALL_TIMEOUT.to_string()),
         ] {
@@ -311,6 +329,8 @@ mod tests {
             "--reuse",
             "--timeout",
             "--silence-timeout",
+            "--head-timeout",
+            "--idle-timeout",
             "--body-timeout",
             "--stall-timeout",
         ] {

@@ -9,8 +9,10 @@ use super::check::{Names, check};
 use super::exchange::{Exchange, Point, Progress};
 use super::refusal::Refusal;
 use super::shutdown::{Phase, reached};
+use crate::allocator;
 use crate::app::{App, GuestBody, NoAnswer};
 use crate::body::Data;
+use crate::config::ClientTimes;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
 use crate::report::{Recorded, Report, Subject};
@@ -23,6 +25,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use memchr::memchr;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -34,12 +37,6 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
-
-/// How long a client may take for the head of a request, from its first byte on.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long a connection may be idle.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a connection that the library has is looked at. Its time limits are that exact, and an idle one gives its
 /// buffers back after that.
@@ -57,13 +54,16 @@ pub struct Connections {
     app: Arc<App>,
     names: Names,
     report: Report,
+    times: ClientTimes,
     large_heads: Arc<Semaphore>,
 }
 
 /// How the library has ended.
 enum End {
-    /// The connection is over, or has failed.
+    /// The connection is over.
     Over,
+    /// The client has left, or an answer could not be completed.
+    Failed,
     /// It is idle.
     Idle,
     /// The head of a request has not arrived in time.
@@ -73,8 +73,8 @@ enum End {
 }
 
 impl Connections {
-    /// Connections whose requests `app` answers, as far as they are for one of `names`.
-    pub fn new(app: Arc<App>, names: Names, report: Report) -> Self {
+    /// Connections whose requests `app` answers, as far as they are for one of `names` and come in time.
+    pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes) -> Self {
         let mut http = http1::Builder::new();
         // Timed here, once a connection rather than once a request.
         http.header_read_timeout(None)
@@ -84,7 +84,7 @@ impl Connections {
             .half_close(true)
             // Bytes are never copied together: those of placeholders cannot be read.
             .writev(true);
-        Self { http, app, names, report, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)) }
+        Self { http, app, names, report, times, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)) }
     }
 
     /// Serves a connection until either side ends it. Once the server drains, it ends with the answer under way; once
@@ -104,7 +104,7 @@ impl Connections {
         loop {
             tokio::select! {
                 () = exchange.readable() => {}
-                () = sleep(IDLE_TIMEOUT) => break,
+                () = sleep(self.times.idle) => break,
                 () = reached(phase, Phase::Draining) => {
                     // A server that stops does not wait for clients that have sent nothing.
                     patience = Patience::WithUnread;
@@ -117,13 +117,17 @@ impl Connections {
             exchange = returned;
             let refusal = match end {
                 End::Idle => {
-                    exchange.put_back(unread);
+                    allocator::note_release();
+                    exchange.put_back(&unread);
                     continue;
                 }
-                End::Over => {
-                    if state.needs_reset.load(Ordering::Relaxed) {
-                        exchange.reset_on_close();
-                    } else if *phase.borrow() >= Phase::Draining {
+                End::Failed if state.needs_reset.load(Ordering::Relaxed) => {
+                    // Not by way of `linger`, which begins with an orderly end.
+                    exchange.reset_on_close();
+                    return;
+                }
+                End::Over | End::Failed => {
+                    if *phase.borrow() >= Phase::Draining {
                         patience = Patience::WithUnread;
                     }
                     break;
@@ -131,7 +135,7 @@ impl Connections {
                 End::HeadTimeout => Refusal::HeadTimeout,
                 End::Unreadable(error) => {
                     if let Some(head) = as_http_1_1(&unread) {
-                        exchange.put_back(head);
+                        exchange.put_back(&head);
                         continue;
                     }
                     explain(&error, &unread)
@@ -158,7 +162,7 @@ impl Connections {
         let mut draining = pin!(reached(phase, Phase::Draining));
         let mut is_draining = false;
         let mut tick = pin!(sleep(TICK));
-        let mut watch = Watch { steps: state.progress.steps(), since: 0 };
+        let mut watch = Watch { steps: state.progress.steps(), since: 0, head_timeout: self.times.head };
         let outcome = poll_fn(|context| {
             loop {
                 let mut poll = || Pin::new(&mut *connection).poll(context);
@@ -192,7 +196,7 @@ impl Connections {
             Err(Err(error)) => {
                 // A client that leaves is no failure of the server.
                 debug!("connection of {}: {error}", state.info.peer);
-                End::Over
+                End::Failed
             }
             Err(Ok(())) => End::Over,
         };
@@ -263,6 +267,7 @@ struct Watch {
     steps: u32,
     /// Ticks since the last step.
     since: u32,
+    head_timeout: Duration,
 }
 
 impl Watch {
@@ -274,7 +279,7 @@ impl Watch {
         self.since += 1;
         match progress.point() {
             Point::Idle => Some(End::Idle),
-            Point::Head if TICK * self.since >= HEAD_TIMEOUT => Some(End::HeadTimeout),
+            Point::Head if TICK * self.since >= self.head_timeout => Some(End::HeadTimeout),
             _ => None,
         }
     }
@@ -319,7 +324,7 @@ fn is_http_2(error: &hyper::Error) -> bool {
 
 /// The first line of a head, or what has arrived of it.
 fn first_line(head: &[u8]) -> &[u8] {
-    let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = &head[..memchr(b'\n', head).unwrap_or(head.len())];
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
@@ -332,7 +337,7 @@ fn version(head: &[u8]) -> Option<&[u8]> {
 
 /// A head of HTTP/1.2 or higher as one of HTTP/1.1, which it is to be treated as (RFC 9110 §2.5). The library reads no
 /// minor version but its own.
-fn as_http_1_1(head: &Bytes) -> Option<Bytes> {
+fn as_http_1_1(head: &[u8]) -> Option<Vec<u8>> {
     let minor = version(head)?.strip_prefix(b"1.")?;
     if !(b"2"..=b"9").contains(&&[minor[0]]) {
         return None;
@@ -340,7 +345,7 @@ fn as_http_1_1(head: &Bytes) -> Option<Bytes> {
     let at = first_line(head).len() - 1;
     let mut head = head.to_vec();
     head[at] = b'1';
-    Some(head.into())
+    Some(head)
 }
 
 /// Why a head could not be read.

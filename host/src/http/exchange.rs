@@ -128,10 +128,11 @@ impl<S: Stream> Exchange<S> {
         }
     }
 
-    /// Puts bytes back, to be read first. The library begins anew.
-    pub(super) fn put_back(&mut self, bytes: Bytes) {
+    /// Puts bytes back, to be read first. The library begins anew. They are copied, because they keep all of the buffer
+    /// that they were read into.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
         self.has_withheld = false;
-        self.prefix = bytes;
+        self.prefix = Bytes::copy_from_slice(bytes);
     }
 
     /// Whether a message of the library's own was withheld.
@@ -286,7 +287,7 @@ mod tests {
     async fn what_is_put_back_is_read_first() {
         let (mut exchange, mut client) = pair(1);
         client.write_all(b"second").await.unwrap();
-        exchange.put_back(Bytes::from_static(b"first "));
+        exchange.put_back(b"first ");
         let mut all = [0; 12];
         exchange.read_exact(&mut all).await.unwrap();
         assert_eq!(&all, b"first second");

@@ -57,7 +57,7 @@ impl Acceptor {
         stop: impl Future<Output = ()>,
     ) -> Result<()>
     where
-        S: Fn(Accepted) -> F,
+        S: Fn(Accepted) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let address = listener.local_addr().context("a listener has no address")?;
@@ -89,10 +89,11 @@ impl Acceptor {
                 (Err(_), _) => return Ok(()),
             };
             is_short_of_files = false;
-            let serving = serve(self.connection(Socket::new(stream), peer, reach));
-            let alive = self.alive.clone();
+            let connection = self.connection(Socket::new(stream), peer, reach);
+            let (serve, alive) = (serve.clone(), self.alive.clone());
+            // The future is made inside of the task: one that is moved into it takes twice the memory.
             tokio::spawn(async move {
-                serving.await;
+                serve(connection).await;
                 drop((place, alive));
             });
         }

@@ -43,8 +43,7 @@ pub enum Reach {
 
 /// The bytes of a connection.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Waits until something can be read, or the connection has ended, without taking anything. It may be ready too
-    /// early.
+    /// Waits until something can be read, or the connection has ended, without taking anything.
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
     /// Makes the close that follows a reset: what was not delivered is dropped, and the client can tell that it was.

@@ -14,6 +14,7 @@ use rustix::io::{Errno, pread};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -148,8 +149,10 @@ impl AsFd for Socket {
 
 impl Stream for Socket {
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // An error is readable too: the read reports it.
-        self.stream.poll_read_ready(context).map(drop)
+        // tokio takes a new socket for readable until a read has failed, so readiness alone tells nothing. An end or an
+        // error is left to the read.
+        let mut byte = [MaybeUninit::uninit()];
+        self.stream.poll_peek(context, &mut ReadBuf::uninit(&mut byte)).map(drop)
     }
 
     fn reset_on_close(&self) {

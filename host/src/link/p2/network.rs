@@ -13,8 +13,8 @@ use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::sockets::network::{ErrorCode, IpAddress, IpAddressFamily, Network};
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket::Host as _;
-use wasmtime_wasi::p2::{DynPollable, Pollable, TcpSocket, subscribe};
-use wasmtime_wasi::sockets::{UdpSocket, WasiSocketsView as _};
+use wasmtime_wasi::p2::{DynPollable, Pollable, TcpSocket, UdpSocket, subscribe};
+use wasmtime_wasi::sockets::WasiSocketsView as _;
 
 /// The addresses that are left of an answer (`resolve-address-stream`).
 struct Addresses(vec::IntoIter<IpAddr>);

@@ -1,0 +1,103 @@
+//! Clients that leave while a guest waits: its instance ends, and others are served meanwhile.
+
+use rustix::net::sockopt::set_socket_linger;
+use std::time::Duration;
+use tests::guests::{self, GuestFile};
+use tests::{Client, Server, Site, eventually, programs, raise_file_limit};
+
+/// Sends a head and the beginning of a body, and then waits for an hour.
+const BEGIN_AND_WAIT: &str = "
+    (local.set $stream (call $respond (local.get $out)))
+    (call $say (local.get $stream) (i32.const 1024) (i32.const 4))
+    (call $block (call $after (i64.const 3600000000000)))";
+
+fn begin_and_wait() -> GuestFile {
+    GuestFile::new(guests::handler_with(guests::WAITING, BEGIN_AND_WAIT))
+}
+
+/// A client that has read the beginning of an answer.
+fn begin(server: &Server) -> Client {
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    // The size of the chunk, and the chunk.
+    assert_eq!(client.read(9), b"4\r\nhalf\r\n");
+    client
+}
+
+/// Leaves by a reset.
+fn reset(client: Client) {
+    set_socket_linger(client.socket(), Some(Duration::ZERO)).unwrap();
+    drop(client);
+}
+
+#[test]
+fn a_client_that_closes_or_resets_takes_its_instance_with_it() {
+    let guest = begin_and_wait();
+    let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "2"]);
+    for leave in [drop, reset] {
+        for _ in 0..2 {
+            let clients = [begin(&server), begin(&server)];
+            clients.into_iter().for_each(leave);
+        }
+    }
+    // The last two instances are in use until their clients are missed.
+    begin(&server);
+    assert_eq!(server.errors(), Vec::<String>::new(), "that a client leaves is no failure");
+}
+
+#[test]
+fn a_client_that_leaves_before_the_head_is_noticed_too() {
+    let wait = "(call $block (call $after (i64.const 3600000000000)))";
+    let guest = GuestFile::new(guests::handler_with(guests::WAITING, wait));
+    let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "1", "--timeout", "3600"]);
+    for target in ["/1", "/2"] {
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        drop(client);
+        // Other logs have this status for it.
+        server.wait_for_log(|line| line.contains(&format!("\"GET {target} HTTP/1.1\" 499 ")));
+    }
+}
+
+#[test]
+fn a_client_that_has_finished_sending_gets_its_answer() {
+    // It answers after a moment of waiting.
+    let body = format!("(call $block (call $after (i64.const 200000000))) {}", guests::ANSWER);
+    let guest = GuestFile::new(guests::handler_with(guests::WAITING, &body));
+    let server = programs!().ours_with_guest(&guest.path, &[]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").finish_sending();
+    let response = client.response("GET");
+    assert_eq!((response.status, response.text(), response.complete), (200, "half an answer", true));
+}
+
+#[test]
+fn a_thousand_clients_that_vanish_leave_nothing_behind() {
+    raise_file_limit();
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let guest = begin_and_wait();
+    let options = ["--max-instances", "1001", "--silence-timeout", "5"];
+    let server = programs!().ours_with_guest(&guest.path, &options);
+    let clients: Vec<_> = (0..1000).map(|_| begin(&server)).collect();
+    let mut silent = Vec::new();
+    for (number, client) in clients.into_iter().enumerate() {
+        match number % 3 {
+            0 => drop(client),
+            1 => reset(client),
+            _ => silent.push(client),
+        }
+    }
+    // Others are served meanwhile.
+    begin(&server);
+    for client in &mut silent {
+        assert!(client.read(1).is_empty(), "and the end of the body did not come");
+    }
+    // Every instance is free: as many as there may be begin again.
+    let again: Vec<_> = (0..1000).map(|_| begin(&server)).collect();
+    drop(again);
+    eventually("every connection is closed", || {
+        server.open_files().iter().filter(|file| file.to_string_lossy().starts_with("socket:")).count() <= 8
+    });
+}

@@ -1,0 +1,126 @@
+//! Standard error that nobody reads, a terminal that was stopped, or none at all: requests are answered as before, and what
+//! could not be said is counted.
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use tests::guests::{self, GuestFile};
+use tests::{Client, eventually, programs};
+
+/// Prints 4 KiB to standard error with each request.
+fn talkative() -> GuestFile {
+    let print = "(call $say (call $stderr) (i32.const 4096) (i32.const 4096))";
+    GuestFile::new(guests::handler(&format!("{print} {}", guests::ANSWER)))
+}
+
+fn command(guest: &GuestFile, address: &str) -> Command {
+    let mut command = programs!().command();
+    command.args(["--quiet", "--addr", address]).arg(&guest.path).stdin(Stdio::null());
+    command
+}
+
+/// Starts a server that says where it listens to `errors`, which is read no further.
+fn start(mut command: Command, errors: &mut impl Read) -> (Process, SocketAddr) {
+    let process = Process(command.spawn().unwrap());
+    drop(command);
+    let mut line = String::new();
+    // Byte by byte, so that nothing more is taken.
+    while !line.ends_with('\n') {
+        let mut byte = [0];
+        errors.read_exact(&mut byte).unwrap();
+        line.push(char::from(byte[0]));
+    }
+    let address = line.trim().trim_start_matches("Listening on http://").trim_end_matches('/').parse();
+    (process, address.unwrap_or_else(|_| panic!("{line}")))
+}
+
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Asks often enough for more to be printed than any pipe, terminal or queue takes.
+fn answers(address: SocketAddr) {
+    let mut client = Client::connect(address);
+    for _ in 0..1_000 {
+        assert_eq!(client.request("GET", "/", &[]).text(), "half an answer");
+    }
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_holds_up_nothing() {
+    let guest = talkative();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = command(&guest, "127.0.0.1:0");
+    command.stderr(writer);
+    let (mut process, address) = start(command, &mut reader);
+    answers(address);
+    // When it is read again, it says what was dropped.
+    let lines = BufReader::new(reader).lines();
+    let reading = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+    answers(address);
+    assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
+    let lines = reading.join().unwrap();
+    let printed = lines.iter().filter(|line| line.starts_with("guest stderr: ")).count();
+    let counted = |what: &str| -> usize {
+        let number = |line: &String| {
+            line.strip_prefix("wasi-httpd: warning: ")?.split(what).next()?.parse::<usize>().ok()
+        };
+        lines.iter().filter(|line| line.contains(what)).filter_map(number).sum::<usize>()
+    };
+    let missing = counted(" lines were dropped here") + counted(" lines that guests printed are not shown");
+    assert!(missing > 0, "{} lines", lines.len());
+    assert_eq!(printed + missing, 2_000, "each line was printed or counted");
+}
+
+#[test]
+fn a_stop_is_not_held_up_either() {
+    let guest = talkative();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = command(&guest, "127.0.0.1:0");
+    command.stderr(writer);
+    let (mut process, address) = start(command, &mut reader);
+    answers(address);
+    assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
+    assert_eq!(process.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_terminal_that_is_stopped_holds_up_nothing() {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let end = File::options().read(true).write(true).open(name).unwrap();
+    let mut terminal = File::from(terminal);
+    let guest = talkative();
+    let mut command = command(&guest, "127.0.0.1:0");
+    command.stderr(end);
+    let (_process, address) = start(command, &mut terminal);
+    // Ctrl-S.
+    terminal.write_all(b"\x13").unwrap();
+    answers(address);
+}
+
+#[test]
+fn without_standard_error_it_serves() {
+    let guest = talkative();
+    // A port that was free a moment ago: nothing can say which one a server has taken.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = command(&guest, &free.to_string());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" \"$@\" 2>&-"]).arg(server.get_program()).args(server.get_args());
+    for (name, value) in server.get_envs() {
+        shell.env(name, value.unwrap_or_default());
+    }
+    let _process = Process(shell.stdin(Stdio::null()).spawn().unwrap());
+    eventually("it listens", || std::net::TcpStream::connect(free).is_ok());
+    answers(free);
+}
