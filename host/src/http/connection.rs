@@ -46,7 +46,7 @@ const TICK: Duration = Duration::from_secs(1);
 const MAX_HEAD: usize = 32 * 1024;
 
 /// Connections that may read a head of more than 8 KiB at a time; others wait for their turn.
-const MAX_LARGE_HEADS: usize = 512;
+const MAX_LARGE_HEADS: usize = 2_048;
 
 /// Everything that connections share.
 pub struct Connections {

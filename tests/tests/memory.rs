@@ -1,0 +1,23 @@
+//! What strangers can make the server hold, all together.
+
+use tests::{Site, programs, raise_file_limit};
+
+#[test]
+fn heads_that_never_end_take_little_memory_together() {
+    raise_file_limit();
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &["--head-timeout", "3600"]);
+    let head = format!("GET /a.txt HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(31_000));
+    let clients: Vec<_> = (0..6_000)
+        .map(|_| {
+            let mut client = server.connect();
+            client.send(&head);
+            client
+        })
+        .collect();
+    assert_eq!(server.get("/a.txt").text(), "a", "others are answered");
+    let (_, most) = server.memory();
+    assert!(most < 256 << 20, "{} MiB", most >> 20);
+    drop(clients);
+}
