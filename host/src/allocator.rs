@@ -7,7 +7,8 @@
 //! more. So a server that was busy and is idle would keep what it had; [`trim`] gives it back.
 
 use libmimalloc_sys::{
-    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
+    mi_zalloc_aligned,
 };
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::Cell;

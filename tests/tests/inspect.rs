@@ -89,6 +89,18 @@ fn what_the_host_does_not_have_is_said() {
 }
 
 #[test]
+fn a_function_that_the_host_does_not_have_is_named() {
+    let newer = r#"(component
+        (import "wasi:io/poll@0.2.99" (instance (export "later" (func)) (export "poll-all" (func))))
+        (instance $run)
+        (export "wasi:cli/run@0.2.12" (instance $run)))"#;
+    let report = json(&wat::parse_str(newer).unwrap(), &[]);
+    let lacking = verdict(&report, "wasi:io/poll@0.2.99");
+    assert_eq!(lacking["verdict"], "lacking");
+    assert!(lacking["note"].as_str().unwrap().contains("does not have its later, poll-all"), "{lacking}");
+}
+
+#[test]
 fn each_kind_is_told() {
     let core = wat::parse_str("(module)").unwrap();
     for (guest, kind, words) in [

@@ -58,10 +58,14 @@ pub fn components() -> impl Iterator<Item = Source> {
 /// The environment variable that says where components come from: see [`Policy`].
 pub const POLICY_VARIABLE: &str = "WASI_HTTPD_COMPONENTS";
 
-/// The workspace that this crate was compiled in.
+/// The workspace: the one of the package that cargo builds, runs or tests, or else the one around the current directory.
+/// Where this was compiled does not matter, because a checkout may have been moved or copied with its `target` since.
 pub fn workspace() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    manifest.ancestors().nth(2).unwrap_or(manifest).to_owned()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let starts: Vec<_> = package.into_iter().chain(std::env::current_dir()).collect();
+    let mut roots = starts.iter().flat_map(|start| start.ancestors());
+    let root = roots.find(|root| root.join("guest/prebuilt/SHA256SUMS").is_file());
+    root.unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Where a component may come from.

@@ -23,6 +23,22 @@ pub fn imports_of_world(world: &str) -> Result<BTreeSet<String>> {
     Ok(imports(&resolve, world))
 }
 
+/// Every function of the interfaces in `wit/`, a line each: the interface without its version, a space, and the function as
+/// components import it, such as `wasi:http/types [method]fields.get`.
+pub fn functions() -> Result<String> {
+    let mut resolve = Resolve::default();
+    resolve.push_dir(workspace().join("wit"))?;
+    let mut lines = BTreeSet::new();
+    for interface in resolve.interfaces.iter().map(|(_, interface)| interface) {
+        let (Some(name), Some(package)) = (&interface.name, interface.package) else { continue };
+        let package = &resolve.packages[package].name;
+        for function in interface.functions.keys() {
+            lines.insert(format!("{}:{}/{name} {function}\n", package.namespace, package.name));
+        }
+    }
+    Ok(lines.into_iter().collect())
+}
+
 fn imports(resolve: &Resolve, world: WorldId) -> BTreeSet<String> {
     resolve.worlds[world].imports.keys().map(|key| resolve.name_world_key(key)).collect()
 }

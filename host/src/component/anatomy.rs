@@ -5,8 +5,8 @@ use super::needs::{ModuleNeeds, Needs};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, Instance, Parser,
-    Payload,
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentType,
+    ComponentTypeRef, Instance, InstanceTypeDeclaration, Parser, Payload,
 };
 
 /// The two layers of WebAssembly.
@@ -24,18 +24,29 @@ pub struct Anatomy {
     /// Which of the two layers it is.
     pub layer: Layer,
     /// The interfaces and functions that it imports, in its own order; the modules that a core module imports from.
-    pub imports: Vec<String>,
+    pub imports: Vec<Import>,
     /// What it exports, in its own order.
     pub exports: Vec<String>,
     /// What one instance of it needs at its start.
     pub needs: Needs,
 }
 
+/// Something that a binary imports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Import {
+    /// Its name.
+    pub name: String,
+    /// The functions that are used of it, where it is an interface.
+    pub functions: Vec<String>,
+}
+
 /// A component or module of which the beginning has been read.
 struct Frame {
     layer: Layer,
-    imports: Vec<String>,
+    imports: Vec<Import>,
     exports: Vec<String>,
+    /// The index space of types: of an instance the functions that it exports, and nothing of others.
+    types: Vec<Vec<String>>,
     /// What this module has, or the instances that this component makes.
     module: ModuleNeeds,
     needs: Needs,
@@ -50,6 +61,7 @@ impl Frame {
             layer,
             imports: Vec::new(),
             exports: Vec::new(),
+            types: Vec::new(),
             module: ModuleNeeds::default(),
             needs: Needs::default(),
             modules: Vec::new(),
@@ -71,6 +83,7 @@ impl Frame {
         match kind {
             ComponentExternalKind::Module => self.modules.push(None),
             ComponentExternalKind::Component => self.components.push(None),
+            ComponentExternalKind::Type => self.types.push(Vec::new()),
             _ => {}
         }
     }
@@ -112,7 +125,7 @@ impl Anatomy {
         needs.add_unknown(largest);
         if layer == Layer::Module {
             let mut seen = BTreeSet::new();
-            frame.imports.retain(|name| seen.insert(name.clone()));
+            frame.imports.retain(|import| seen.insert(import.name.clone()));
         }
         Self { layer, imports: frame.imports, exports: frame.exports, needs }
     }
@@ -124,7 +137,7 @@ fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
     match payload {
         Payload::ImportSection(imports) => {
             for import in imports.into_imports() {
-                frame.imports.push(import?.module.to_owned());
+                frame.imports.push(Import { name: import?.module.to_owned(), functions: Vec::new() });
             }
         }
         Payload::ExportSection(exports) => {
@@ -143,11 +156,24 @@ fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
                 frame.module.add_table(table?.ty.initial);
             }
         }
+        Payload::ComponentTypeSection(types) => {
+            for ty in types {
+                frame.types.push(match ty? {
+                    ComponentType::Instance(declarations) => functions(&declarations),
+                    _ => Vec::new(),
+                });
+            }
+        }
         Payload::ComponentImportSection(imports) => {
             for import in imports {
                 let import = import?;
+                let functions = match import.ty {
+                    ComponentTypeRef::Instance(index) => frame.types.get(index as usize).cloned(),
+                    _ => None,
+                };
                 frame.add_unknown(import.ty.kind());
-                frame.imports.push(import.name.name.to_owned());
+                let name = import.name.name.to_owned();
+                frame.imports.push(Import { name, functions: functions.unwrap_or_default() });
             }
         }
         Payload::ComponentExportSection(exports) => {
@@ -161,6 +187,7 @@ fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
                     ComponentExternalKind::Component => {
                         frame.components.push(at(&frame.components, export.index));
                     }
+                    ComponentExternalKind::Type => frame.types.push(Vec::new()),
                     _ => {}
                 }
                 frame.exports.push(export.name.name.to_owned());
@@ -212,8 +239,21 @@ fn alias_outer(frame: &mut Frame, outer: &[Frame], kind: ComponentOuterAliasKind
             let found = at(&source.unwrap_or(frame).components, index);
             frame.components.push(found);
         }
-        ComponentOuterAliasKind::CoreType | ComponentOuterAliasKind::Type => {}
+        ComponentOuterAliasKind::Type => {
+            let found = source.unwrap_or(frame).types.get(index as usize).cloned();
+            frame.types.push(found.unwrap_or_default());
+        }
+        ComponentOuterAliasKind::CoreType => {}
     }
+}
+
+/// The functions that an instance of this type exports.
+fn functions(declarations: &[InstanceTypeDeclaration<'_>]) -> Vec<String> {
+    let exported = |declaration: &InstanceTypeDeclaration<'_>| match declaration {
+        InstanceTypeDeclaration::Export { name, ty: ComponentTypeRef::Func(_) } => Some(name.name.to_owned()),
+        _ => None,
+    };
+    declarations.iter().filter_map(exported).collect()
 }
 
 fn at<T: Copy>(space: &[Option<T>], index: u32) -> Option<T> {
@@ -233,7 +273,9 @@ mod tests {
     fn the_built_in_guest_is_a_component_with_one_memory() {
         let anatomy = Anatomy::of(BUILT_IN).unwrap();
         assert_eq!(anatomy.layer, Layer::Component);
-        assert!(anatomy.imports.iter().any(|import| import.starts_with("wasi:filesystem/types@0.2.")));
+        let files =
+            anatomy.imports.iter().find(|import| import.name.starts_with("wasi:filesystem/types@0.2."));
+        assert!(files.unwrap().functions.contains(&"[method]descriptor.open-at".to_owned()));
         assert!(anatomy.exports.iter().any(|export| export.starts_with("wasi:http/incoming-handler@0.2.")));
         assert_eq!(anatomy.needs.memories, 1);
     }
@@ -321,7 +363,8 @@ mod tests {
             (import "wasi_snapshot_preview1" "fd_close" (func (param i32) (result i32)))
             (memory (export "memory") 2) (func (export "_start")))"#);
         assert_eq!(anatomy.layer, Layer::Module);
-        assert_eq!(anatomy.imports, ["wasi_snapshot_preview1", "env"]);
+        let names: Vec<_> = anatomy.imports.iter().map(|import| import.name.as_str()).collect();
+        assert_eq!(names, ["wasi_snapshot_preview1", "env"]);
         assert_eq!(anatomy.exports, ["memory", "_start"]);
         assert_eq!(anatomy.needs.memory, 2 * 65536);
     }

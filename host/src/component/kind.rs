@@ -31,7 +31,9 @@ impl Kind {
     pub fn of(anatomy: &Anatomy) -> Self {
         let exports = |name: &str| anatomy.exports.iter().any(|export| export == name);
         match anatomy.layer {
-            Layer::Module if anatomy.imports.iter().any(|import| PREVIEW_1.contains(&import.as_str())) => {
+            Layer::Module
+                if anatomy.imports.iter().any(|import| PREVIEW_1.contains(&import.name.as_str())) =>
+            {
                 Self::Preview1 { command: exports("_start") }
             }
             Layer::Module => Self::Module,
@@ -99,15 +101,16 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::Kind;
-    use crate::component::anatomy::{Anatomy, Layer};
+    use crate::component::anatomy::{Anatomy, Import, Layer};
     use crate::component::interface::Edition;
     use crate::component::needs::Needs;
 
     fn kind(layer: Layer, imports: &[&str], exports: &[&str]) -> Kind {
         let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let import = |name: &&str| Import { name: (*name).to_owned(), functions: Vec::new() };
         Kind::of(&Anatomy {
             layer,
-            imports: owned(imports),
+            imports: imports.iter().map(import).collect(),
             exports: owned(exports),
             needs: Needs::default(),
         })

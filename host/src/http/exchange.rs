@@ -236,7 +236,6 @@ impl<S: Stream> AsyncWrite for Exchange<S> {
 mod tests {
     use super::{Exchange, Point, SMALL_HEAD};
     use crate::net::conn::Stream;
-    use bytes::Bytes;
     use std::sync::Arc;
     use std::task::{Context, Poll};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};

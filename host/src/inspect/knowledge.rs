@@ -1,10 +1,12 @@
 //! What each interface of WASI 0.2 lets a guest do, and whether it may.
 
+use super::functions;
 use crate::component::Purpose;
+use crate::component::anatomy::Import;
 use crate::component::interface::{Edition, IMPLEMENTED, InterfaceName};
 use crate::config::grants::Grants;
 use serde::Serialize;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// What comes of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,9 +112,9 @@ fn find(import: &str) -> Option<(InterfaceName<'_>, &'static str, Topic)> {
 }
 
 /// What would come of an import, if its guest were started for this purpose and given this.
-pub fn verdict(import: &str, purpose: Purpose, grants: &Grants) -> Verdict {
-    let Some((name, _, topic)) = find(import) else {
-        let note = if import.starts_with("wasi:") {
+pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
+    let Some((name, _, topic)) = find(&import.name) else {
+        let note = if import.name.starts_with("wasi:") {
             "this host does not have that part of WASI".to_owned()
         } else {
             "it is no part of WASI; compose the guest with a component that exports it (`wac plug`)"
@@ -120,8 +122,24 @@ pub fn verdict(import: &str, purpose: Purpose, grants: &Grants) -> Verdict {
         };
         return Verdict::Lacking { note };
     };
+    let unknown = functions::unknown(&name, &import.functions);
     match (name.edition(), &name.version) {
-        (Edition::V02, _) => judge(topic, purpose, grants),
+        (Edition::V02, _) if !unknown.is_empty() => Verdict::Lacking {
+            note: format!(
+                "this host does not have its {}; it has WASI 0.2.0 to {IMPLEMENTED}",
+                unknown.join(", ")
+            ),
+        },
+        (Edition::V02, _) => {
+            let mut verdict = judge(topic, purpose, grants);
+            let writing = functions::writing(&import.functions);
+            if let (Topic::Files, Verdict::Granted { note }, false) =
+                (topic, &mut verdict, writing.is_empty())
+            {
+                let _ = write!(note, "; refused in each of them: {}", writing.join(", "));
+            }
+            verdict
+        }
         (edition, Some(version)) => Verdict::Lacking {
             note: format!("{version} is of {edition}; this host has 0.2.0 to {IMPLEMENTED}"),
         },
@@ -198,18 +216,22 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Verdict, meaning, verdict};
+    use super::{Import, Verdict, meaning, verdict};
     use crate::component::Purpose;
     use crate::config::grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants};
 
-    fn is_granted(import: &str, purpose: Purpose, grants: &Grants) -> bool {
-        matches!(verdict(import, purpose, grants), Verdict::Granted { .. })
+    fn import(name: &str) -> Import {
+        Import { name: name.to_owned(), functions: Vec::new() }
     }
 
-    fn flag(import: &str, purpose: Purpose, grants: &Grants) -> Option<&'static str> {
-        match verdict(import, purpose, grants) {
+    fn is_granted(name: &str, purpose: Purpose, grants: &Grants) -> bool {
+        matches!(verdict(&import(name), purpose, grants), Verdict::Granted { .. })
+    }
+
+    fn flag(name: &str, purpose: Purpose, grants: &Grants) -> Option<&'static str> {
+        match verdict(&import(name), purpose, grants) {
             Verdict::Refused { flag, .. } => flag,
-            other => panic!("{import} is {other:?}"),
+            other => panic!("{name} is {other:?}"),
         }
     }
 
@@ -240,9 +262,9 @@ mod tests {
                 listen: vec![HostPort { host: "::1".to_owned(), port: 80 }],
             },
         };
-        let note = |import| match verdict(import, Purpose::Run, &grants) {
+        let note = |name| match verdict(&import(name), Purpose::Run, &grants) {
             Verdict::Granted { note } => note,
-            other => panic!("{import} is {other:?}"),
+            other => panic!("{name} is {other:?}"),
         };
         assert_eq!(note("wasi:filesystem/types@0.2.0"), "a as /, read-only");
         assert_eq!(note("wasi:cli/environment@0.2.0"), "A");
@@ -252,13 +274,28 @@ mod tests {
     }
 
     #[test]
+    fn functions_count_as_well() {
+        let with = |name: &str, function: &str| Import {
+            name: name.to_owned(),
+            functions: vec![function.to_owned()],
+        };
+        let (run, nothing) = (Purpose::Run, Grants::default());
+        let newer = verdict(&with("wasi:http/types@0.2.99", "[method]fields.teleport"), run, &nothing);
+        assert!(matches!(newer, Verdict::Lacking { note } if note.contains("[method]fields.teleport")));
+        let directories = vec![DirectoryGrant { host: "a".into(), guest: "/".into() }];
+        let grants = Grants { directories, ..Grants::default() };
+        let write = verdict(&with("wasi:filesystem/types@0.2.0", "[method]descriptor.write"), run, &grants);
+        let expected = "a as /, read-only; refused in each of them: [method]descriptor.write";
+        assert_eq!(write, Verdict::Granted { note: expected.to_owned() });
+    }
+
+    #[test]
     fn only_released_versions_of_0_2_are_there() {
         let nothing = Grants::default();
         assert!(is_granted("wasi:io/poll@0.2.0", Purpose::Run, &nothing));
-        for import in ["wasi:io/poll@0.3.0", "wasi:io/poll@0.2.0-rc-2023-11-10", "wasi:io/poll", "a:b/c", "f"]
-        {
-            let verdict = verdict(import, Purpose::Run, &nothing);
-            assert!(matches!(verdict, Verdict::Lacking { .. }), "{import} is {verdict:?}");
+        for name in ["wasi:io/poll@0.3.0", "wasi:io/poll@0.2.0-rc-2023-11-10", "wasi:io/poll", "a:b/c", "f"] {
+            let verdict = verdict(&import(name), Purpose::Run, &nothing);
+            assert!(matches!(verdict, Verdict::Lacking { .. }), "{name} is {verdict:?}");
         }
         assert_eq!(meaning("wasi:io/poll@0.9.0"), Some("wait for several things at a time"));
         assert_eq!(meaning("wasi:nn/graph@0.2.0"), None);

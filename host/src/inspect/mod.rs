@@ -1,10 +1,12 @@
 //! Looking at a component: what it is, what it imports, and what would come of that if it were started as called. None of
 //! its code is compiled or run.
 //!
-//! [`knowledge`] has what is known of each interface.
+//! [`knowledge`] has what is known of each interface, and [`functions`] which functions the host has.
 
+mod functions;
 mod knowledge;
 
+use crate::component::anatomy;
 use crate::component::interface::Edition;
 use crate::component::kind::Kind;
 use crate::component::needs::Needs;
@@ -65,6 +67,8 @@ struct Import {
     name: String,
     /// What it lets the guest do; `None` where this host does not know it.
     meaning: Option<&'static str>,
+    /// The functions that are used of it.
+    functions: Vec<String>,
 }
 
 /// An import and what would come of it.
@@ -124,9 +128,9 @@ impl Report {
             Kind::Preview1 { .. } | Kind::Module => (None, None),
         };
         let too_large = Sizes::new(limits, &anatomy.needs).err().map(|error| error.to_string());
-        let judge = |name: &String, purpose| Judged {
-            name: name.clone(),
-            verdict: knowledge::verdict(name, purpose, grants),
+        let judge = |import: &anatomy::Import, purpose| Judged {
+            name: import.name.clone(),
+            verdict: knowledge::verdict(import, purpose, grants),
         };
         let start = |&purpose: &Purpose| Start {
             command: match purpose {
@@ -134,9 +138,13 @@ impl Report {
                 Purpose::Run => "wasi-httpd run",
             },
             problem: guest.misfit(purpose).or_else(|| too_large.clone()),
-            imports: anatomy.imports.iter().map(|name| judge(name, purpose)).collect(),
+            imports: anatomy.imports.iter().map(|import| judge(import, purpose)).collect(),
         };
-        let import = |name: &String| Import { name: name.clone(), meaning: knowledge::meaning(name) };
+        let import = |import: &anatomy::Import| Import {
+            name: import.name.clone(),
+            meaning: knowledge::meaning(&import.name),
+            functions: import.functions.clone(),
+        };
         Self {
             name: guest.name(),
             size: guest.bytes.len(),
