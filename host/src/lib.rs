@@ -1,23 +1,22 @@
-//! wasi-httpd: a server for `wasi:http` components, by default for a sandboxed static file server; and a runner for
-//! `wasi:cli` commands in the same sandbox.
+//! wasi-httpd: a server for `wasi:http` components, by default a sandboxed static file server, and a runner for `wasi:cli`
+//! commands in the same sandbox.
 //!
-//! What happens, in order, and where:
+//! The modules, in the order in which a request meets them:
 //!
-//! 1. [`cli`]: what was typed
-//! 2. [`config`]: what that means, validated
+//! 1. [`cli`]: the command line
+//! 2. [`config`]: the validated configuration
 //! 3. [`component`]: the guest, recognised and compiled
 //! 4. [`engine`]: the wasmtime engine, with pools of the sizes that the guest needs
 //! 5. [`sandbox`]: what an instance may touch; [`wasi`]: what its calls mean; [`instance`]: its state; [`link`]: the glue
-//! 6. [`net`]: connections; [`http`](mod@http): requests on them
-//! 7. [`app`]: a request to an instance, and its response back; [`body`]: the way of its body
-//! 8. [`report`]: what happened
-//! 9. [`signals`]: the end
+//! 6. [`net`]: listeners and connections; [`http`](mod@http): the requests on a connection
+//! 7. [`app`]: hands a request to an instance and takes its response; [`body`]: the bodies of both
+//! 8. [`report`]: access log and standard error
+//! 9. [`signals`][]: shutdown
 //!
-//! [`prepare`](mod@prepare) walks steps 3 to 5, [`server`] the others for a server, [`run`](mod@run) for a command;
-//! [`inspect`] stops before anything is compiled.
+//! [`prepare`](mod@prepare) does steps 3 to 5. [`server`] is the life of a server, [`run`](mod@run) that of a command.
+//! [`inspect`] only parses the component.
 //!
-//! Modules import only what stands below them: server → net, http → app → link → instance → sandbox, wasi → body; all
-//! may use report.
+//! Imports go one way: server → net, http → app → link → instance → sandbox, wasi → body. All modules may use report.
 
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("wasi-httpd runs on Linux, on x86-64 and AArch64: it uses openat2, sendfile and epoll");
@@ -50,11 +49,11 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Exit status for a command line that cannot be meant.
+/// Exit status for a wrong command line.
 const WRONG_USAGE: u8 = 2;
 
-/// Runs the command line and gives its exit status: 0 after an orderly stop, 1 for a failure at run time, 2 for wrong
-/// usage; that of the guest, where one was run. Every failure is one line on standard error.
+/// Runs the command line and returns the exit status: 0 after an orderly stop, 1 for a failure at run time, 2 for a wrong
+/// command line, and with `run` that of the guest. Every failure is one line on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let status = start(arguments);
     stderr::finish();
@@ -65,7 +64,7 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = match cli::parse(arguments) {
         Ok(command) => command,
         Err(cli::Stop::Information(text)) => {
-            // A reader that has seen enough has closed the pipe, which is no failure.
+            // A closed pipe is no failure: `wasi-httpd --help | head` has read what it wanted.
             let _ = std::io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
@@ -87,7 +86,7 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Why a command was not carried out.
+/// Why a command failed.
 enum Failure {
     Usage(ConfigError),
     AtRunTime(anyhow::Error),
@@ -115,13 +114,13 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the built-in component to a file, or to standard output if that is called `-`.
+/// Writes the built-in component to a file, or to standard output for `-`.
 fn write_guest(output: &Path) -> anyhow::Result<()> {
     if output == Path::new("-") {
         let mut stdout = std::io::stdout().lock();
         if stdout.is_terminal() {
             anyhow::bail!(
-                "a component is no text for a terminal; `wasi-httpd guest -o FILE` writes it to a file"
+                "the component is binary and standard output is a terminal; `wasi-httpd guest -o FILE` writes it to a file"
             );
         }
         let written = stdout.write_all(component::BUILT_IN).and_then(|()| stdout.flush());

@@ -1,6 +1,5 @@
-//! From a configuration to a component that can be instantiated: the steps that serving and running have in common.
-//!
-//! Everything is opened and compiled here, before the process starts the threads that serve.
+//! Makes an instantiable component from a configuration: the steps that serving and running have in common. Everything is
+//! opened and compiled here, before the process starts its serving threads.
 
 use crate::component::{Guest, Purpose};
 use crate::config::grants::Grants;
@@ -14,15 +13,15 @@ use std::path::Path;
 use tracing::warn;
 use wasmtime::component::InstancePre;
 
-/// A component, and what its instances are made with.
+/// A component, and the template of its instances' state.
 pub struct Prepared {
     /// The component, linked. Its engine ticks once [`engine::start_ticking`] was called.
     pub component: InstancePre<State>,
-    /// What its instances are made with.
+    /// The template of its instances' state.
     pub template: Template,
 }
 
-/// Reads, compiles and links a guest, or the built-in one, for a purpose that it has to be fit for.
+/// Reads, compiles and links a guest, or the built-in one, and checks that it fits the purpose.
 pub fn prepare(
     guest: Option<&Path>,
     purpose: Purpose,
@@ -30,7 +29,7 @@ pub fn prepare(
     limits: &Limits,
     stdio: Stdio,
 ) -> Result<Prepared> {
-    // What is quickly found wrong comes before what takes long.
+    // Errors that are found quickly come before steps that take long.
     let guest = Guest::read(guest)?;
     guest.expect(purpose)?;
     let sizes =

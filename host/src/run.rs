@@ -1,4 +1,4 @@
-//! Running a command, from the configuration to its exit status.
+//! `wasi-httpd run`: runs a command, from its configuration to its exit status.
 
 use crate::component::{Purpose, trap};
 use crate::config::Run;
@@ -18,12 +18,12 @@ use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-/// The status that a shell shows for a program that SIGPIPE has ended: 128 and the signal's number.
+/// The status that a shell shows for a program that SIGPIPE ended: 128 plus the signal's number.
 const PIPE_STATUS: u8 = 141;
 
 /// How a command ended.
 enum End {
-    /// With an exit status of its own.
+    /// With an exit status.
     Status(u8),
     /// It wrote to a pipe whose reader is gone.
     ReaderGone,
@@ -31,7 +31,7 @@ enum End {
     Failed(String),
 }
 
-/// Runs a command until it ends or the process is told to.
+/// Runs a command until it ends, its time is up or a signal ends the process.
 pub fn run(config: &Run) -> Result<ExitCode> {
     stderr::start();
     let stdio = Stdio::Inherited(config.arguments.clone());
@@ -47,13 +47,13 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     let name = config.guest.display().to_string();
     signals::handle(move |signals| watch(signals, starts, time, name))?;
     let status = runtime.block_on(start(prepared, started))?;
-    // What the guest has left behind, such as a read of standard input, is not waited for.
+    // Does not wait for operations that the guest left behind, such as a read of standard input.
     runtime.shutdown_background();
     Ok(ExitCode::from(status))
 }
 
-/// Ends the process when it is told to, at once, as a native command would end, or when the guest's time is up. The
-/// guest may block its own thread with a file or a pipe; this runs on another one.
+/// Ends the process at a signal, at once as for a native command, or when the guest's time is up. This runs on a thread
+/// of its own, because the guest can block all others with files and pipes.
 async fn watch(mut signals: Signals, starts: oneshot::Receiver<()>, time: Option<Duration>, name: String) {
     let time_is_up = async {
         match (starts.await, time) {
@@ -83,8 +83,8 @@ async fn start(prepared: Prepared, started: oneshot::Sender<()>) -> Result<u8> {
 
     let _ = started.send(());
     let end = run_once(&command, store).await;
-    // A guest that was denied something often says no more than that, or traps. One that names a flag of this host has
-    // said it all.
+    // After a denial, guests often trap or print an error without a cause, so the cause is added here. This is not needed
+    // if a line that names the flag was printed already.
     let denial = template.sandbox().network().denials.first().filter(|_| !terminal::flag_was_named());
     match (end, denial) {
         (End::Status(0), _) => Ok(0),
@@ -109,7 +109,7 @@ async fn run_once(command: &CommandPre<State>, mut store: Store<State>) -> End {
         Ok(Err(())) => End::Status(1),
         Err(error) => {
             if let Some(&I32Exit(status)) = error.downcast_ref() {
-                // A process can give no more, and WASI neither.
+                // The exit status of a process is at most 255.
                 End::Status(u8::try_from(status).unwrap_or(u8::MAX))
             } else if error.downcast_ref::<ReaderGone>().is_some() {
                 End::ReaderGone

@@ -1,8 +1,8 @@
-//! Serving, from the configuration to the orderly stop.
+//! Serving, from the configuration to the orderly shutdown.
 //!
-//! 1. Open: listeners are bound, directories opened, the component compiled; nothing else opens anything later
-//! 2. Serve: threads start, connections are accepted
-//! 3. Stop: the first signal drains, the second one cuts
+//! 1. Open: bind listeners, open directories, compile the component. Later steps open nothing else.
+//! 2. Serve: start threads, accept connections.
+//! 3. Stop: the first signal drains the connections, the second one cuts them.
 
 use crate::allocator;
 use crate::app::{App, Times};
@@ -29,13 +29,13 @@ use tokio::sync::watch;
 use tracing::error;
 use wasmtime::Engine;
 
-/// How long answers under way may take after the first signal.
+/// How long responses in flight may take after the first signal.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long connections may take to be cut, and the last lines of the access log to be written.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Threads that may block beside those that serve: requests for a file system that hangs hold one each.
+/// Threads that may block in addition to one for each instance. Each request to a file system that hangs holds one.
 const SPARE_THREADS: usize = 512;
 
 /// Everything that was opened.
@@ -50,7 +50,7 @@ struct Opened {
     config: Serve,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until a signal stops the process.
 pub fn serve(config: Serve) -> Result<()> {
     stderr::start();
     let opened = open(config)?;
@@ -63,12 +63,12 @@ pub fn serve(config: Serve) -> Result<()> {
         .build()
         .context("cannot start the threads of the server")?;
     let outcome = runtime.block_on(run(opened));
-    // What did not end in its time is cut off.
+    // Does not wait for tasks that outlived the shutdown.
     runtime.shutdown_background();
     outcome
 }
 
-/// Opens everything. What is quickly found wrong comes before what takes long.
+/// Opens everything. Errors that are found quickly come before steps that take long.
 fn open(mut config: Serve) -> Result<Opened> {
     let listeners = bind_all(&config.addresses, config.client.stall)?;
     if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
@@ -123,8 +123,8 @@ async fn run(opened: Opened) -> Result<()> {
     Ok(())
 }
 
-/// Moves from phase to phase: the first SIGINT or SIGTERM drains; a second one, or the time being up, cuts. In the end
-/// the process exits even if the threads that serve are blocked.
+/// Advances the phase: the first SIGINT or SIGTERM drains; a second one, or [`DRAIN_TIMEOUT`], cuts. Finally the process
+/// exits even if its serving threads are blocked.
 fn wait_for_signals() -> Result<watch::Receiver<Phase>> {
     let (phase, receiver) = watch::channel(Phase::Serving);
     signals::handle(move |signals| walk(signals, phase))?;
@@ -139,7 +139,7 @@ async fn walk(mut signals: Signals, phase: watch::Sender<Phase>) {
         () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
     }
     let _ = phase.send(Phase::Cutting);
-    // Long enough for the orderly way, by which the process exits before this.
+    // The orderly shutdown takes less and ends the process before this.
     tokio::time::sleep(3 * CUT_TIMEOUT).await;
     std::process::exit(0);
 }

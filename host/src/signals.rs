@@ -1,17 +1,17 @@
-//! The signals by which a process is asked to end: SIGINT (Ctrl-C) and SIGTERM. A thread waits for them, for all others
-//! may be held up by a file that does not come; a process must be able to end all the same.
+//! SIGINT (Ctrl-C) and SIGTERM. A thread of its own waits for them, so that the process can end even if a file system that
+//! hangs blocks every other thread.
 
 use anyhow::{Context as _, Result};
 use tokio::runtime;
 use tokio::signal::unix::{self, SignalKind};
 
-/// Both signals, from now on.
+/// Both signals, as a stream.
 pub struct Signals {
     interrupted: unix::Signal,
     terminated: unix::Signal,
 }
 
-/// A signal to end.
+/// A signal that ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// SIGINT.
@@ -21,7 +21,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// What a shell shows of a program that the signal has ended: 128 and its number.
+    /// The exit status that a shell shows for a program that this signal ended: 128 plus its number.
     pub fn exit_status(self) -> u8 {
         match self {
             Self::Interrupt => 130,
@@ -31,7 +31,7 @@ impl Signal {
 }
 
 impl Signals {
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupted.recv() => Signal::Interrupt,
@@ -40,7 +40,8 @@ impl Signals {
     }
 }
 
-/// Starts a thread that does what `handler` makes of the signals. From now on none of them ends the process by itself.
+/// Starts a thread that runs the future `handler` makes of the signals. From now on they do not end the process by
+/// themselves.
 pub fn handle<H, F>(handler: H) -> Result<()>
 where
     H: FnOnce(Signals) -> F,
@@ -48,8 +49,8 @@ where
 {
     let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
     let runtime = runtime.context("cannot start a thread for signals")?;
-    // Registered here and not by the thread, so that no signal is met by the default of dying. A runtime of tokio has to
-    // be there for it, though not at the same moment.
+    // Registered before the thread starts, so that there is no moment at which a signal has its default effect. Tokio
+    // registers signals only inside a runtime.
     let (interrupted, terminated) = {
         let _entered = runtime.enter();
         (unix::signal(SignalKind::interrupt()), unix::signal(SignalKind::terminate()))

@@ -94,7 +94,7 @@ fn a_function_that_the_host_does_not_have_is_named() {
         (import "wasi:io/poll@0.2.99" (instance (export "later" (func)) (export "poll-all" (func))))
         (instance $run)
         (export "wasi:cli/run@0.2.12" (instance $run)))"#;
-    let report = json(&wat::parse_str(newer).unwrap(), &[]);
+    let report = json(wat::parse_str(newer).unwrap(), &[]);
     let lacking = verdict(&report, "wasi:io/poll@0.2.99");
     assert_eq!(lacking["verdict"], "lacking");
     assert!(lacking["note"].as_str().unwrap().contains("does not have its later, poll-all"), "{lacking}");

@@ -1,7 +1,6 @@
-//! What was typed: the command line, as it stands. What it means, and what holds where nothing was typed, is
-//! [`config`](crate::config)'s.
+//! The command line. Flags that were not given are `None`; [`config`](crate::config) applies defaults and validates.
 //!
-//! [`mistakes`]: what is said of a line that is wrong
+//! [`mistakes`] explains what is wrong with a command line.
 
 mod mistakes;
 
@@ -28,7 +27,7 @@ enum Other {
     /// Run a wasi:cli command in the sandbox; its exit status is this program's
     Run(Run),
 
-    /// Say what a component is, what it imports, and what of that it would be given
+    /// Print what a component is, what it imports, and which of its imports would be granted
     Inspect(Inspect),
 
     /// Write the built-in component to a file, to run it on another runtime
@@ -67,15 +66,15 @@ pub struct Serve {
 
     /// Instances at a time.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
-        "Have at most this many instances of the guest at a time; further requests wait a little, then get a 503 \
+        "Run at most this many instances at a time; further requests wait for up to 5 s, then get a 503 \
          [default: {}]", defaults::MAX_INSTANCES
     ))]
     pub max_instances: Option<u32>,
 
     /// Requests for each instance.
     #[arg(long, value_name = "REQUESTS", allow_negative_numbers = true, help = format!(
-        "Have each instance answer this many requests, one after another; more than 1 is faster, and lets the guest \
-         keep what it learns from one request to the next [default: {}]", defaults::REUSE
+        "Use each instance for this many requests, one after another; more than 1 is faster, but state of the guest \
+         can leak from one request to the next [default: {}]", defaults::REUSE
     ))]
     pub reuse: Option<u32>,
 
@@ -85,15 +84,14 @@ pub struct Serve {
 
     /// Time for the guest.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long the guest may take until it begins to answer, and compute between one piece of its answer and the \
-         next [default: {}]", defaults::TIMEOUT
+        "How long the guest may take until it begins to answer, and then compute between two pieces of its answer [default: {}]", defaults::TIMEOUT
     ))]
     pub timeout: Option<u32>,
 
     /// Time between two pieces of an answer.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long the guest may wait between one piece of its answer and the next; the field Silence-Timeout of an \
-         answer allows up to 3600 [default: {}]", defaults::SILENCE_TIMEOUT
+        "How long the guest may wait between two pieces of its answer; the field Silence-Timeout of an answer allows \
+         up to 3600 [default: {}]", defaults::SILENCE_TIMEOUT
     ))]
     pub silence_timeout: Option<u32>,
 
@@ -112,14 +110,14 @@ pub struct Serve {
 
     /// Time for the body of a request.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long the guest waits for the body of a request in all, apart from a second for each 500 bytes of it \
+        "How long a client may take for the body of a request, in addition to a second for each 500 bytes \
          [default: {}]", defaults::BODY_TIMEOUT
     ))]
     pub body_timeout: Option<u32>,
 
     /// Time for a client.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a client may take none of what it is sent, before its connection is reset [default: {}]",
+        "How long a client may accept no data before its connection is reset [default: {}]",
         defaults::STALL_TIMEOUT
     ))]
     pub stall_timeout: Option<u32>,
@@ -136,7 +134,7 @@ pub struct Serve {
 /// The arguments of running a command.
 #[derive(Args, Clone, Debug)]
 pub struct Run {
-    /// What the guest is given: by default nothing.
+    /// What the guest is given.
     #[command(flatten)]
     pub grants: Grants,
 
@@ -148,24 +146,24 @@ pub struct Run {
     #[command(flatten)]
     pub size: Size,
 
-    /// How long the guest may take [default: as long as it likes]
+    /// How long the guest may run [default: unlimited]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub timeout: Option<u32>,
 
     /// The component, and its arguments.
     #[arg(value_name = "GUEST [ARG]", required = true, num_args = 1.., trailing_var_arg = true)]
-    #[arg(help = "The wasi:cli command to run, and the arguments that it is given")]
+    #[arg(help = "The wasi:cli command to run, and its arguments")]
     pub command: Vec<OsString>,
 }
 
 /// The arguments of inspecting a component.
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
-    /// The component to look at, which is not run [default: the built-in file server]
+    /// The component to inspect [default: the built-in file server]
     #[arg(value_name = "GUEST")]
     pub guest: Option<PathBuf>,
 
-    /// Say it in JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 
@@ -177,7 +175,7 @@ pub struct Inspect {
     #[command(flatten)]
     pub size: Size,
 
-    /// Let the guest listen for TCP connections at this address (repeatable); of commands only
+    /// Let the guest listen for TCP connections at this address (repeatable); for commands only
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_tcp_listen: Vec<String>,
 }
@@ -185,7 +183,7 @@ pub struct Inspect {
 /// What a guest is given, however it is started.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Grants {
-    /// Give the guest this directory, read-only (repeatable), under this name [default: . as / when serving, else none]
+    /// Give the guest this directory, read-only, under that name (repeatable) [default: . as / when serving, else none]
     #[arg(long, value_name = "HOST_DIR[::GUEST_DIR]")]
     pub dir: Vec<String>,
 
@@ -193,12 +191,13 @@ pub struct Grants {
     #[arg(long, value_name = "NAME=VALUE")]
     pub env: Vec<String>,
 
-    /// Let the guest send HTTP requests to this host (repeatable); without a port, to port 80, or 443 by HTTPS; a name is looked up for each
+    /// Let the guest send HTTP requests to this host (repeatable); without a port, to port 80, or 443 by HTTPS; a name is
+    /// looked up for each request
     #[arg(long, value_name = "HOST[:PORT]")]
     pub allow_host: Vec<String>,
 
-    /// Let the guest open TCP connections to this host (repeatable); without a port, to any; a name is looked up once,
-    /// at the start
+    /// Let the guest open TCP connections to this host (repeatable); without a port, to any port; a name is looked
+    /// up once, at the start
     #[arg(long, value_name = "HOST[:PORT]")]
     pub allow_tcp_connect: Vec<String>,
 }
@@ -206,20 +205,20 @@ pub struct Grants {
 /// How large one instance of a guest may be.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Size {
-    /// The memory that one instance may have [default: what it begins with, which may be 64, and 64 more]
+    /// The memory of one instance [default: its initial memory, up to 64, and 64 more]
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub max_memory: Option<u32>,
 
-    /// The elements that each table of an instance may have [default: 100000]
+    /// The elements of each table of an instance [default: 100000]
     #[arg(long, value_name = "ELEMENTS", allow_negative_numbers = true)]
     pub max_table: Option<u32>,
 }
 
-/// The settings of the file server: each is a variable of the guest's environment, and its flag only sets that.
+/// The settings of the file server. Each is a variable of the guest's environment, and its flag sets that variable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files(pub Vec<(String, String)>);
 
-/// The heading of these flags in the help.
+/// The heading of these flags in the help text.
 const FILES_HEADING: &str = "Settings of the file server (each sets the variable in brackets)";
 
 /// The flag that sets a variable, without its dashes: `FILES_CLEAN_URLS` is `clean-urls`.
@@ -239,7 +238,7 @@ impl Args for Files {
                 .help_heading(FILES_HEADING)
                 .allow_hyphen_values(true)
                 .action(ArgAction::Append);
-            // A switch that is named is on.
+            // `--listing` alone is `--listing=on`.
             if value == "on|off" {
                 arg.num_args(0..=1).require_equals(true).default_missing_value("on")
             } else {
@@ -266,7 +265,7 @@ impl FromArgMatches for Files {
             match &values[..] {
                 [] => {}
                 [value] => self.0.push((variable.name.to_owned(), value.clone())),
-                // One line of the variable for each.
+                // Each value is a line of the variable.
                 values if variable.repeatable => self.0.push((variable.name.to_owned(), values.join("\n"))),
                 _ => {
                     let message =
@@ -279,32 +278,32 @@ impl FromArgMatches for Files {
     }
 }
 
-/// What to do.
+/// A parsed command line.
 #[derive(Debug)]
 pub enum Command {
     /// Serve a component.
     Serve(Box<Serve>),
     /// Run a command.
     Run(Run),
-    /// Look at a component.
+    /// Inspect a component.
     Inspect(Inspect),
     /// Write the built-in component out.
     Guest {
-        /// Where to.
+        /// The file, or `-` for standard output.
         output: PathBuf,
     },
 }
 
-/// Why there is nothing to do.
+/// Why no command is carried out.
 #[derive(Debug)]
 pub enum Stop {
-    /// Help or the version was asked for; here it is.
+    /// The text of `--help` or `--version`.
     Information(String),
-    /// The line is wrong, in one sentence.
+    /// One sentence that says what is wrong with the command line.
     Usage(String),
 }
 
-/// Reads the command line, the program's name included.
+/// Parses the command line, which begins with the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     let arguments: Vec<_> = arguments.into_iter().collect();
     match Line::try_parse_from(&arguments) {

@@ -1,5 +1,4 @@
-//! What a binary is made of, read without compiling or running any of it: what it imports and exports, and what its
-//! instances will need.
+//! Parses a binary without compiling it: its imports, its exports and what its instances will need.
 
 use super::needs::{ModuleNeeds, Needs};
 use anyhow::{Context as _, Result};
@@ -18,39 +17,41 @@ pub enum Layer {
     Component,
 }
 
-/// What a binary is made of.
+/// The parts of a binary that matter before it is compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anatomy {
-    /// Which of the two layers it is.
+    /// Module or component.
     pub layer: Layer,
-    /// The interfaces and functions that it imports, in its own order; the modules that a core module imports from.
+    /// The interfaces and functions that a component imports, or the modules that a core module imports from, in the
+    /// order of the binary.
     pub imports: Vec<Import>,
-    /// What it exports, in its own order.
+    /// The names of its exports, in the order of the binary.
     pub exports: Vec<String>,
-    /// What one instance of it needs at its start.
+    /// What one instance needs before its first instruction.
     pub needs: Needs,
 }
 
-/// Something that a binary imports.
+/// An import of a binary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Import {
     /// Its name.
     pub name: String,
-    /// The functions that are used of it, where it is an interface.
+    /// The functions that the binary uses of it, where it is an interface.
     pub functions: Vec<String>,
 }
 
-/// A component or module of which the beginning has been read.
+/// A component or module that is being parsed.
 struct Frame {
     layer: Layer,
     imports: Vec<Import>,
     exports: Vec<String>,
-    /// The index space of types: of an instance the functions that it exports, and nothing of others.
+    /// The index space of types. Only instance types matter, so each entry is the list of functions that the instance
+    /// exports, and empty for other types.
     types: Vec<Vec<String>>,
-    /// What this module has, or the instances that this component makes.
+    /// The memories and tables of a module, and the instances that a component makes.
     module: ModuleNeeds,
     needs: Needs,
-    /// The index spaces of core modules and of components. What is imported has no size that could be known.
+    /// The index spaces of core modules and of components; `None` for imports, whose size is unknown.
     modules: Vec<Option<ModuleNeeds>>,
     components: Vec<Option<Needs>>,
 }
@@ -69,7 +70,7 @@ impl Frame {
         }
     }
 
-    /// What one instance of it needs.
+    /// What one instance of this component or module needs.
     fn needs_of_one(&self) -> Needs {
         let mut needs = self.needs;
         if self.layer == Layer::Module {
@@ -78,7 +79,7 @@ impl Frame {
         needs
     }
 
-    /// Gives an index to something that stands elsewhere, or is not known.
+    /// Adds an entry of unknown content to the index space of this kind.
     fn add_unknown(&mut self, kind: ComponentExternalKind) {
         match kind {
             ComponentExternalKind::Module => self.modules.push(None),
@@ -90,12 +91,13 @@ impl Frame {
 }
 
 impl Anatomy {
-    /// Reads a binary. What is not well formed may still be found so when it is compiled. What a binary that compiles
-    /// needs is no more than is said here: where it instantiates what it was passed from elsewhere, the largest part
-    /// that it has is assumed.
+    /// Parses a binary. This does not validate it: compilation may still find it malformed.
+    ///
+    /// The needs are an upper bound for binaries that are valid. Where a component instantiates a module or component
+    /// that it received as an import or argument, the largest one in the binary is assumed.
     pub fn of(bytes: &[u8]) -> Result<Self> {
         let mut largest = Needs::default();
-        // The binary nests as deeply as it likes, so that the frames are a list and no function calls itself.
+        // A stack instead of recursion, because the binary decides how deep it nests.
         let mut frames: Vec<Frame> = Vec::new();
         for payload in Parser::new(0).parse_all(bytes) {
             let payload = payload?;
@@ -131,7 +133,7 @@ impl Anatomy {
     }
 }
 
-/// Reads one section into the innermost frame.
+/// Adds one section to the innermost frame.
 fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
     let Some((frame, outer)) = frames.split_last_mut() else { return Ok(()) };
     match payload {
@@ -179,7 +181,7 @@ fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
         Payload::ComponentExportSection(exports) => {
             for export in exports {
                 let export = export?;
-                // An export has an index of its own.
+                // An export adds an entry to the index space of its kind.
                 match export.kind {
                     ComponentExternalKind::Module => {
                         frame.modules.push(at(&frame.modules, export.index));
@@ -226,7 +228,7 @@ fn read(frames: &mut [Frame], payload: Payload<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives an index to what a component `count` levels further out has; at level 0 that is the component itself.
+/// Adds an entry for what the component `count` levels further out has at `index`. Level 0 is the component itself.
 fn alias_outer(frame: &mut Frame, outer: &[Frame], kind: ComponentOuterAliasKind, count: u32, index: u32) {
     let level = count.checked_sub(1);
     let source = level.and_then(|level| outer.iter().rev().nth(level as usize));

@@ -1,9 +1,9 @@
-//! Names of interfaces, such as `wasi:http/types@0.2.12`, and which versions of WASI this host knows.
+//! Names of interfaces, such as `wasi:http/types@0.2.12`, and the versions of WASI that this host has.
 
 use semver::Version;
 use std::fmt;
 
-/// The version of WASI 0.2 that the runtime implements. An interface of an earlier 0.2 is served by it too.
+/// The version of WASI 0.2 that the runtime implements. It links imports of every earlier 0.2 as well.
 pub const IMPLEMENTED: Version = Version::new(0, 2, 12);
 
 /// The name of an interface with its version, if it has one.
@@ -17,10 +17,10 @@ pub struct InterfaceName<'a> {
     pub version: Option<Version>,
 }
 
-/// What a version of WASI is to this host.
+/// A version of WASI, as far as this host distinguishes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edition {
-    /// 0.2, as released: what this host runs.
+    /// A release of 0.2, which this host runs.
     V02,
     /// 0.3, or one of its release candidates.
     V03,
@@ -29,7 +29,7 @@ pub enum Edition {
 }
 
 impl<'a> InterfaceName<'a> {
-    /// Takes a name apart; `None` for functions and other things that are no interface.
+    /// Parses a name; `None` if it does not name an interface.
     pub fn parse(name: &'a str) -> Option<Self> {
         let (path, version) = match name.split_once('@') {
             Some((path, version)) => (path, Some(Version::parse(version).ok()?)),
@@ -39,12 +39,12 @@ impl<'a> InterfaceName<'a> {
         package.contains(':').then_some(Self { package, interface, version })
     }
 
-    /// Package and interface, whatever the version.
+    /// Whether package and interface are these, in any version.
     pub fn is(&self, package: &str, interface: &str) -> bool {
         self.package == package && self.interface == interface
     }
 
-    /// What its version is to this host.
+    /// The edition that its version belongs to.
     pub fn edition(&self) -> Edition {
         match &self.version {
             Some(version) if (version.major, version.minor) == (0, 2) && version.pre.is_empty() => {
@@ -57,7 +57,7 @@ impl<'a> InterfaceName<'a> {
 }
 
 impl Edition {
-    /// The version, for programs.
+    /// The version, as it stands in JSON.
     pub fn version(self) -> &'static str {
         match self {
             Self::V02 => "0.2",

@@ -1,16 +1,17 @@
-//! What a binary is for, told by what it exports.
+//! Classifies a binary by its exports: HTTP server, command, or a core module that has to be made a component.
 
 use super::anatomy::{Anatomy, Layer};
 use super::interface::{Edition, InterfaceName};
 use std::fmt;
 
-/// The module of WASI preview 1, from which core modules of earlier toolchains import.
+/// The names under which core modules import WASI preview 1.
 const PREVIEW_1: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
-/// What a binary is for.
+/// The kind of a binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A component that answers HTTP requests, is a command, or both; each in an edition that runs here, if it has one.
+    /// A component that answers HTTP requests, is a command, both or neither. Where it exports an interface in several
+    /// editions, the one that this host runs counts.
     Component {
         /// `wasi:http/incoming-handler` (0.2) or `wasi:http/handler` (0.3).
         http: Option<Edition>,
@@ -19,15 +20,15 @@ pub enum Kind {
     },
     /// A core module of WASI preview 1: a command, or a library of functions.
     Preview1 {
-        /// Whether it has a beginning, as commands do.
+        /// Whether it exports `_start`.
         command: bool,
     },
-    /// A core module that speaks no WASI.
+    /// A core module that does not import WASI.
     Module,
 }
 
 impl Kind {
-    /// Tells what a binary is for.
+    /// Classifies a binary.
     pub fn of(anatomy: &Anatomy) -> Self {
         let exports = |name: &str| anatomy.exports.iter().any(|export| export == name);
         match anatomy.layer {
@@ -43,7 +44,7 @@ impl Kind {
                     let editions = names
                         .filter(|name| wanted.iter().any(|&(package, interface)| name.is(package, interface)))
                         .map(|name| name.edition());
-                    // One that runs here, if there is any.
+                    // The edition that runs here, if the component has it.
                     editions.min_by_key(|edition| *edition as u8)
                 };
                 Self::Component {
@@ -54,7 +55,7 @@ impl Kind {
         }
     }
 
-    /// What to do with a core module, to have a component.
+    /// The command that makes a component of a core module.
     pub fn remedy(self) -> Option<&'static str> {
         match self {
             Self::Component { .. } => None,

@@ -1,10 +1,12 @@
-//! The guest: read, recognised, compiled.
+//! The guest: how its binary is read, recognised and compiled.
 //!
-//! 1. [`Guest::read`]: from disk, and recognised as WebAssembly at all
-//! 2. [`anatomy`]: what it is made of, with what its instances [need](needs)
-//! 3. [`kind`]: what it is for, by the [names](interface) of what it exports
-//! 4. [`Guest::expect`]: whether it is for what it was called for
-//! 5. [`Guest::compile`]
+//! 1. [`Guest::read`] reads the file and checks that it is WebAssembly.
+//! 2. [`anatomy`] parses it: its imports, its exports and what its instances [need](needs).
+//! 3. [`kind`] classifies it by the [names](interface) of its exports: HTTP server, command or neither.
+//! 4. [`Guest::expect`] checks that this kind fits the command that was typed.
+//! 5. [`Guest::compile`] compiles it.
+//!
+//! [`trap`] puts the failure of a running guest into words.
 
 pub mod anatomy;
 pub mod interface;
@@ -28,25 +30,25 @@ pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// What a guest is called for.
+/// How a guest is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To answer HTTP requests.
+    /// As a server of HTTP requests.
     Serve,
-    /// To run once.
+    /// As a command that runs once.
     Run,
 }
 
-/// A guest as it was found.
+/// A guest, read but not compiled.
 #[derive(Clone, Debug)]
 pub struct Guest {
-    /// How it was named; `None` is the built-in one.
+    /// The path on the command line; `None` for the built-in guest.
     name: Option<String>,
-    /// Its binary form.
+    /// The binary.
     pub bytes: Cow<'static, [u8]>,
-    /// What it is made of.
+    /// Its imports, exports and needs.
     pub anatomy: Anatomy,
-    /// What it is for.
+    /// Server, command or neither.
     pub kind: Kind,
 }
 
@@ -72,14 +74,14 @@ impl Guest {
         Ok(Self { name, bytes, anatomy, kind })
     }
 
-    /// What it is called in messages.
+    /// Its name in messages.
     pub fn name(&self) -> String {
         self.name
             .as_ref()
             .map_or_else(|| "the built-in guest".to_owned(), |name| format!("the guest `{name}`"))
     }
 
-    /// Makes sure that it can do what it was called for.
+    /// Checks that it can be started in this way.
     pub fn expect(&self, purpose: Purpose) -> Result<()> {
         self.misfit(purpose).map_or(Ok(()), |misfit| match purpose {
             Purpose::Serve => Err(anyhow!("{} cannot be served: {misfit}", self.name())),
@@ -87,7 +89,7 @@ impl Guest {
         })
     }
 
-    /// Why it cannot do what it was called for, and what would.
+    /// Why it cannot be started in this way, with the command that fits it; `None` if it can.
     pub fn misfit(&self, purpose: Purpose) -> Option<String> {
         let Kind::Component { http, command } = self.kind else {
             return Some(format!("it is {}; {}", self.kind, self.kind.remedy().unwrap_or_default()));
@@ -136,7 +138,7 @@ impl Guest {
     }
 }
 
-/// Tells from its first bytes what a file is that is not WebAssembly as it runs.
+/// Checks the first bytes of a file, and says what it seems to be where it is not a WebAssembly binary.
 fn recognise(bytes: &[u8]) -> Result<()> {
     match bytes.first_chunk() {
         Some(&COMPONENT | &CORE_MODULE) => Ok(()),
@@ -149,7 +151,7 @@ fn recognise(bytes: &[u8]) -> Result<()> {
     }
 }
 
-/// What wasmtime has to say, without the hints to itself that follow on further lines.
+/// An error of wasmtime in one line: the first line of each cause. Further lines are hints for users of the library.
 pub fn one_line(error: &wasmtime::Error) -> String {
     let mut parts: Vec<String> = Vec::new();
     for cause in error.chain() {

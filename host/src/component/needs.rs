@@ -1,9 +1,9 @@
-//! What one instance of a component needs before its first instruction, by which the engine's pools are sized.
+//! What one instance of a component needs before its first instruction. The engine's pools are sized by this.
 
-/// The size of a WebAssembly page, as a power of two, unless a memory says otherwise.
+/// The default size of a WebAssembly page, as a power of two.
 const PAGE_SIZE_LOG2: u32 = 16;
 
-/// What a core module brings to each of its instances.
+/// What one instance of a core module needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ModuleNeeds {
     memories: u32,
@@ -13,42 +13,41 @@ pub struct ModuleNeeds {
 }
 
 impl ModuleNeeds {
-    /// A memory of the module's own, of so many pages.
+    /// Adds a memory that the module defines.
     pub fn add_memory(&mut self, pages: u64, page_size_log2: Option<u32>) {
         let page = 1_u64.checked_shl(page_size_log2.unwrap_or(PAGE_SIZE_LOG2)).unwrap_or(u64::MAX);
         self.memories = self.memories.saturating_add(1);
         self.memory = self.memory.saturating_add(pages.saturating_mul(page));
     }
 
-    /// A table of the module's own, of so many elements.
+    /// Adds a table that the module defines.
     pub fn add_table(&mut self, elements: u64) {
         self.tables = self.tables.saturating_add(1);
         self.table = self.table.max(elements);
     }
 }
 
-/// What an instance of a component, with every core instance in it, needs at its start. Numbers that no machine has
-/// room for are the largest there is.
+/// What one instance of a component needs at its start, with every core instance in it. The sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
     /// Core instances.
     pub core_instances: u32,
     /// Linear memories.
     pub memories: u32,
-    /// What all of them begin with, in bytes.
+    /// The initial size of all of them together, in bytes.
     pub memory: u64,
     /// Tables.
     pub tables: u32,
-    /// The most tables that one module has.
+    /// The largest number of tables in one module.
     pub tables_in_module: u32,
-    /// What the largest table begins with, in elements.
+    /// The initial size of the largest table, in elements.
     pub table: u64,
-    /// Instances of parts that are not known here, and not among the numbers above.
+    /// Instances of imported modules and components, whose size is unknown. They are not in the numbers above.
     pub unknown: u32,
 }
 
 impl Needs {
-    /// One more instance of a core module, or of something that is not known.
+    /// Adds one instance of a core module; `None` for a module that is not known.
     pub fn instantiate(&mut self, module: Option<&ModuleNeeds>) {
         self.add(&module.map_or(Self { unknown: 1, ..Self::default() }, |module| Self {
             core_instances: 1,
@@ -61,18 +60,18 @@ impl Needs {
         }));
     }
 
-    /// One more instance of a component.
+    /// Adds one instance of a component.
     pub fn add(&mut self, other: &Self) {
         self.add_times(other, 1);
         self.unknown = self.unknown.saturating_add(other.unknown);
     }
 
-    /// Takes what is not known for something as large as this.
+    /// Counts every unknown part as `largest`.
     pub fn add_unknown(&mut self, largest: &Self) {
         self.add_times(largest, self.unknown);
     }
 
-    /// Makes this as large as another in every respect.
+    /// Raises every number to at least that of `other`.
     pub fn widen(&mut self, other: &Self) {
         self.core_instances = self.core_instances.max(other.core_instances);
         self.memories = self.memories.max(other.memories);

@@ -1,10 +1,10 @@
-//! Why a guest has ended before its end, in words.
+//! Puts the failure of a guest into words.
 
 use super::one_line;
 use wasmtime::{Error, Trap, WasmBacktrace};
 
-/// Explains an error that a call of a guest has returned: for a trap its reason and the function that it happened in, as
-/// far as the component names its functions.
+/// Explains the error that a call of a guest returned. For a trap, that is the reason and the function that trapped: by
+/// name if the component has a name section, else by index.
 pub fn explain(error: &Error) -> String {
     let Some(trap) = error.downcast_ref::<Trap>() else { return one_line(error) };
     let text = trap.to_string();

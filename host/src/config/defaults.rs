@@ -1,15 +1,15 @@
-//! What holds where no flag says otherwise, each with its reason. The help repeats these.
+//! The defaults of the flags, each with its reason. The help text is made from them.
 
-/// Where the server listens: only this machine reaches it.
+/// The address of the server, which only this machine reaches.
 pub const ADDR: &str = "localhost:8080";
 
-/// Instances at a time. A small guest takes some hundred kilobytes while it runs.
+/// Instances at the same time. A small guest takes some hundred kilobytes while it runs.
 pub const MAX_INSTANCES: u32 = 1000;
 
-/// Requests for each instance: with one, no request finds anything of another.
+/// Requests for each instance. With one, no state can leak from one request to the next.
 pub const REUSE: u32 = 1;
 
-/// Seconds for the head of a request: a client that needs more has stopped, or means to hold the connection.
+/// Seconds for the head of a request. A client that needs longer is stuck or holds the connection on purpose.
 pub const HEAD_TIMEOUT: u32 = 30;
 
 /// Seconds that a connection may be idle: longer than a page is read before the next click loads from it, and short
@@ -22,9 +22,9 @@ pub const TIMEOUT: u32 = 30;
 /// Seconds in which a client may take nothing: longer than a mobile connection is interrupted.
 pub const STALL_TIMEOUT: u32 = 60;
 
-/// Seconds in which a guest may send nothing: streams of events send something every 15 to 30 seconds, because proxies
+/// Seconds in which a guest may send nothing. Streams of events send something every 15 to 30 seconds, because proxies
 /// in between cut silent connections as well.
 pub const SILENCE_TIMEOUT: u32 = 60;
 
-/// Seconds that a guest waits for the body of a request in all, apart from the time that its size explains.
+/// Seconds for the body of a request, in addition to a second for each 500 bytes.
 pub const BODY_TIMEOUT: u32 = 30;

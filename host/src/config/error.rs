@@ -1,9 +1,9 @@
-//! Arguments that cannot be meant, each said in one sentence.
+//! Errors in the values of arguments, each with a message of one sentence.
 
 use guest::config::SettingsError;
 use thiserror::Error;
 
-/// An argument that cannot be meant.
+/// An error in the value of an argument.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
     /// A flag that takes an address was given something else.

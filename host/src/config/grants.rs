@@ -1,16 +1,16 @@
-//! What a guest is given, as it was asked for: directories, variables, and places in the network. Nothing of the machine
-//! is looked at here.
+//! What a guest is given: directories, variables and network access. This is pure parsing: nothing is opened or looked
+//! up.
 
 use super::ConfigError;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A directory that guests see.
+/// A directory that a guest can read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryGrant {
     /// Where it is on this machine.
     pub host: PathBuf,
-    /// What the guest knows it as.
+    /// The name of the preopened directory in the guest.
     pub guest: String,
 }
 
@@ -19,7 +19,7 @@ pub struct DirectoryGrant {
 pub struct HostPort {
     /// A name, or an address without brackets.
     pub host: String,
-    /// The port; 0 is any free one where that makes sense.
+    /// The port. Port 0 is any free port, where the flag allows that.
     pub port: u16,
 }
 
@@ -57,14 +57,14 @@ pub struct HostGrant {
     pub port: Option<u16>,
 }
 
-/// What a guest may do in the network, which by default is nothing.
+/// What a guest may do in the network: by default nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NetworkGrants {
     /// Hosts to send HTTP requests to.
     pub hosts: Vec<HostGrant>,
-    /// Where TCP connections may lead.
+    /// Hosts to open TCP connections to.
     pub connect: Vec<HostGrant>,
-    /// Where the guest may listen for TCP connections.
+    /// Addresses to listen at for TCP connections.
     pub listen: Vec<HostPort>,
 }
 
@@ -79,7 +79,7 @@ pub struct Grants {
     pub network: NetworkGrants,
 }
 
-/// Where the guest finds the first directory, unless told otherwise.
+/// The guest's name for a directory that `--dir` gives no other name.
 pub(super) const ROOT: &str = "/";
 
 pub(super) fn directories(texts: &[String]) -> Result<Vec<DirectoryGrant>, ConfigError> {
@@ -142,12 +142,12 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
             }
         }
         None => match text.split_once(':') {
-            // Without its brackets, an IPv6 address could end in what looks like a port.
+            // An IPv6 address needs its brackets: without them its last group could be a port.
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },
     };
-    // A URL is a mistake that is easily made.
+    // These characters are in URLs, which are a common mistake here.
     let is_host = |byte: u8| byte.is_ascii_graphic() && !b"/@?#[],\\".contains(&byte);
     if host.is_empty() || !host.bytes().all(is_host) {
         return None;

@@ -1,31 +1,31 @@
-//! How much of the machine guests may use, as it was asked for. What that comes to for a certain component is the
-//! [`engine`](crate::engine)'s to say.
+//! The memory and time that guests may use, as given by flags. [`engine::sizes`](crate::engine::sizes) computes from them
+//! what a certain component gets.
 
 use super::ConfigError;
 use crate::cli;
 use std::time::Duration;
 
-/// What a 32-bit linear memory can be, in MiB.
+/// The largest 32-bit linear memory, in MiB.
 const MAX_MEMORY: u32 = 4096;
 
-/// How long a command may compute where no flag says otherwise: one that computes for a long time is no accident.
+/// How long a command may compute without `--timeout`: a command that computes for hours may be meant to.
 const UNBOUNDED: Duration = Duration::MAX;
 
-/// What guests may use. Everything that a stranger can make grow is here, or is a constant beside what it limits.
+/// The limits of guests. Other limits are constants beside what they limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How many instances may live at a time.
+    /// How many instances may be alive at the same time.
     pub instances: u32,
-    /// The linear memories of an instance together, in bytes; `None` for as much as the component suggests.
+    /// The linear memories of an instance together, in bytes; `None` for a default that depends on the component.
     pub memory: Option<usize>,
-    /// Elements of each table; `None` for what even large programs need.
+    /// Elements of each table; `None` for the default.
     pub table: Option<usize>,
     /// How long the guest may take until the response head, and compute between one piece of its body and the next.
     pub time: Duration,
 }
 
 impl Limits {
-    /// Validates what was typed.
+    /// Validates the arguments.
     pub(super) fn new(instances: u32, size: cli::Size, timeout: Option<u32>) -> Result<Self, ConfigError> {
         let cli::Size { max_memory, max_table } = size;
         for (value, flag) in [

@@ -1,9 +1,9 @@
-//! What the command line means: one validated configuration, or one sentence that says what is wrong with it.
+//! The validated configuration of each command, made from its command line, or one sentence that says what is wrong.
 //!
-//! - [`grants`]: what a guest is given
-//! - [`limits`]: how much of the machine it may use
-//! - [`defaults`]: what holds where nothing was said
-//! - here: all together, for serving, running and inspecting
+//! - [`grants`]: the directories, variables and network access of a guest
+//! - [`limits`]: the memory and time that a guest may use
+//! - [`defaults`]: the defaults of the flags
+//! - this module: the configuration of serving, running and inspecting
 
 pub mod defaults;
 mod error;
@@ -20,22 +20,22 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Everything that serving needs to know.
+/// The configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serve {
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
     /// The addresses to listen on.
     pub addresses: Vec<HostPort>,
-    /// The host names to answer for, apart from those that every server answers for.
+    /// The host names of `--allow-name`.
     pub names: Vec<String>,
     /// What each instance is given.
     pub grants: Grants,
-    /// What it may use.
+    /// The limits of each instance.
     pub limits: Limits,
     /// How many requests each instance answers.
     pub reuse: u32,
-    /// How long clients may take.
+    /// The time limits of clients.
     pub client: ClientTimes,
     /// How long a guest may wait between two pieces of its answer.
     pub silence: Duration,
@@ -43,40 +43,40 @@ pub struct Serve {
     pub access_log: bool,
 }
 
-/// How long a client may take for each part of an exchange.
+/// How long a client may take for each phase of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientTimes {
     /// For the head of a request, from its first byte on.
     pub head: Duration,
     /// Between an answer and the next request.
     pub idle: Duration,
-    /// For the body of a request, beside the time that its size explains.
+    /// For the body of a request, in addition to a second for each 500 bytes.
     pub body: Duration,
-    /// In which it takes none of what it is sent.
+    /// Between two moments at which it accepts data of the response.
     pub stall: Duration,
 }
 
-/// Everything that running a command needs to know.
+/// The configuration of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The component.
     pub guest: PathBuf,
-    /// What the guest sees as its arguments: its own name first.
+    /// The guest's arguments; the first is its own name.
     pub arguments: Vec<String>,
     /// What the guest is given.
     pub grants: Grants,
     /// What it may use.
     pub limits: Limits,
-    /// How long it may take; `None` for as long as it likes.
+    /// How long it may run; `None` is unlimited.
     pub time: Option<Duration>,
 }
 
-/// Everything that inspecting a component needs to know.
+/// The configuration of an inspection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspect {
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
-    /// Whether to say it in JSON.
+    /// Whether the report is JSON.
     pub json: bool,
     /// What the guest would be given.
     pub grants: Grants,
@@ -85,7 +85,7 @@ pub struct Inspect {
 }
 
 impl Serve {
-    /// Validates what was typed. Nothing of the machine is looked at yet.
+    /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Serve) -> Result<Self, ConfigError> {
         let cli::Serve {
             guest,
@@ -129,8 +129,8 @@ impl Serve {
         Ok(Self { guest, addresses, names, grants, limits, reuse, client, silence, access_log })
     }
 
-    /// Has the built-in guest list directories, unless a setting says whether to: right where only this machine's users
-    /// can ask, and no web page that they open.
+    /// Turns listings of the built-in guest on, unless `FILES_LISTING` is set. This is meant for servers that only this
+    /// machine can reach. With `--allow-name` it does nothing: a web page could then read the listings by DNS rebinding.
     pub fn list_by_default(&mut self) {
         const LISTING: &str = "FILES_LISTING";
         let environment = &mut self.grants.environment;
@@ -144,7 +144,7 @@ impl Serve {
 }
 
 impl Run {
-    /// Validates what was typed. Nothing of the machine is looked at yet.
+    /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Run) -> Result<Self, ConfigError> {
         let cli::Run { grants, allow_tcp_listen, size, timeout, command } = arguments;
         // Arguments of guests are text (`wasi:cli/environment`).
@@ -163,7 +163,7 @@ impl Run {
 }
 
 impl Inspect {
-    /// Validates what was typed.
+    /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Inspect) -> Result<Self, ConfigError> {
         let cli::Inspect { guest, json, grants, size, allow_tcp_listen } = arguments;
         let limits = Limits::new(1, size, None)?;
@@ -171,7 +171,7 @@ impl Inspect {
     }
 }
 
-/// The number that a flag was given, or its default.
+/// The value of a flag, or its default.
 fn above_zero(flag: &'static str, typed: Option<u32>, default: u32) -> Result<u32, ConfigError> {
     match typed.unwrap_or(default) {
         0 => Err(ConfigError::Zero(flag)),
@@ -196,8 +196,8 @@ fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigE
     })
 }
 
-/// The guest's environment: what was set by `--env`, and by the flags of the file server. Settings are checked where the
-/// guest is the built-in one, because only its settings are known here.
+/// The guest's environment: the variables of `--env`, then those of the file server's flags. They are validated for the
+/// built-in guest only, because the settings of other guests are unknown.
 fn with_settings(
     mut variables: Vec<(String, String)>,
     cli::Files(files): cli::Files,

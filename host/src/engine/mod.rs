@@ -1,4 +1,4 @@
-//! The one wasmtime engine: how the guest is compiled, and how much of everything its instances may have ([`sizes`]).
+//! The wasmtime engine: how the guest is compiled, and the pools that its instances are allocated from ([`sizes`]).
 
 pub mod sizes;
 
@@ -9,27 +9,27 @@ use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
 
-/// How often a running guest is interrupted, to let others run and to see whether its time is up. Long beside the cost
-/// of an interruption (some microseconds), short beside what a person notices.
+/// How often a running guest yields, so that other guests run and its deadline is checked. An interruption costs some
+/// microseconds; a person notices a delay of a few ticks at the earliest.
 pub const TICK: Duration = Duration::from_millis(10);
 
-/// What the runtime keeps about one instance, in bytes; it grows with the number of a component's functions.
+/// The limit of the runtime's own data for one instance, in bytes. It grows with the number of functions.
 const INSTANCE_METADATA: usize = 1 << 20;
 
-/// How much of a memory slot stays mapped for the next instance: more than a small guest touches, so that a fresh
-/// instance costs few page faults, and little enough to keep in each of the warm slots.
+/// How much of a memory slot stays mapped for the next instance, in bytes. A small guest touches less, so that a fresh
+/// instance causes few page faults; each warm slot keeps this much memory.
 const KEEP_RESIDENT: usize = 512 * 1024;
 
-/// How much memory a component may begin with, in bytes, for all of it to be written anew for the next instance: beyond,
-/// it costs less to ask the system which pages have changed.
-const COPIED: u64 = 256 * 1024;
+/// Components whose initial memory is at most this large, in bytes, have all of it copied anew for the next instance. For
+/// larger ones it is cheaper to ask the kernel which pages were written (`PAGEMAP_SCAN`).
+const COPY_MAX: u64 = 256 * 1024;
 
-/// How many slots are kept for another guest's instances before a fresh one is taken. With a single guest, slots are
-/// reused as soon as they are free: as many are ever touched as instances lived at a time.
+/// How many freed slots the pool keeps warm. With a single guest a slot is reused as soon as it is free, so that only as
+/// many slots are ever touched as instances were alive at the same time.
 const WARM_SLOTS: u32 = 32;
 
-/// Makes the engine for so many instances of this size. The compiled form of a component is cached in the user's cache
-/// directory; where that cannot be written, every start compiles anew, and the second value says why.
+/// Makes the engine, with a pool for `instances` instances. Compiled components are cached in the user's cache directory.
+/// If that cannot be written, each start compiles the component again, and the second value is a warning that says why.
 pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
     let (cache, warning) = match cache() {
         Ok(cache) => (Some(cache), None),
@@ -54,7 +54,7 @@ pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT)
         .max_unused_warm_slots(WARM_SLOTS)
-        .pagemap_scan(if sizes.start <= COPIED { Enabled::No } else { Enabled::Auto });
+        .pagemap_scan(if sizes.start <= COPY_MAX { Enabled::No } else { Enabled::Auto });
 
     let mut config = Config::new();
     config
@@ -72,7 +72,7 @@ pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
 
 fn cache() -> Result<Cache> {
     let cache = Cache::new(CacheConfig::new())?;
-    // The cache itself keeps silent about what it cannot write.
+    // The cache itself ignores write errors.
     let probe = cache.directory().join(format!(".wasi-httpd-{}", std::process::id()));
     std::fs::write(&probe, [])
         .and_then(|()| std::fs::remove_file(&probe))
@@ -80,7 +80,7 @@ fn cache() -> Result<Cache> {
     Ok(cache)
 }
 
-/// Counts the engine's epochs up for as long as the process lives.
+/// Starts the thread that increments the engine's epoch at every [`TICK`].
 pub fn start_ticking(engine: &Engine) -> Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()

@@ -1,64 +1,64 @@
-//! How large the pools of an engine are: what its one component needs, within what the operator allows.
+//! The sizes of the engine's pools: what the component needs, within the operator's limits.
 //!
-//! An engine runs a single component, so that nothing has to be reserved for others. A small guest gets a pool of small
-//! instances, whose reset costs little; a guest that brings an interpreter, with tens of megabytes of memory and a table
-//! for each of its libraries, gets what it begins with and room to work. What no sensible component needs is refused
-//! here, before it is compiled, with the flag that allows it.
+//! An engine runs a single component, so the pools fit that one. A small guest gets small instances, which are cheap to
+//! reset. A guest with an interpreter, which has tens of megabytes of memory and a table for each of its libraries, gets
+//! its initial sizes and some growth. A component that is beyond the limits is refused before it is compiled, with the
+//! flag that allows it.
 
 use crate::component::needs::Needs;
 use crate::config::limits::Limits;
 use thiserror::Error;
 
-/// What the memory of an instance may grow by, in bytes, unless a flag says otherwise: enough for a request.
-const ROOM: u64 = 64 << 20;
+/// By how much the memory of an instance may grow, in bytes, if `--max-memory` is not given. Enough for one request.
+const MEMORY_GROWTH: u64 = 64 << 20;
 
-/// The largest memory that a component begins with, in bytes, that is given without a flag. Interpreters that were
-/// snapshotted with their libraries loaded begin with some tens of megabytes; a thousand instances of more would be a
-/// machine's whole memory, which somebody should have decided.
-const LARGEST_START: u64 = 64 << 20;
+/// The largest initial memory of a component, in bytes, if `--max-memory` is not given. Snapshots of interpreters with
+/// their libraries loaded have some tens of megabytes. A thousand instances with more could take a machine's whole memory,
+/// which the operator should decide.
+const INITIAL_MEMORY_MAX: u64 = 64 << 20;
 
-/// What `--max-memory` can allow, in bytes: what WebAssembly can address.
-const MOST_MEMORY: u64 = 4 << 30;
+/// The most that `--max-memory` can allow, in bytes: the address space of 32-bit WebAssembly.
+const MEMORY_MAX: u64 = 4 << 30;
 
-/// Elements of one table, unless a flag says otherwise: large programs call some tens of thousands of functions by
-/// pointer.
-const TABLE: u64 = 100_000;
+/// The elements of one table, if `--max-table` is not given. Large programs have some tens of thousands of functions
+/// that are called by pointer.
+const TABLE_ELEMENTS_MAX: u64 = 100_000;
 
-/// Core instances of a component. Interpreted languages bring a few dozen, one for each library and each bridge to the
-/// host. Like the next two, this only keeps nonsense out: each costs address space and a little memory.
-const MOST_CORE_INSTANCES: u32 = 500;
+/// The core instances of a component. Interpreted languages have a few dozen: one for each library and each adapter to
+/// the host. This and the next two limits bound the address space that a malformed component can reserve.
+const CORE_INSTANCES_MAX: u32 = 500;
 
-/// Memories of a component: as many as it was composed of.
-const MOST_MEMORIES: u32 = 16;
+/// The memories of a component: one for each component that it was composed of.
+const MEMORIES_MAX: u32 = 16;
 
-/// Tables of a component: about one for each core instance that has functions of its own.
-const MOST_TABLES: u32 = 100;
+/// The tables of a component: about one for each core instance that defines functions.
+const TABLES_MAX: u32 = 100;
 
-/// How large the pools are, for each instance of the component.
+/// The share of the pools that one instance of the component has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Core instances.
     pub core_instances: u32,
     /// Linear memories.
     pub memories: u32,
-    /// What all memories together begin with, in bytes.
+    /// The initial size of all memories together, in bytes.
     pub start: u64,
-    /// What all memories together may grow to, in bytes.
+    /// The size that all memories together may grow to, in bytes.
     pub memory: usize,
     /// Tables.
     pub tables: u32,
     /// Tables of one module.
     pub tables_in_module: u32,
-    /// What each table may grow to, in elements.
+    /// The size that each table may grow to, in elements.
     pub table: usize,
 }
 
-/// A component that needs more than it may have.
+/// A component that is beyond the limits.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum TooLarge {
     /// It begins with more memory than `--max-memory` allows.
     #[error(
-        "it begins with {need} MiB of memory, and --max-memory {allowed} allows less; --max-memory {need} or more would do"
+        "it begins with {need} MiB of memory, and --max-memory {allowed} allows less; --max-memory {need} allows it"
     )]
     Memory {
         /// In MiB.
@@ -66,10 +66,10 @@ pub enum TooLarge {
         /// In MiB.
         allowed: u64,
     },
-    /// It begins with more memory than is given without a flag.
+    /// It begins with more memory than the default allows.
     #[error(
-        "it begins with {need} MiB of memory, beyond the limit of {allowed} MiB that holds where --max-memory is not given; \
-         --max-memory {need} or more would do"
+        "it begins with {need} MiB of memory, beyond the limit of {allowed} MiB that holds without --max-memory; \
+         --max-memory {need} allows it"
     )]
     MemoryByDefault {
         /// In MiB.
@@ -87,7 +87,7 @@ pub enum TooLarge {
     },
     /// It begins with a larger table than `--max-table` or the default allows.
     #[error(
-        "it begins with a table of {need} elements, beyond the limit of {allowed}; --max-table {need} or more would do"
+        "it begins with a table of {need} elements, beyond the limit of {allowed}; --max-table {need} allows it"
     )]
     Table {
         /// In elements.
@@ -95,12 +95,12 @@ pub enum TooLarge {
         /// In elements.
         allowed: u64,
     },
-    /// It is made of more parts than make sense, which no flag changes.
+    /// It has too many parts, and no flag allows more.
     #[error(
-        "it has {need} {what} in one instance, and at most {allowed} are allowed; it could be composed of fewer parts"
+        "it has {need} {what} in one instance, and at most {allowed} are allowed; compose it of fewer parts"
     )]
     Parts {
-        /// Of what.
+        /// The kind of part.
         what: &'static str,
         /// How many it has.
         need: u32,
@@ -113,17 +113,17 @@ impl Sizes {
     /// The sizes for a component.
     pub fn new(limits: &Limits, needs: &Needs) -> Result<Self, TooLarge> {
         for (what, need, allowed) in [
-            ("core instances", needs.core_instances, MOST_CORE_INSTANCES),
-            ("memories", needs.memories, MOST_MEMORIES),
-            ("tables", needs.tables, MOST_TABLES),
+            ("core instances", needs.core_instances, CORE_INSTANCES_MAX),
+            ("memories", needs.memories, MEMORIES_MAX),
+            ("tables", needs.tables, TABLES_MAX),
         ] {
             if need > allowed {
                 return Err(TooLarge::Parts { what, need, allowed });
             }
         }
         let memory = match limits.memory {
-            _ if needs.memory > MOST_MEMORY => {
-                let (need, allowed) = (mebibytes(needs.memory), MOST_MEMORY >> 20);
+            _ if needs.memory > MEMORY_MAX => {
+                let (need, allowed) = (mebibytes(needs.memory), MEMORY_MAX >> 20);
                 return Err(TooLarge::MemoryAtAll { need, allowed });
             }
             Some(allowed) if needs.memory > allowed as u64 => {
@@ -133,13 +133,13 @@ impl Sizes {
                 });
             }
             Some(allowed) => allowed as u64,
-            None if needs.memory > LARGEST_START => {
-                let (need, allowed) = (mebibytes(needs.memory), LARGEST_START >> 20);
+            None if needs.memory > INITIAL_MEMORY_MAX => {
+                let (need, allowed) = (mebibytes(needs.memory), INITIAL_MEMORY_MAX >> 20);
                 return Err(TooLarge::MemoryByDefault { need, allowed });
             }
-            None => needs.memory + ROOM,
+            None => needs.memory + MEMORY_GROWTH,
         };
-        let table = limits.table.map_or(TABLE, |elements| elements as u64);
+        let table = limits.table.map_or(TABLE_ELEMENTS_MAX, |elements| elements as u64);
         if needs.table > table {
             return Err(TooLarge::Table { need: needs.table, allowed: table });
         }
@@ -163,7 +163,7 @@ fn mebibytes(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{LARGEST_START, ROOM, Sizes, TooLarge};
+    use super::{INITIAL_MEMORY_MAX, MEMORY_GROWTH, Sizes, TooLarge};
     use crate::component::needs::Needs;
     use crate::config::limits::Limits;
     use std::time::Duration;
@@ -175,7 +175,10 @@ mod tests {
     #[test]
     fn a_component_gets_what_it_begins_with_and_room_to_work() {
         let needs = Needs { memory: 40 << 20, ..Needs::default() };
-        assert_eq!(sizes(None, None, needs).unwrap().memory, (40 << 20) + usize::try_from(ROOM).unwrap());
+        assert_eq!(
+            sizes(None, None, needs).unwrap().memory,
+            (40 << 20) + usize::try_from(MEMORY_GROWTH).unwrap()
+        );
         assert_eq!(sizes(Some(48 << 20), None, needs).unwrap().memory, 48 << 20);
     }
 
@@ -183,9 +186,9 @@ mod tests {
     fn more_is_refused_with_the_flag_and_the_need() {
         let memory = |bytes| Needs { memory: bytes, ..Needs::default() };
         let message = |result: Result<Sizes, TooLarge>| result.unwrap_err().to_string();
-        let by_default = message(sizes(None, None, memory(LARGEST_START + 1)));
+        let by_default = message(sizes(None, None, memory(INITIAL_MEMORY_MAX + 1)));
         assert!(by_default.contains("65 MiB") && by_default.contains("--max-memory 65"), "{by_default}");
-        assert!(sizes(Some(65 << 20), None, memory(LARGEST_START + 1)).is_ok());
+        assert!(sizes(Some(65 << 20), None, memory(INITIAL_MEMORY_MAX + 1)).is_ok());
         let by_flag = message(sizes(Some(1 << 20), None, memory(2 << 20)));
         assert!(by_flag.contains("--max-memory 1 allows less; --max-memory 2"), "{by_flag}");
         let table = message(sizes(None, None, Needs { table: 100_001, ..Needs::default() }));

@@ -1,4 +1,4 @@
-//! What each interface of WASI 0.2 lets a guest do, and whether it may.
+//! What a guest can do with each interface of WASI 0.2, and whether the host would grant it.
 
 use super::functions;
 use crate::component::Purpose;
@@ -8,33 +8,33 @@ use crate::config::grants::Grants;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
-/// What comes of an import.
+/// Whether an import would work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "verdict")]
 pub enum Verdict {
-    /// It works, as far as is said here.
+    /// It works, within the limits of the note.
     Granted {
-        /// What exactly the guest has.
+        /// What the guest is given.
         note: String,
     },
-    /// It is there, and each use of it fails.
+    /// The guest starts, and each call fails.
     Refused {
-        /// What exactly the guest does not have.
+        /// What the guest is not given.
         note: String,
-        /// What would change that; `None` where nothing does.
+        /// The flag that grants it; `None` if no flag does.
         flag: Option<&'static str>,
     },
-    /// It is not there: the guest cannot even start.
+    /// The host does not have it, so the guest cannot start.
     Lacking {
         /// Why.
         note: String,
     },
 }
 
-/// What an interface is about.
+/// The kind of access that an interface gives.
 #[derive(Clone, Copy)]
 enum Topic {
-    /// Always granted, with this to say about it.
+    /// Always granted, with this note.
     Free(&'static str),
     Environment,
     Input,
@@ -46,7 +46,7 @@ enum Topic {
     Udp,
 }
 
-/// The interfaces that this host has, and what they let a guest do.
+/// The interfaces that this host has: package, interface, what a guest can do with it, and the access it gives.
 const INTERFACES: &[(&str, &str, &str, Topic)] = &[
     (
         "wasi:cli",
@@ -99,7 +99,7 @@ const INTERFACES: &[(&str, &str, &str, Topic)] = &[
     ("wasi:sockets", "udp-create-socket", "create UDP sockets", Topic::Udp),
 ];
 
-/// What an import lets a guest do, in a person's words; `None` where this host does not know it.
+/// What a guest can do with an import; `None` for an interface that this host does not have.
 pub fn meaning(import: &str) -> Option<&'static str> {
     find(import).map(|(_, meaning, _)| meaning)
 }
@@ -111,7 +111,7 @@ fn find(import: &str) -> Option<(InterfaceName<'_>, &'static str, Topic)> {
     Some((name, meaning, topic))
 }
 
-/// What would come of an import, if its guest were started for this purpose and given this.
+/// The verdict on an import, for a guest that is started for this purpose with these grants.
 pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
     let Some((name, _, topic)) = find(&import.name) else {
         let note = if import.name.starts_with("wasi:") {

@@ -1,7 +1,7 @@
-//! Looking at a component: what it is, what it imports, and what would come of that if it were started as called. None of
-//! its code is compiled or run.
+//! `wasi-httpd inspect`: the kind of a component, its imports, and which of them would be granted with the flags given.
+//! The component is neither compiled nor run.
 //!
-//! [`knowledge`] has what is known of each interface, and [`functions`] which functions the host has.
+//! [`knowledge`] describes each interface of WASI 0.2, and [`functions`] lists the functions that the host has.
 
 mod functions;
 mod knowledge;
@@ -22,25 +22,25 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-/// Everything there is to say of a component.
+/// The whole report on a component.
 #[derive(Debug, Serialize)]
 struct Report {
-    /// What it is called in messages.
+    /// The component's name in messages.
     name: String,
     /// The size of the file, in bytes.
     size: usize,
     kind: &'static str,
-    /// The kind in a person's words, with the version of WASI.
+    /// The kind in words, with the version of WASI.
     description: String,
-    /// The version of WASI that it speaks as a server, and as a command: "0.2", "0.3" or "unknown".
+    /// The version of WASI of its server and of its command: "0.2", "0.3" or "unknown".
     http_version: Option<&'static str>,
     command_version: Option<&'static str>,
     exports: Vec<String>,
     imports: Vec<Import>,
     needs: ReportedNeeds,
-    /// For each purpose that the component is fit for, or might be thought to be.
+    /// One entry for each way to start it.
     starts: Vec<Start>,
-    /// What to do with a binary that can be started in neither way.
+    /// The command that makes a component of a core module.
     remedy: Option<&'static str>,
 }
 
@@ -53,11 +53,11 @@ struct ReportedNeeds {
     core_instances: u32,
 }
 
-/// What would come of starting it.
+/// The result of starting it in one way.
 #[derive(Debug, Serialize)]
 struct Start {
     command: &'static str,
-    /// Why it would not start, apart from imports that are lacking.
+    /// Why it would not start, apart from missing imports.
     problem: Option<String>,
     imports: Vec<Judged>,
 }
@@ -65,13 +65,13 @@ struct Start {
 #[derive(Debug, Serialize)]
 struct Import {
     name: String,
-    /// What it lets the guest do; `None` where this host does not know it.
+    /// What the guest can do with it; `None` for an interface that is not part of WASI 0.2.
     meaning: Option<&'static str>,
-    /// The functions that are used of it.
+    /// The functions that the component uses of it.
     functions: Vec<String>,
 }
 
-/// An import and what would come of it.
+/// An import and its verdict.
 #[derive(Debug, Serialize)]
 struct Judged {
     name: String,
@@ -79,17 +79,17 @@ struct Judged {
     verdict: Verdict,
 }
 
-/// Looks at a component, and says on standard output what it is.
+/// Prints the report on a component.
 pub fn inspect(config: &Inspect) -> Result<()> {
     let guest = Guest::read(config.guest.as_deref())?;
     let report = Report::new(&guest, &config.grants, &config.limits);
     let text = if config.json {
-        let text = serde_json::to_string_pretty(&report).context("the report cannot be said in JSON")?;
+        let text = serde_json::to_string_pretty(&report).context("cannot write the report as JSON")?;
         escaped(&text)
     } else {
         report.to_text()
     };
-    // Whoever reads only the beginning is not told of an error.
+    // A closed pipe is no failure: `wasi-httpd inspect | head` has read what it wanted.
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(error).context("cannot write to standard output")
@@ -98,8 +98,8 @@ pub fn inspect(config: &Inspect) -> Result<()> {
     }
 }
 
-/// JSON as a line-by-line text, in which nothing speaks to a terminal: JSON itself escapes the older control characters
-/// only.
+/// JSON with a final newline and no control characters. JSON itself requires escapes for C0 only; this escapes DEL and C1
+/// as well, which terminals interpret.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len() + 1);
     for character in json.chars() {
@@ -218,7 +218,7 @@ impl Report {
     }
 }
 
-/// Lines of text for a person, which names from a file cannot break.
+/// The report as text. Control characters in names are escaped.
 struct Text(String);
 
 impl Text {

@@ -1,16 +1,16 @@
-//! How much memory and how large tables one instance may have, whatever it asks for.
+//! Limits the growth of one instance's memories and tables.
 
 use crate::engine::sizes::Sizes;
 use wasmtime::ResourceLimiter;
 
-/// What an instance may still have.
+/// How far an instance may still grow.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     /// Bytes that all its memories together may grow by.
     memory: usize,
     /// Elements that each of its tables may have.
     table: usize,
-    /// Whether it has asked for more.
+    /// Whether a growth was denied.
     exceeded: bool,
 }
 
@@ -19,7 +19,7 @@ impl Allowance {
         Self { memory: sizes.memory, table: sizes.table, exceeded: false }
     }
 
-    /// Whether it has asked for more than it may have.
+    /// Whether a growth was denied.
     pub fn was_exceeded(&self) -> bool {
         self.exceeded
     }
@@ -28,7 +28,7 @@ impl Allowance {
 impl ResourceLimiter for Allowance {
     fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let left = self.memory.checked_sub(desired.saturating_sub(current));
-        // A growth that fails for another reason stays counted: a guest that runs into its limits has no claim to more.
+        // A growth that is allowed here and fails in the runtime stays counted: the guest is close to its limit anyway.
         self.memory = left.unwrap_or(self.memory);
         self.exceeded |= left.is_none();
         Ok(left.is_some())

@@ -1,4 +1,4 @@
-//! Requests that a guest makes itself: to hosts that it was granted, within limits of time and number.
+//! Outgoing HTTP requests of a guest: only to hosts of `--allow-host`, and within limits of time and number.
 
 use super::network::Network;
 use http::header::HeaderName;
@@ -14,21 +14,20 @@ use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request,
 };
 
-/// Requests of one instance that may be under way at a time; each has a connection of its own. Browsers make six to one
-/// host.
+/// How many requests one instance may have in flight. Each has a connection of its own; browsers open six to a host.
 const MAX_REQUESTS: usize = 16;
 
-/// How long an answer may take to begin and to go on, unless the guest itself may take less: as long as a browser waits.
-/// The runtime's own limit is ten minutes.
+/// How long a response may take to begin, and between two pieces, if the guest has that much time itself. Browsers wait as
+/// long. The runtime's own limit is ten minutes.
 const MAX_STEP: Duration = Duration::from_mins(5);
 
 /// The requests that one instance sends to other servers.
 pub struct Requests {
     network: Arc<Network>,
-    /// How long an answer may take to begin, and between its pieces: less than the guest itself has, so that time is
-    /// left to do without the answer.
+    /// How long a response may take to begin, and between two pieces. Less than the guest has itself, so that it has time
+    /// left to handle the failure.
     time: Duration,
-    /// Made with the first request: most guests send none.
+    /// Created with the first request, because most guests send none.
     places: Option<Arc<Semaphore>>,
 }
 
@@ -39,18 +38,18 @@ impl Requests {
         Self { network, time: (time / 4 * 3).min(MAX_STEP), places: None }
     }
 
-    /// Whether a request may be sent.
+    /// Checks that a request may be sent.
     fn check(&self, request: &Request<WasiBody>) -> Result<(), Error> {
         let authority = request.uri().authority().ok_or(Error::HttpRequestUriInvalid)?;
         let default_port = if request.uri().scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
-        // `http://example.com@other/` means another host than it looks like, and a password would be given away.
+        // `http://example.com@other/` goes to another host than it seems to, and would send a password.
         let names_a_user = authority.as_str().contains('@');
         let port = authority.port_u16();
         let allowed = !names_a_user && self.network.allows_request(authority.host(), port, default_port);
         if allowed { Ok(()) } else { Err(Error::HttpRequestDenied) }
     }
 
-    /// The guest's own limits, within those of the host.
+    /// The time-outs that the guest asked for, capped by the host's.
     fn within_limits(&self, options: Option<RequestOptions>) -> RequestOptions {
         let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } =
             options.unwrap_or_default();
@@ -63,8 +62,8 @@ impl Requests {
     }
 }
 
-/// Fields that only the host may set: those of the connection, of framing, and of the host that a message is for. The
-/// list is the runtime's own, made once.
+/// Header fields that only the host may set: those of the connection, of framing, and `Host`. This is the runtime's own
+/// list, which is a constant with destructors there.
 static FORBIDDEN: LazyLock<[HeaderName; 9]> = LazyLock::new(|| DEFAULT_FORBIDDEN_HEADERS);
 
 impl WasiHttpHooks for Requests {
@@ -98,7 +97,7 @@ impl WasiHttpHooks for Requests {
         })
     }
 
-    // The runtime's own versions of these log each failure on standard error. Only the guest needs to know: it asked.
+    // The default implementations also log each failure on standard error, where only the guest has to know of it.
 
     fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
         ErrorCode::HttpProtocolError
