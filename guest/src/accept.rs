@@ -1,14 +1,14 @@
-//! The form that a client wants to read, where the server writes the text itself (RFC 9110 §12.5.1).
+//! The `Accept` field: whether a generated page is sent as HTML, JSON or plain text (RFC 9110 §12.5.1).
 
 use crate::request::Headers;
 use crate::weight::{Parameters, Weight, members};
 
-/// Whether a person looks at the answer: browsers name `text/html`, tools do not. `*/*` says nothing of it.
+/// Whether the client names `text/html`, as browsers do. Tools send `*/*`, which does not count.
 pub fn wants_html(headers: &Headers) -> bool {
     weight(headers, "text/html") > 0
 }
 
-/// Whether the client would rather have JSON than HTML: it names JSON, and by its weights likes it better.
+/// Whether the client names `application/json` and gives it a higher weight than HTML.
 pub fn wants_json(headers: &Headers) -> bool {
     let weight_in = |media_type, range| {
         [media_type, range, "*/*"].into_iter().find_map(|range| weight_if_named(headers, range)).unwrap_or(0)
@@ -17,7 +17,7 @@ pub fn wants_json(headers: &Headers) -> bool {
         && weight_in("application/json", "application/*") > weight_in("text/html", "text/*")
 }
 
-/// The weight of a type that the client names.
+/// The weight of a media type; 0 if the client does not name it.
 fn weight(headers: &Headers, media_type: &str) -> Weight {
     weight_if_named(headers, media_type).unwrap_or(0)
 }
@@ -35,7 +35,7 @@ mod tests {
     use crate::request::Headers;
 
     #[test]
-    fn only_a_type_that_is_named_is_wanted() {
+    fn only_a_named_type_is_wanted() {
         let wanted = |accept: Option<&str>| {
             let fields = accept.map(|value| ("Accept".to_owned(), value.as_bytes().to_vec()));
             let headers = Headers::new(fields.into_iter().collect());

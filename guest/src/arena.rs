@@ -1,60 +1,60 @@
-//! Where the component's allocations lie: one after the other in a piece of memory that every instance begins with.
+//! The layout of the component's heap: allocations follow each other in an arena, which is part of the initial memory.
 //!
-//! An instance that answers a single request allocates some kilobytes and ends. Asking the runtime for more memory would
-//! cost it more than all of that: system calls when memory grows, and others when it is reset. So allocations are placed
-//! one behind the other in an arena that is part of the initial memory, and it begins anew whenever the last one of them
-//! has been freed, as it has between two requests. What finds no room there is left to the standard library's allocator.
+//! An instance that answers a single request allocates some kilobytes and ends. Growing its memory would cost more than
+//! all of its allocations: system calls when the memory grows, and more when the instance is reset. So allocations are
+//! placed one after another in the arena. Once all of them have been freed, as they are between two requests, the next
+//! one starts at the beginning again. An allocation that does not fit goes to the standard library's allocator.
 //!
-//! [`Places`] decides, without touching any memory; the component's `heap` does as it says.
+//! [`Places`] computes offsets in safe code and touches no memory; the component's `heap` turns them into addresses.
 
 use std::alloc::Layout;
 
-/// Which bytes of an arena are taken. Places are counted from its beginning. No allocation is of no bytes.
+/// The bytes of an arena that are in use. An allocation is named by its offset from the start, and is never empty.
 #[derive(Debug)]
 pub struct Places {
     size: usize,
-    /// Where the next allocation goes.
+    /// The offset of the next allocation, before alignment.
     next: usize,
-    /// How many allocations have not been freed.
+    /// The number of allocations that are not freed yet.
     live: usize,
 }
 
 impl Places {
-    /// An arena of so many bytes, all free.
+    /// An arena of `size` bytes, all free.
     pub const fn new(size: usize) -> Self {
         Self { size, next: 0, live: 0 }
     }
 
-    /// Takes a place for an allocation, in an arena whose beginning is aligned to any alignment that is asked for;
-    /// `None` where there is no room.
+    /// Reserves room for an allocation and returns its offset; `None` if it does not fit. The caller aligns the start
+    /// of the arena to at least `layout.align()`.
     pub const fn take(&mut self, layout: Layout) -> Option<usize> {
-        let Some(place) = self.next.checked_next_multiple_of(layout.align()) else { return None };
-        match place.checked_add(layout.size()) {
+        let Some(offset) = self.next.checked_next_multiple_of(layout.align()) else { return None };
+        match offset.checked_add(layout.size()) {
             Some(end) if end <= self.size => {
                 self.next = end;
                 self.live += 1;
-                Some(place)
+                Some(offset)
             }
             _ => None,
         }
     }
 
-    /// Gives back the place of an allocation of so many bytes.
-    pub const fn free(&mut self, place: usize, size: usize) {
+    /// Frees the allocation of `size` bytes at this offset.
+    pub const fn free(&mut self, offset: usize, size: usize) {
         self.live -= 1;
         if self.live == 0 {
             self.next = 0;
-        } else if place + size == self.next {
-            self.next = place;
+        } else if offset + size == self.next {
+            self.next = offset;
         }
     }
 
-    /// Gives the allocation at a place another size, if it is the last one and there is room.
-    pub const fn resize(&mut self, place: usize, old: usize, new: usize) -> bool {
-        if place + old != self.next {
+    /// Resizes the allocation at this offset without moving it. Fails unless it is the last one and fits.
+    pub const fn resize(&mut self, offset: usize, old: usize, new: usize) -> bool {
+        if offset + old != self.next {
             return false;
         }
-        match place.checked_add(new) {
+        match offset.checked_add(new) {
             Some(end) if end <= self.size => {
                 self.next = end;
                 true
@@ -87,28 +87,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_allocations_overlap_and_none_leaves_the_arena(steps in proptest::collection::vec(step(), 0..200)) {
+        fn allocations_never_overlap_or_leave_the_arena(steps in proptest::collection::vec(step(), 0..200)) {
             let mut places = Places::new(1_000);
             let mut live: Vec<(usize, usize)> = Vec::new();
             for step in steps {
                 match step {
                     Step::Take { size, align } => {
                         let layout = Layout::from_size_align(size, 1 << align).unwrap();
-                        if let Some(place) = places.take(layout) {
-                            prop_assert_eq!(place % layout.align(), 0);
-                            live.push((place, size));
+                        if let Some(offset) = places.take(layout) {
+                            prop_assert_eq!(offset % layout.align(), 0);
+                            live.push((offset, size));
                         } else {
-                            prop_assert!(!live.is_empty(), "there is room in an empty arena");
+                            prop_assert!(!live.is_empty(), "an empty arena has no room");
                         }
                     }
                     Step::Free(which) if !live.is_empty() => {
-                        let (place, size) = live.swap_remove(which % live.len());
-                        places.free(place, size);
+                        let (offset, size) = live.swap_remove(which % live.len());
+                        places.free(offset, size);
                     }
                     Step::Resize { which, new } if !live.is_empty() => {
                         let at = which % live.len();
-                        let (place, size) = live[at];
-                        if places.resize(place, size, new) {
+                        let (offset, size) = live[at];
+                        if places.resize(offset, size, new) {
                             live[at].1 = new;
                         }
                     }
@@ -117,17 +117,17 @@ mod tests {
                 let mut sorted = live.clone();
                 sorted.sort_unstable();
                 prop_assert!(sorted.windows(2).all(|pair| pair[0].0 + pair[0].1 <= pair[1].0));
-                prop_assert!(sorted.last().is_none_or(|(place, size)| place + size <= 1_000));
+                prop_assert!(sorted.last().is_none_or(|(offset, size)| offset + size <= 1_000));
             }
-            while let Some((place, size)) = live.pop() {
-                places.free(place, size);
+            while let Some((offset, size)) = live.pop() {
+                places.free(offset, size);
             }
             prop_assert_eq!(places.take(Layout::from_size_align(1_000, 1).unwrap()), Some(0));
         }
     }
 
     #[test]
-    fn the_last_allocation_grows_where_it_is_and_no_other_does() {
+    fn only_the_last_allocation_is_resized() {
         let mut places = Places::new(100);
         let byte = Layout::new::<u8>();
         assert_eq!((places.take(byte), places.take(byte)), (Some(0), Some(1)));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_near_the_end_of_all_addresses_find_no_room() {
+    fn a_size_near_the_address_limit_does_not_overflow() {
         let mut places = Places::new(100);
         assert!(places.take(Layout::new::<u8>()).is_some());
         let huge = Layout::from_size_align(isize::MAX as usize, 1).unwrap();

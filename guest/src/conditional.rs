@@ -4,21 +4,20 @@ use crate::date;
 use crate::request::{Headers, Method, Request};
 use crate::validators::{EntityTag, Validators};
 
-/// What the preconditions of a request come to.
+/// The result of evaluating the preconditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// They hold, or there are none: answer as if there were none.
+    /// They hold, or there are none: answer normally.
     Proceed,
-    /// The client has this representation already: 304.
+    /// The client already has this representation: 304.
     NotModified,
-    /// The client asked for another state of the file than this one: 412.
+    /// The file is not in the state that the client requires: 412.
     PreconditionFailed,
 }
 
-/// Evaluates the preconditions of a GET or HEAD request against the file that it would be answered with. `now` is in
-/// seconds since 1970.
+/// Evaluates the preconditions of a request against the file that would answer it. `now` is in seconds since 1970.
 ///
-/// `If-Range` is not among them: it decides about the range only, once these have let the request proceed.
+/// `If-Range` is not among them: it applies only to the range of a request that may proceed (see [`if_range_holds`]).
 pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome {
     let headers = &request.headers;
     let modified = validators.last_modified.and_then(|seconds| i64::try_from(seconds).ok());
@@ -49,7 +48,7 @@ pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome
     Outcome::Proceed
 }
 
-/// Whether any member of a list of entity tags matches, `*` matching whatever exists (RFC 9110 §13.1.1, §13.1.2).
+/// Whether any member of a list of entity tags matches. `*` matches any representation (RFC 9110 §13.1.1, §13.1.2).
 fn any_tag_matches(
     headers: &Headers,
     name: &str,
@@ -65,10 +64,10 @@ fn any_tag_matches(
     })
 }
 
-/// The members of one field line of entity tags.
+/// The entity tags in one field line.
 ///
-/// A tag may hold commas (RFC 9110 §8.8.3), so the line is read from left to right and not split at them. A member that
-/// is no entity tag is passed over up to the next comma: it matches nothing, and the others keep their say.
+/// A tag may contain commas (RFC 9110 §8.8.3), so the line is parsed from left to right instead of split at commas. An
+/// invalid member is skipped up to the next comma: it matches nothing, and the other members still count.
 fn entity_tags(line: &[u8]) -> impl Iterator<Item = EntityTag> {
     let mut rest = line;
     std::iter::from_fn(move || {
@@ -92,7 +91,7 @@ fn entity_tags(line: &[u8]) -> impl Iterator<Item = EntityTag> {
     })
 }
 
-/// One entity tag at the start of `bytes`, and what follows it.
+/// The entity tag at the start of `bytes`, and the bytes after it.
 fn entity_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
     // `W/` is case-sensitive (RFC 9110 §8.8.3).
     let (weak, quoted) = match bytes.strip_prefix(b"W/") {
@@ -102,14 +101,14 @@ fn entity_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
     let inside = quoted.strip_prefix(b"\"")?;
     let end = inside.iter().position(|&byte| byte == b'"')?;
     let opaque = &inside[..end];
-    // etagc (RFC 9110 §8.8.3): visible characters but the quote, and bytes beyond ASCII.
+    // etagc (RFC 9110 §8.8.3): visible characters except the quote, and bytes beyond ASCII.
     opaque
         .iter()
         .all(|&byte| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80)
         .then(|| (EntityTag { weak, opaque: opaque.to_vec() }, &inside[end + 1..]))
 }
 
-/// Whether a range may be sent: there is no `If-Range`, or what it names is the present state (RFC 9110 §13.1.5).
+/// Whether a range may be sent: there is no `If-Range`, or its validator matches the file (RFC 9110 §13.1.5).
 pub fn if_range_holds(headers: &Headers, validators: &Validators, now: u64) -> bool {
     if !headers.contains("if-range") {
         return true;
@@ -124,8 +123,8 @@ pub fn if_range_holds(headers: &Headers, validators: &Validators, now: u64) -> b
     }
 }
 
-/// The date of a field in seconds since 1970; `None` when the field is absent, came twice or is no HTTP-date, and so has
-/// to be ignored (RFC 9110 §13.1.3, §13.1.4).
+/// The date of a field, in seconds since 1970; `None` if the field is absent, repeated or not an HTTP-date. Such a
+/// field is ignored (RFC 9110 §13.1.3, §13.1.4).
 fn date(headers: &Headers, name: &str, now: u64) -> Option<i64> {
     date::parse(headers.single(name)?.trim_ascii(), now)
 }
@@ -146,7 +145,7 @@ mod tests {
         outcome_for(fields, &Validators { entity_tag: Some(tag), ..dated(true) })
     }
 
-    /// What has a date only.
+    /// The validators of a file without an entity tag.
     fn dated(date_is_strong: bool) -> Validators {
         Validators { entity_tag: None, last_modified: Some(784_111_777), date_is_strong }
     }
@@ -190,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn if_modified_since_means_this_old_or_older() {
+    fn a_file_not_changed_since_the_date_is_not_modified() {
         for (value, expected) in [
             (MODIFIED, Outcome::NotModified),
             ("Sun, 06 Nov 1994 08:49:36 GMT", Outcome::Proceed),
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn without_validators_only_the_asterisk_says_anything() {
+    fn without_validators_only_the_asterisk_matches() {
         let none = Validators::default();
         assert_eq!(outcome_for(&[("If-None-Match", "\"e\"")], &none), Outcome::Proceed);
         assert_eq!(outcome_for(&[("If-None-Match", "*")], &none), Outcome::NotModified);
@@ -299,7 +298,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_answered(tags: Vec<u8>, date: Vec<u8>) {
+        fn arbitrary_bytes_never_panic(tags: Vec<u8>, date: Vec<u8>) {
             let fields = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
             let values = [&tags, &tags, &date, &date];
             let headers = fields.iter().zip(values).map(|(name, value)| ((*name).into(), value.clone())).collect();

@@ -1,7 +1,7 @@
-//! Dates: the three formats in which HTTP says them (RFC 9110 §5.6.7), and the calendar behind them.
+//! HTTP dates: the three formats of RFC 9110 §5.6.7, and the calendar that they need.
 //!
-//! Read here and not by a crate, because the crates refuse what RFC 9110 allows: dates before 1970, leap seconds, and
-//! two-digit years that mean another century fifty years from now.
+//! They are parsed here because the crates for it refuse dates that RFC 9110 allows: those before 1970, leap seconds,
+//! and two-digit years, which mean the past if they seem to be more than fifty years ahead.
 
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
@@ -10,11 +10,11 @@ const MONTHS: [&str; 12] =
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// The first second of the year 10000, which no format here can say.
+/// The first second of the year 10000, which none of the formats can express.
 const END_OF_DATES: u64 = 253_402_300_800;
 
-/// How far ahead a date with a two-digit year may seem to be before it means the past (RFC 9110 §5.6.7).
-const YEARS_AHEAD: i64 = 50;
+/// A two-digit year that seems to be more than this many years ahead means the past (RFC 9110 §5.6.7).
+const MAX_YEARS_AHEAD: i64 = 50;
 
 /// A second in the proleptic Gregorian calendar, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +31,11 @@ pub struct Date {
 }
 
 impl Date {
-    /// The date of seconds since 1970; `None` past the year 9999.
+    /// The date of a time in seconds since 1970; `None` after the year 9999.
     pub fn of(seconds: u64) -> Option<Self> {
         let seconds = i64::try_from(seconds).ok().filter(|_| seconds < END_OF_DATES)?;
         let (days, rest) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
-        // The year is at least as many mean years after 1970 as the days are, rounded down, less one.
+        // Start from an estimate by the mean length of a year, minus one so that it is never too late, and count up.
         let mut year = 1970 + days * 400 / 146_097 - 1;
         while days_before(year + 1, 1, 1) <= days {
             year += 1;
@@ -45,13 +45,13 @@ impl Date {
         Some(Self { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60 })
     }
 
-    /// Seconds since 1970, negative before.
+    /// Seconds since 1970; negative before that.
     pub fn seconds(self) -> i64 {
         let days = days_before(self.year, self.month, self.day);
         days * SECONDS_PER_DAY + self.hour * 3600 + self.minute * 60 + self.second
     }
 
-    /// Whether there is such a day and time.
+    /// Whether this day and this time exist.
     fn is_real(self) -> bool {
         (1..=12).contains(&self.month)
             && (1..=days_in_month(self.year, self.month)).contains(&self.day)
@@ -60,7 +60,7 @@ impl Date {
             && self.second <= 60
     }
 
-    /// As ISO 8601 writes it, to the second: `2023-11-14T22:13:20Z`.
+    /// ISO 8601, to the second: `2023-11-14T22:13:20Z`.
     pub fn iso(self) -> String {
         let mut text = String::with_capacity(20);
         push_digits(&mut text, self.year, 4);
@@ -74,9 +74,9 @@ impl Date {
         text
     }
 
-    /// As IMF-fixdate, the only format that is sent (RFC 9110 §5.6.7): `Tue, 14 Nov 2023 22:13:20 GMT`.
+    /// IMF-fixdate, the only format that may be sent (RFC 9110 §5.6.7): `Tue, 14 Nov 2023 22:13:20 GMT`.
     ///
-    /// Written digit by digit, for it is in nearly every answer, and the formatting of the standard library takes
+    /// It is written digit by digit: nearly every answer has a date, and the standard library's formatting takes
     /// several times as long.
     pub fn imf_fixdate(self) -> String {
         // The first day of 1970 was a Thursday.
@@ -104,7 +104,7 @@ impl Date {
     }
 }
 
-/// Adds the last so many digits of a number.
+/// Appends the last `digits` digits of a number.
 fn push_digits(text: &mut String, number: i64, digits: u32) {
     for place in (0..digits).rev() {
         let digit = number / 10_i64.pow(place) % 10;
@@ -112,14 +112,14 @@ fn push_digits(text: &mut String, number: i64, digits: u32) {
     }
 }
 
-/// Adds the short form of a day's or a month's name.
+/// Appends the first three letters of the name of a day or month.
 fn push_name(text: &mut String, names: &[&str], at: i64) {
     text.push_str(usize::try_from(at).ok().and_then(|at| names.get(at)).map_or("", |name| &name[..3]));
 }
 
-/// Days from 1970-01-01 to this one.
+/// The number of days from 1970-01-01 to this one.
 fn days_before(year: i64, month: i64, day: i64) -> i64 {
-    // Counted from the 1st of March, a year's leap day is its last, and its months are 30.6 days long on average.
+    // In years that start on 1 March, the leap day is the last day, and the months before it average 30.6 days.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     365 * year + leap_days + (month * 306 + 5) / 10 + day - 1 - 719_468
@@ -130,8 +130,8 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     days_before(next_year, next_month, 1) - days_before(year, month, 1)
 }
 
-/// Reads an HTTP-date in any of the three formats, as seconds since 1970; `None` when it is none. `now`, in seconds
-/// since 1970, tells which century a two-digit year is in.
+/// Parses an HTTP-date in any of the three formats into seconds since 1970; `None` if it is invalid. `now`, in seconds
+/// since 1970, determines the century of a two-digit year.
 pub fn parse(text: &[u8], now: u64) -> Option<i64> {
     let date = match text.iter().position(|&byte| byte == b',') {
         Some(3) => imf_fixdate(text)?,
@@ -163,7 +163,7 @@ fn rfc850_date(text: &[u8], now: u64) -> Option<Date> {
     }
     let now = Date::of(now.min(END_OF_DATES - 1))?;
     let mut date = Date { year: now.year / 100 * 100 + year, month, day, hour, minute, second };
-    if date.seconds() > (Date { year: now.year + YEARS_AHEAD, ..now }).seconds() {
+    if date.seconds() > (Date { year: now.year + MAX_YEARS_AHEAD, ..now }).seconds() {
         date.year -= 100;
     }
     Some(date)
@@ -183,7 +183,7 @@ fn asctime_date(text: &[u8]) -> Option<Date> {
     rest.is_empty().then_some(Date { year, month, day, hour, minute, second })
 }
 
-/// What follows the name of a day, short or long. Whether it is the right day is nobody's concern.
+/// The text after the name of a day, short or long. The name is not compared with the date.
 fn day_name(text: &[u8], short: bool) -> Option<&[u8]> {
     DAYS.iter()
         .find_map(|name| text.strip_prefix(if short { &name.as_bytes()[..3] } else { name.as_bytes() }))
@@ -201,7 +201,7 @@ fn time(text: &[u8]) -> Option<(i64, i64, i64, &[u8])> {
     Some((hour, minute, second, rest))
 }
 
-/// A number of exactly so many digits.
+/// A number of exactly `digits` digits, and the text after it.
 fn number(text: &[u8], digits: usize) -> Option<(i64, &[u8])> {
     let (number, rest) = text.split_at_checked(digits)?;
     let value = number
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_three_formats_of_the_rfc_are_the_same_second() {
+    fn the_three_formats_give_the_same_second() {
         for text in
             ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
         {
@@ -241,14 +241,14 @@ mod tests {
         assert_eq!(
             read("Sunday, 23-Nov-76 00:00:01 GMT"),
             full(1976).map(|seconds| seconds + 1),
-            "a second more than fifty years"
+            "one second more than fifty years ahead"
         );
         assert_eq!(read("Sunday, 23-Nov-77 00:00:00 GMT"), full(1977));
         assert_eq!(read("Sunday, 23-Nov-99 00:00:00 GMT"), full(1999));
     }
 
     #[test]
-    fn the_ends_of_the_calendar_are_dates() {
+    fn the_first_and_last_dates_are_parsed() {
         assert_eq!(read("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
         assert_eq!(read("Wed, 31 Dec 1969 23:59:59 GMT"), Some(-1));
         assert_eq!(read("Sat, 01 Jan 0000 00:00:00 GMT"), Some(-62_167_219_200));
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn invalid_dates_are_none() {
         for text in [
             "",
             "yesterday",
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_written_in_two_ways() {
+    fn a_date_is_written_as_imf_fixdate_and_as_iso_8601() {
         let date = Date::of(1_700_000_000).unwrap();
         assert_eq!(date.imf_fixdate(), "Tue, 14 Nov 2023 22:13:20 GMT");
         assert_eq!(date.iso(), "2023-11-14T22:13:20Z");
@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_second_is_written_as_httpdate_does_and_read_back(seconds in 0..253_402_300_800_u64) {
+        fn every_second_is_written_like_httpdate_and_read_back(seconds in 0..253_402_300_800_u64) {
             let ours = Date::of(seconds).unwrap().imf_fixdate();
             let theirs = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
             prop_assert_eq!(&ours, &theirs);
@@ -303,12 +303,12 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_too_odd(text: Vec<u8>, now: u64) {
+        fn arbitrary_bytes_never_panic(text: Vec<u8>, now: u64) {
             let _ = parse(&text, now);
         }
 
         #[test]
-        fn no_near_date_is_too_odd(text in "(Sun|Sunday),? [0-9]{2}[ -]Nov[ -][0-9]{2,4} [0-9:]{8} GMT", now: u64) {
+        fn near_dates_stay_in_range(text in "(Sun|Sunday),? [0-9]{2}[ -]Nov[ -][0-9]{2,4} [0-9:]{8} GMT", now: u64) {
             if let Some(seconds) = parse(text.as_bytes(), now) {
                 prop_assert!(seconds < 253_402_300_801);
             }

@@ -1,9 +1,9 @@
-//! Content codings: which precompressed siblings of a file a client would rather have (RFC 9110 §12.5.3).
+//! Content codings: which precompressed variants of a file a client prefers (RFC 9110 §12.5.3).
 
 use crate::request::Headers;
 use crate::weight::{Parameters, Weight, members};
 
-/// A content coding in which a file may lie beside itself.
+/// The content coding of a precompressed variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// RFC 7932.
@@ -15,7 +15,7 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// Every coding, the one that usually makes the smallest files first.
+    /// Every coding, the one that usually compresses best first.
     pub const ALL: [Self; 3] = [Self::Brotli, Self::Zstandard, Self::Gzip];
 
     /// The name of the coding in `Content-Encoding` and `Accept-Encoding`.
@@ -27,7 +27,7 @@ impl Coding {
         }
     }
 
-    /// What the name of a coded file has after that of the file itself.
+    /// The suffix that a variant's file name has after the name of the file.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -41,32 +41,32 @@ impl Coding {
     }
 }
 
-/// The codings that the client would rather have than the file as it is, the best first.
+/// The codings that the client prefers to the unencoded file, the best first.
 ///
-/// Without the field, or where it does not say anything of a coding, the file as it is suits everybody. The first word
-/// on a coding counts. Where only the file as it is exists, it is sent even to a client that wants it not.
+/// There are none without the field, or if it names none of these codings. If a coding is named twice, the first weight
+/// counts. A file without variants is sent unencoded even to a client that refuses `identity`.
 pub fn preferred(headers: &Headers) -> Vec<Coding> {
-    let mut wanted: [Option<Weight>; 3] = [None; 3];
+    let mut weights: [Option<Weight>; 3] = [None; 3];
     let mut identity = None;
-    let mut any = None;
+    let mut wildcard = None;
     for (name, weight) in members(headers, "accept-encoding", Parameters::Refused) {
-        let place = match name {
-            "*" => &mut any,
+        let slot = match name {
+            "*" => &mut wildcard,
             name if name.eq_ignore_ascii_case("identity") => &mut identity,
             name => match Coding::ALL.iter().position(|coding| coding.is_called(name)) {
-                Some(at) => &mut wanted[at],
+                Some(at) => &mut weights[at],
                 None => continue,
             },
         };
-        place.get_or_insert(weight);
+        slot.get_or_insert(weight);
     }
-    if identity.is_none() && any.is_none() && wanted.iter().all(Option::is_none) {
+    if identity.is_none() && wildcard.is_none() && weights.iter().all(Option::is_none) {
         return Vec::new();
     }
-    let least = identity.unwrap_or(0).max(1);
-    let weight = |at: usize| wanted[at].or(any).unwrap_or(0);
-    let mut order: Vec<usize> = (0..Coding::ALL.len()).filter(|&at| weight(at) >= least).collect();
-    // The sort is stable, so that equal ones stay in the order of the table.
+    let min_weight = identity.unwrap_or(0).max(1);
+    let weight = |at: usize| weights[at].or(wildcard).unwrap_or(0);
+    let mut order: Vec<usize> = (0..Coding::ALL.len()).filter(|&at| weight(at) >= min_weight).collect();
+    // The sort is stable: codings of the same weight keep the order of `Coding::ALL`.
     order.sort_by_key(|&at| std::cmp::Reverse(weight(at)));
     order.into_iter().map(|at| Coding::ALL[at]).collect()
 }
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_decides_and_the_table_breaks_ties() {
+    fn the_client_decides_and_the_server_breaks_ties() {
         let cases: [(&[&str], &[Coding]); 18] = [
             (&[], &[]),
             (&[""], &[]),
@@ -113,12 +113,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered(line: Vec<u8>) {
+        fn arbitrary_bytes_never_panic(line: Vec<u8>) {
             preferred(&Headers::new(vec![("accept-encoding".into(), line)]));
         }
 
         #[test]
-        fn what_is_refused_is_never_preferred(line in "((br|gzip|zstd|identity|\\*)(;q=(0|1|0\\.5))?, ?){0,6}") {
+        fn a_refused_coding_is_never_preferred(line in "((br|gzip|zstd|identity|\\*)(;q=(0|1|0\\.5))?, ?){0,6}") {
             let preferred = preferred(&headers(&[&line]));
             let first = |name: &str| line.split(',').map(str::trim).find(|member| {
                 member.split(';').next() == Some(name)

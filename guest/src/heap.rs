@@ -1,26 +1,26 @@
-//! The component's allocator: an [arena](crate::arena), and behind it the standard library's allocator.
+//! The component's allocator: an [arena](crate::arena), with the standard library's allocator as the fallback.
 
-// To be an allocator is to hand out addresses, which has no safe form. A component has one thread and cannot be entered
-// while it runs, so that nothing here is ever reached twice at a time.
+// A global allocator returns raw addresses and needs `unsafe`. A component has one thread and cannot be reentered while
+// it runs, so no function here runs twice at the same time.
 #![allow(unsafe_code)]
 
 use crate::arena::Places;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 
-/// How large the arena is, in bytes. A request for a file takes some kilobytes of it, and what browsers and proxies send
-/// along some more; pages and listings may need another allocator, for which they are slow enough anyway.
-const SIZE: usize = 32 * 1024;
+/// The size of the arena, in bytes. A request for a file needs some kilobytes, and the fields that browsers and proxies
+/// send need a few more. Pages and listings may overflow it: they take so long that the fallback does not matter.
+const ARENA_BYTES: usize = 32 * 1024;
 
-/// Aligned to as much as any type asks for.
+/// The memory of the arena, aligned for every type.
 #[repr(align(16))]
-struct Bytes(UnsafeCell<[u8; SIZE]>);
+struct Bytes(UnsafeCell<[u8; ARENA_BYTES]>);
 
 // SAFETY: a component has one thread.
 unsafe impl Sync for Bytes {}
 
-/// The arena. Apart from what is known of it, for it is all zeros, which take no place in the component.
-static ARENA: Bytes = Bytes(UnsafeCell::new([0; SIZE]));
+/// The arena. It is a static apart from [`HEAP`] so that it is all zeros, which take no space in the component's file.
+static ARENA: Bytes = Bytes(UnsafeCell::new([0; ARENA_BYTES]));
 
 struct Heap(UnsafeCell<Places>);
 
@@ -28,12 +28,12 @@ struct Heap(UnsafeCell<Places>);
 unsafe impl Sync for Heap {}
 
 #[global_allocator]
-static HEAP: Heap = Heap(UnsafeCell::new(Places::new(SIZE)));
+static HEAP: Heap = Heap(UnsafeCell::new(Places::new(ARENA_BYTES)));
 
 impl Heap {
     #[allow(clippy::mut_from_ref)]
     fn places(&self) -> &mut Places {
-        // SAFETY: there is one thread, every caller is done with this before it returns, and none calls another.
+        // SAFETY: there is one thread, and every caller drops the reference before it calls another method of the heap.
         unsafe { &mut *self.0.get() }
     }
 }
@@ -42,48 +42,48 @@ fn base() -> *mut u8 {
     ARENA.0.get().cast()
 }
 
-/// The place of an address, if it is in the arena.
-fn place(address: *mut u8) -> Option<usize> {
-    let place = address.addr().wrapping_sub(base().addr());
-    (place < SIZE).then_some(place)
+/// The offset of an address in the arena; `None` if it lies outside.
+fn offset(address: *mut u8) -> Option<usize> {
+    let offset = address.addr().wrapping_sub(base().addr());
+    (offset < ARENA_BYTES).then_some(offset)
 }
 
-// SAFETY: places are within the arena, aligned, and no two that are in use overlap, which the tests of `Places` are about;
-// an address that is in the arena came from there, and all others from the allocator behind it. Allocations of no bytes,
-// whose place could be the arena's end, are never asked for.
+// SAFETY: offsets lie within the arena, are aligned, and do not overlap while in use, as the tests of `Places` check.
+// An address in the arena was allocated there, and every other address by the fallback. An empty allocation could lie
+// at the end of the arena, but `GlobalAlloc` forbids callers to request one.
 unsafe impl GlobalAlloc for Heap {
-    // Put into every place that calls them, these would make up a fifth of the component.
+    // Inlined into every caller, these functions would make up a fifth of the component.
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() <= align_of::<Bytes>()
-            && let Some(place) = self.places().take(layout)
+            && let Some(offset) = self.places().take(layout)
         {
-            return base().wrapping_add(place);
+            return base().wrapping_add(offset);
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract of `GlobalAlloc`.
         unsafe { System.alloc(layout) }
     }
 
     #[inline(never)]
     unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
-        match place(address) {
-            Some(place) => self.places().free(place, layout.size()),
-            // SAFETY: as the caller promises, and it is not from the arena.
+        match offset(address) {
+            Some(offset) => self.places().free(offset, layout.size()),
+            // SAFETY: the caller keeps the contract of `GlobalAlloc`, and the address is not from the arena.
             None => unsafe { System.dealloc(address, layout) },
         }
     }
 
     #[inline(never)]
     unsafe fn realloc(&self, address: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let Some(place) = place(address) else {
-            // SAFETY: as the caller promises, and it is not from the arena.
+        let Some(offset) = offset(address) else {
+            // SAFETY: the caller keeps the contract of `GlobalAlloc`, and the address is not from the arena.
             return unsafe { System.realloc(address, layout, size) };
         };
-        if self.places().resize(place, layout.size(), size) {
+        if self.places().resize(offset, layout.size(), size) {
             return address;
         }
-        // SAFETY: the caller promises that this is a layout; both addresses are good for as many bytes as are copied, and
-        // a new allocation is none that is in use.
+        // SAFETY: the caller guarantees that the size and alignment are a valid layout. Both addresses are valid for
+        // the bytes that are copied, and the new allocation does not overlap the old one.
         unsafe {
             let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !new.is_null() {

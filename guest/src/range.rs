@@ -1,22 +1,22 @@
-//! Ranges: which bytes a `Range` field asks for (RFC 9110 §14).
+//! Ranges: which bytes a `Range` field selects (RFC 9110 §14).
 
-/// The unit that this server knows (RFC 9110 §14.1.2); units are case-insensitive.
+/// The only range unit that this server supports (RFC 9110 §14.1.2). Units are case-insensitive.
 const UNIT: &[u8] = b"bytes";
 
-/// Ranges with fewer bytes than this between them are sent as one: the head of a part is longer (RFC 9110 §15.3.7.2).
-const SMALLEST_GAP: u64 = 80;
+/// Ranges with a smaller gap than this, in bytes, are joined: the head of a part would be longer (RFC 9110 §15.3.7.2).
+const MIN_GAP: u64 = 80;
 
-/// The most parts of one answer. A client that wants more scattered bytes than this gets the whole file, which
-/// costs less than finding them (CVE-2011-3192 and its descendants).
-const MOST_PARTS: usize = 16;
+/// The most parts of one answer. A client that asks for more gets the whole file, which costs less than collecting many
+/// scattered parts (CVE-2011-3192 and similar attacks).
+const MAX_PARTS: usize = 16;
 
-/// What the head of a part counts for, in bytes, when it is judged whether parts are worth it.
+/// The estimated size of the head of a part, in bytes.
 const PART_OVERHEAD: u64 = 256;
 
-/// How many bytes longer than the whole file an answer in parts may be.
-const MOST_OVERHEAD: u64 = 4096;
+/// The most bytes by which an answer in parts may exceed the whole file.
+const MAX_OVERHEAD: u64 = 4096;
 
-/// Bytes of a representation, from `first` to `last`, both included.
+/// The bytes of a representation from `first` to `last`, inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteRange {
     /// The position of the first byte, from 0.
@@ -26,7 +26,7 @@ pub struct ByteRange {
 }
 
 impl ByteRange {
-    /// How many bytes these are.
+    /// The number of bytes.
     pub fn length(self) -> u64 {
         self.last - self.first + 1
     }
@@ -35,20 +35,20 @@ impl ByteRange {
 /// What a `Range` field selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Everything: the field is to be ignored.
+    /// The whole representation: the field is ignored.
     Whole,
-    /// One piece.
+    /// One range.
     One(ByteRange),
-    /// At least two pieces, apart from each other, in the order in which they were asked for.
+    /// Two or more separate ranges, in the order of the request.
     Several(Vec<ByteRange>),
-    /// Nothing that exists: 416.
+    /// No existing byte: 416.
     Unsatisfiable,
 }
 
-/// What a `Range` field with this value selects of a representation of `length` bytes.
+/// What a `Range` field with this value selects from a representation of `length` bytes.
 ///
-/// A field that is not valid, or whose unit is unknown, selects everything (RFC 9110 §14.2); so does any field of an
-/// empty representation, of which no piece could be named.
+/// An invalid field, or one with an unknown unit, selects the whole representation (RFC 9110 §14.2). So does any field
+/// for an empty representation, which has no byte to name.
 pub fn select(value: &[u8], length: u64) -> Selection {
     let Some(end) = length.checked_sub(1) else { return Selection::Whole };
     let Some(specs) = parse(value) else { return Selection::Whole };
@@ -62,17 +62,17 @@ pub fn select(value: &[u8], length: u64) -> Selection {
     }
 }
 
-/// One member of a set of ranges, as it was written.
+/// One member of a set of ranges, as written.
 #[derive(Clone, Copy, Debug)]
 enum Spec<'a> {
-    /// From a position, up to another one or the end.
+    /// From a position to another one, or to the end.
     From(&'a [u8], Option<&'a [u8]>),
-    /// The last so many bytes.
+    /// This number of bytes at the end.
     Suffix(&'a [u8]),
 }
 
 impl Spec<'_> {
-    /// The bytes that exist of it, in a representation whose last byte is at `end`.
+    /// The existing bytes that it selects, in a representation whose last byte is at `end`.
     fn resolve(self, end: u64) -> Option<ByteRange> {
         match self {
             Spec::From(first, last) => {
@@ -88,8 +88,8 @@ impl Spec<'_> {
     }
 }
 
-/// The members of a set of ranges; `None` when any of them, and so the set, is not valid. Members may be empty, as in
-/// every list (RFC 9110 §5.6.1.2), but not all.
+/// The members of a set of ranges; `None` if the set is invalid, which one invalid member is enough for. Empty members
+/// are skipped, as in every list (RFC 9110 §5.6.1.2), but one member must not be empty.
 fn parse(value: &[u8]) -> Option<impl Iterator<Item = Spec<'_>>> {
     let (unit, set) = value.split_at_checked(UNIT.len())?;
     let set = set.strip_prefix(b"=").filter(|_| unit.eq_ignore_ascii_case(UNIT))?;
@@ -98,7 +98,7 @@ fn parse(value: &[u8]) -> Option<impl Iterator<Item = Spec<'_>>> {
     valid.then(|| members().filter_map(spec))
 }
 
-/// Without the optional whitespace around it (RFC 9110 §5.6.3).
+/// Strips the optional whitespace around a member (RFC 9110 §5.6.3).
 fn trim(mut member: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = member {
         member = rest;
@@ -120,25 +120,25 @@ fn spec(member: &[u8]) -> Option<Spec<'_>> {
     }
 }
 
-/// A key by which numbers of any number of digits compare as numbers do.
+/// A key that orders numbers of any length by value.
 fn magnitude(digits: &[u8]) -> (usize, &[u8]) {
     let zeros = digits.iter().take_while(|&&byte| byte == b'0').count();
     (digits.len() - zeros, &digits[zeros..])
 }
 
-/// A number, or the largest there is: no file is that long, so that it makes no difference.
+/// The number, or `u64::MAX` if it is larger. No file is that long, so the result is the same.
 fn value(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |value: u64, byte| value.saturating_mul(10).saturating_add(u64::from(byte - b'0')))
 }
 
-/// Joins ranges that overlap or nearly touch; each keeps the place of the first that it is made of.
+/// Joins ranges that overlap or nearly touch. A joined range takes the place of the first of its members.
 fn coalesce(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     let mut sorted: Vec<_> = ranges.into_iter().enumerate().collect();
     sorted.sort_unstable_by_key(|&(place, range)| (range.first, place));
     let mut joined: Vec<(usize, ByteRange)> = Vec::new();
     for (place, range) in sorted {
         match joined.last_mut() {
-            Some((first_place, before)) if range.first <= before.last.saturating_add(SMALLEST_GAP) => {
+            Some((first_place, before)) if range.first <= before.last.saturating_add(MIN_GAP) => {
                 before.last = before.last.max(range.last);
                 *first_place = place.min(*first_place);
             }
@@ -149,11 +149,11 @@ fn coalesce(ranges: Vec<ByteRange>) -> Vec<ByteRange> {
     joined.into_iter().map(|(_, range)| range).collect()
 }
 
-/// Whether sending parts is cheaper than sending everything, or not much dearer.
+/// Whether sending parts costs less than sending the whole file, or not much more.
 fn is_worth_it(ranges: &[ByteRange], length: u64) -> bool {
     let add = |sum: u64, range: &ByteRange| sum.saturating_add(range.length()).saturating_add(PART_OVERHEAD);
     let parts = ranges.iter().fold(0, add);
-    ranges.len() <= MOST_PARTS && parts <= length.saturating_add(MOST_OVERHEAD)
+    ranges.len() <= MAX_PARTS && parts <= length.saturating_add(MAX_OVERHEAD)
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_is_cut_to_what_exists() {
+    fn a_range_is_cut_at_the_end_of_the_file() {
         for (value, expected) in [
             ("bytes=0-9", one(0, 9)),
             ("BYTES=0-9", one(0, 9)),
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_valid_is_ignored() {
+    fn invalid_fields_are_ignored() {
         for value in [
             "",
             "bytes",
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_an_empty_file_can_be_selected() {
+    fn any_range_of_an_empty_file_selects_the_whole_file() {
         for value in ["bytes=0-", "bytes=-5", "bytes=-0", "bytes=5-9"] {
             assert_eq!(select(value.as_bytes(), 0), Selection::Whole, "{value}");
         }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn scattered_ranges_are_answered_with_everything() {
+    fn too_many_scattered_ranges_select_the_whole_file() {
         let scattered = |count: u64| {
             let members: Vec<_> = (0..count).map(|at| format!("{0}-{0}", at * 1000)).collect();
             select(format!("bytes={}", members.join(",")).as_bytes(), 1_000_000)
@@ -266,14 +266,14 @@ mod tests {
 
     /// Found by fuzzing.
     #[test]
-    fn the_longest_file_has_parts_without_overflow() {
+    fn ranges_of_the_longest_file_do_not_overflow() {
         let expected = several(&[(0, 0), (90, u64::MAX - 1)]);
         assert_eq!(select(b"bytes=0-0,90-", u64::MAX), expected);
     }
 
     proptest! {
         #[test]
-        fn what_is_selected_exists_once(value in "bytes=([0-9]{0,4}-[0-9]{0,4}[ ,]{0,2}){0,40}", length: u16) {
+        fn selected_ranges_exist_and_are_apart(value in "bytes=([0-9]{0,4}-[0-9]{0,4}[ ,]{0,2}){0,40}", length: u16) {
             let ranges = match select(value.as_bytes(), length.into()) {
                 Selection::Whole | Selection::Unsatisfiable => Vec::new(),
                 Selection::One(range) => vec![range],
@@ -291,7 +291,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_answered(value: Vec<u8>, length: u64) {
+        fn arbitrary_bytes_never_panic(value: Vec<u8>, length: u64) {
             select(&value, length);
             select(&[b"bytes=".as_slice(), &value].concat(), length);
         }

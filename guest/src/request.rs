@@ -1,35 +1,35 @@
-//! What was asked: method, target and header fields, in plain types.
+//! The request: method, target and header fields, in plain types.
 
-/// The longest request target that is answered, in bytes. Every path of a file system is shorter, and every limit of the
-/// parsers behind this is told in bytes of it.
+/// The longest request target that is answered, in bytes. Paths of file systems are shorter. It also bounds the input
+/// of every parser of paths and queries.
 pub const LONGEST_TARGET: usize = 16 * 1024;
 
-/// The methods that the file server tells apart (RFC 9110 §9.3).
+/// The methods that the file server distinguishes (RFC 9110 §9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Transfer the representation.
     Get,
-    /// As [`Method::Get`], without the content.
+    /// Like [`Method::Get`], without the content.
     Head,
-    /// Tell which methods there are.
+    /// List the supported methods.
     Options,
-    /// Any other, known or not: a file server has no use for it.
+    /// Any other method, which a file server does not support.
     Other,
 }
 
-/// The header fields of a request, in the order in which they came.
+/// The header fields of a request, in the order received.
 ///
-/// Values are bytes: RFC 9110 §5.5 lets them hold more than ASCII, and nothing here may depend on their being text.
+/// Values are bytes: RFC 9110 §5.5 allows more than ASCII, so nothing may assume that they are UTF-8.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(Vec<(String, Vec<u8>)>);
 
 impl Headers {
-    /// Takes over the fields of a message.
+    /// Wraps the fields of a message.
     pub fn new(fields: Vec<(String, Vec<u8>)>) -> Self {
         Self(fields)
     }
 
-    /// The values of every field line named `name`, which is compared without regard to case (RFC 9110 §5.1).
+    /// The values of every field line named `name`. Names are case-insensitive (RFC 9110 §5.1).
     pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> + 'a {
         self.0
             .iter()
@@ -37,7 +37,7 @@ impl Headers {
             .map(|(_, value)| value.as_slice())
     }
 
-    /// The value of a field that must not be repeated; `None` when it is absent or came more than once.
+    /// The value of a field that must not be repeated; `None` if it is absent or repeated.
     pub fn single<'a>(&'a self, name: &'a str) -> Option<&'a [u8]> {
         let mut values = self.values(name);
         match (values.next(), values.next()) {
@@ -52,12 +52,13 @@ impl Headers {
     }
 }
 
-/// A request, as far as a file server cares.
+/// The parts of a request that the file server uses.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The request method.
     pub method: Method,
-    /// Path and query of the request target as they came, still encoded; `*` for the asterisk-form (RFC 9112 §3.2.4).
+    /// Path and query of the request target as received, still percent-encoded; `*` for the asterisk-form (RFC 9112
+    /// §3.2.4).
     pub target: String,
     /// The header fields.
     pub headers: Headers,

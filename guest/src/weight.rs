@@ -5,11 +5,11 @@ use crate::request::Headers;
 /// A weight in thousandths, from 0 ("not acceptable") to 1000.
 pub type Weight = u16;
 
-/// The weight of a member that gives none.
-const FULL: Weight = 1000;
+/// The highest weight, which is also that of a member without a weight.
+const MAX_WEIGHT: Weight = 1000;
 
-/// The members of a field, over all its lines, with their weights. A member with a parameter that is no valid weight is
-/// dropped where `parameters` are not expected, and the others keep their say.
+/// The members of all lines of a field, with their weights. A member with an invalid weight is dropped, and so is one
+/// with another parameter if `parameters` are refused. The other members still count.
 pub fn members<'a>(
     headers: &'a Headers,
     field: &'static str,
@@ -20,7 +20,7 @@ pub fn members<'a>(
     members.filter_map(move |member| {
         let mut parts = member.split(';').map(|part| part.trim_matches([' ', '\t']));
         let name = parts.next().filter(|name| !name.is_empty())?;
-        let mut weight = FULL;
+        let mut weight = MAX_WEIGHT;
         for parameter in parts {
             match parameter.strip_prefix(['q', 'Q']).and_then(|rest| rest.strip_prefix('=')) {
                 Some(value) => weight = parse(value)?,
@@ -35,13 +35,13 @@ pub fn members<'a>(
 /// Whether members may have parameters other than a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameters {
-    /// As media ranges may.
+    /// For media ranges, which may have them.
     Allowed,
-    /// As codings may not.
+    /// For content codings, which may not.
     Refused,
 }
 
-/// `0`, `1`, and up to three decimals: nothing else is a weight.
+/// Parses a weight: `0` or `1`, with up to three decimals.
 fn parse(text: &str) -> Option<Weight> {
     let (whole, decimals) = match text.split_once('.') {
         Some((whole, decimals)) => (whole, decimals),
@@ -53,7 +53,7 @@ fn parse(text: &str) -> Option<Weight> {
     let thousandths = format!("{decimals:0<3}").parse().ok()?;
     match whole {
         "0" => Some(thousandths),
-        "1" if thousandths == 0 => Some(FULL),
+        "1" if thousandths == 0 => Some(MAX_WEIGHT),
         _ => None,
     }
 }
