@@ -1,6 +1,6 @@
-//! Hello over a socket: HTTP/1.1 by hand, on top of TCP. Open it in a browser.
+//! Hello over a socket: HTTP/1.1, written by hand on top of TCP. Open it in a browser.
 //!
-//! `hello-socket [ADDRESS]` listens at 127.0.0.1:8080 unless told otherwise, and answers one client after another: it
+//! `hello-socket [ADDRESS]` listens at ADDRESS, by default 127.0.0.1:8080, and serves one client after another: it
 //! accepts, reads the request up to the empty line, answers, and closes.
 
 #![cfg(target_family = "wasm")]
@@ -12,11 +12,11 @@ use wasi::cli::environment;
 
 net::bindings!("hello-socket", HelloSocket);
 
-/// Where to listen, unless told otherwise.
+/// The default address to listen at.
 const ADDRESS: &str = "127.0.0.1:8080";
 
-/// How long a client may take for its request, and then for going away, in seconds. The next one waits meanwhile:
-/// browsers open connections in advance and say nothing on them.
+/// How long a client may take to send its request, and then to close the connection, in seconds. The next client waits
+/// meanwhile, and browsers open connections in advance on which they send nothing.
 const PATIENCE: u64 = 2;
 
 /// The longest request, in bytes, without its body.
@@ -39,7 +39,7 @@ fn serve() -> Result<(), Failure> {
     say(&format!("Listening on http://{address}/"));
     loop {
         let connection = listener.accept()?;
-        // One client's trouble is not the next one's.
+        // An error concerns this client only, so the server continues with the next one.
         match answer(&connection) {
             Ok(line) => say(&format!("{}: {line}", connection.remote)),
             Err(Failure(sentence)) => say(&format!("{}: {sentence}", connection.remote)),
@@ -47,7 +47,7 @@ fn serve() -> Result<(), Failure> {
     }
 }
 
-/// Reads a request and answers it; gives the line that it begins with.
+/// Reads a request and answers it. Returns the first line of the request.
 fn answer(connection: &Connection) -> Result<String, Failure> {
     let (response, line) = match read_request(connection)? {
         Some(request) => {
@@ -67,17 +67,17 @@ fn answer(connection: &Connection) -> Result<String, Failure> {
     };
     connection.send(response.as_bytes())?;
     connection.shut_down()?;
-    // A connection that is closed while bytes of the client's are unread is reset, and the answer could be lost.
+    // Closing a connection with unread bytes resets it, and the client could lose the answer.
     let patience = Patience::of(PATIENCE);
     while let Ok(Some(_)) = connection.receive(&patience) {}
     Ok(line.escape_default().to_string())
 }
 
-/// The request up to its empty line; `None` when it is too long.
+/// Reads the request up to its empty line; `None` if it is too long.
 fn read_request(connection: &Connection) -> Result<Option<String>, Failure> {
     let patience = Patience::of(PATIENCE);
     let mut request = Vec::new();
-    // TCP carries bytes and no messages: the request may come in pieces of any size.
+    // TCP is a stream of bytes without messages: the request may arrive in pieces of any size.
     while !request.windows(4).any(|end| end == b"\r\n\r\n") {
         match connection.receive(&patience)? {
             Some(bytes) => request.extend(bytes),
@@ -90,7 +90,7 @@ fn read_request(connection: &Connection) -> Result<Option<String>, Failure> {
     Ok(Some(String::from_utf8_lossy(&request).into_owned()))
 }
 
-/// A whole response. The length says where it ends, so that the client knows when it has all of it.
+/// A whole response. Its length tells the client where the body ends.
 fn response(status: &str, body: &str, head_only: bool) -> String {
     let length = body.len();
     let body = if head_only { "" } else { body };

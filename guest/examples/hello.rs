@@ -1,13 +1,13 @@
-//! Hello over `wasi:http`: what is left of a server when the host does everything but the answer.
+//! Hello over `wasi:http`: the host does everything but the answer.
 //!
-//! The host has listened, accepted, and read the request. Here a response is made: a status (200 where nothing else is
-//! said), header fields, and a body that is written once and finished.
+//! The host listens, accepts, and reads the request. This program makes the response: a status (200 by default), header
+//! fields, and a body, which is written in one call and then finished.
 
 #![cfg(target_family = "wasm")]
 
 use wasi::http::types::{Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam};
 
-/// The bindings of the world, the one place where code is generated and may be `unsafe`.
+/// The bindings of the world: generated code, and the only code here that may be `unsafe`.
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
 mod bindings {
     wit_bindgen::generate!({
@@ -36,19 +36,19 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for Hello {
             ("content-type".to_owned(), b"text/plain; charset=utf-8".to_vec()),
             ("content-length".to_owned(), BODY.len().to_string().into_bytes()),
         ];
-        // A runtime that refuses these fields gets an answer without them, which says the same.
+        // If the runtime refuses these fields, the response goes without them; its body is the same.
         let headers = Fields::from_list(&fields).unwrap_or_else(|_| Fields::new());
         let response = OutgoingResponse::new(headers);
-        // The answer to HEAD has no body, but the fields of the one that GET would have.
+        // The answer to HEAD has the fields of the answer to GET, and no body.
         if matches!(request.method(), Method::Head) {
             ResponseOutparam::set(outparam, Ok(response));
             return;
         }
-        // The body is taken before the response is given away, and written after: from then on the client may read.
+        // Take the body before the response is handed over, and write it afterwards, when the client can read it.
         let Ok(body) = response.body() else { return };
         ResponseOutparam::set(outparam, Ok(response));
         if let Ok(stream) = body.write() {
-            // If the client has gone there is nobody left to tell.
+            // Ignore errors: the client has gone, and this program has no other use for the failure.
             let _ = stream.blocking_write_and_flush(BODY);
             drop(stream);
             let _ = OutgoingBody::finish(body, None);

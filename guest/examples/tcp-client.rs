@@ -1,6 +1,7 @@
-//! A TCP client that says each step: it connects, sends its argument as a line and prints the answer.
+//! A TCP client that prints each step: it connects, sends its argument as a line, and prints the answer.
 //!
-//! `tcp-client [TEXT] [ADDRESS]` says "hello" to 127.0.0.1:7000 unless told otherwise. `tcp-server` is its other end.
+//! `tcp-client [TEXT] [ADDRESS]` sends TEXT, by default "hello", to ADDRESS, by default 127.0.0.1:7000. `tcp-server` is
+//! its peer.
 
 #![cfg(target_family = "wasm")]
 
@@ -11,11 +12,11 @@ use wasi::cli::environment;
 
 net::bindings!("tcp-client", TcpClient);
 
-/// What to say, and where, unless told otherwise.
+/// The default text, and the default address to send it to.
 const TEXT: &str = "hello";
 const ADDRESS: &str = "127.0.0.1:7000";
 
-/// How long the server may take to accept, and for its answer, in seconds.
+/// How long the server may take to accept, and then to answer, in seconds.
 const PATIENCE: u64 = 5;
 
 struct TcpClient;
@@ -46,7 +47,7 @@ fn talk() -> Result<(), Failure> {
 
     let patience = Patience::of(PATIENCE);
     let mut answer = Vec::new();
-    // TCP carries bytes and no messages: the answer may come in pieces, and ends when the server shuts down.
+    // TCP is a stream of bytes without messages: the answer may arrive in pieces, and ends when the server shuts down.
     while let Some(bytes) = connection.receive(&patience)? {
         say(&format!("received {} bytes from {address}: {:?}", bytes.len(), String::from_utf8_lossy(&bytes)));
         answer.extend(bytes);

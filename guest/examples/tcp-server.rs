@@ -1,7 +1,7 @@
-//! A TCP server that says each step: what happens between a program, its system and the other end, from the creation of
-//! a socket to its end. It takes one connection, reads a line and answers it.
+//! A TCP server that prints each step: what happens between the program, its system and the peer, from the creation of
+//! the socket to its close. It accepts one connection, reads a line, and answers it.
 //!
-//! `tcp-server [ADDRESS]` listens at 127.0.0.1:7000 unless told otherwise. `tcp-client` is its other end.
+//! `tcp-server [ADDRESS]` listens at ADDRESS, by default 127.0.0.1:7000. `tcp-client` is its peer.
 
 #![cfg(target_family = "wasm")]
 
@@ -12,10 +12,10 @@ use wasi::cli::environment;
 
 net::bindings!("tcp-server", TcpServer);
 
-/// Where to listen, unless told otherwise.
+/// The default address to listen at.
 const ADDRESS: &str = "127.0.0.1:7000";
 
-/// How long a client may take for its line, in seconds.
+/// How long a client may take to send its line, in seconds.
 const PATIENCE: u64 = 30;
 
 /// The longest line, in bytes.
@@ -71,11 +71,11 @@ fn serve() -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line with its end, or what there is of it when the client sends no more.
+/// Reads a line with its line feed, or without one if the client shuts down first.
 fn receive_line(connection: &net::Connection) -> Result<Vec<u8>, Failure> {
     let patience = Patience::of(PATIENCE);
     let mut line = Vec::new();
-    // TCP carries bytes and no messages: a line may come in pieces.
+    // TCP is a stream of bytes without messages: the line may arrive in pieces.
     while !line.contains(&b'\n') {
         match connection.receive(&patience)? {
             Some(bytes) => line.extend(bytes),

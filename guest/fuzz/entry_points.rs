@@ -1,7 +1,7 @@
-//! What is fuzzed: every parser of what a client or the files of a site can say, each as a function of any bytes.
+//! The fuzz targets: every parser of input from a client or from the files of a site, as a function of arbitrary bytes.
 //!
-//! `cargo fuzz` runs them by way of `fuzz_targets/`, and `cargo test` for a short while by way of `../tests/fuzz.rs`.
-//! Besides not trapping, each checks what has to be true of any result.
+//! `cargo fuzz` runs them through `fuzz_targets/`, and `cargo test` runs them for a few seconds through
+//! `../tests/fuzz.rs`. A target must not panic, and checks what must hold for every result.
 
 use guest::conditional;
 use guest::date::{self, Date};
@@ -14,7 +14,7 @@ use guest::rules;
 use guest::validators::{EntityTag, Validators};
 use guest::{accept, disposition};
 
-/// A function of any bytes.
+/// A function of arbitrary bytes.
 pub type EntryPoint = fn(&[u8]);
 
 /// Every entry point, by the name of its target.
@@ -27,10 +27,10 @@ pub const ENTRY_POINTS: [(&str, EntryPoint); 6] = [
     ("date", date),
 ];
 
-/// A moment for what depends on it, in seconds since 1970.
+/// The current time for the parsers that depend on it, in seconds since 1970.
 const NOW: u64 = 1_800_000_000;
 
-/// A request target: what it names stays below the root, and its location names it again.
+/// Input: a request target. Its path stays below the root, and its location is parsed to the same path.
 pub fn path(bytes: &[u8]) {
     let Ok(target) = str::from_utf8(bytes) else { return };
     for hidden in [Hidden::Refused, Hidden::Served] {
@@ -52,7 +52,7 @@ pub fn path(bytes: &[u8]) {
     }
 }
 
-/// A length in eight bytes, and a `Range` field: what is selected exists, once.
+/// Input: a length in eight bytes, and a `Range` field. The selected ranges exist and do not overlap.
 pub fn range(bytes: &[u8]) {
     let Some((length, value)) = bytes.split_first_chunk() else { return };
     let length = u64::from_le_bytes(*length);
@@ -69,7 +69,8 @@ pub fn range(bytes: &[u8]) {
     assert!(ranges.windows(2).all(|pair| pair[0].last < pair[1].first));
 }
 
-/// Lines of fields, `name: value`: conditions of every kind against a file with every validator.
+/// Input: one field per line, of which the first byte selects the name. Conditions of every kind are evaluated for a
+/// file with every validator, and for one without.
 pub fn conditions(bytes: &[u8]) {
     const NAMES: [&str; 5] =
         ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
@@ -88,7 +89,7 @@ pub fn conditions(bytes: &[u8]) {
     }
 }
 
-/// An `Accept-Encoding` field, and an `Accept` field: no coding is preferred twice.
+/// Input: the value of an `Accept-Encoding` and of an `Accept` field. No coding is preferred twice.
 pub fn accept_encoding(bytes: &[u8]) {
     let field = |name: &str| Headers::new(vec![(name.to_owned(), bytes.to_vec())]);
     let preferred = encoding::preferred(&field("accept-encoding"));
@@ -99,7 +100,7 @@ pub fn accept_encoding(bytes: &[u8]) {
     accept::wants_json(&field("accept"));
 }
 
-/// A path, a line end, and a file of rules: no rule sends anybody to a host that it does not name.
+/// Input: a path, a line feed, and a file of rules. No rule redirects to a host that it does not name.
 pub fn rules(bytes: &[u8]) {
     let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
     let (target, content) = bytes.split_at(line_end);
@@ -129,7 +130,8 @@ pub fn rules(bytes: &[u8]) {
     }
 }
 
-/// A moment in eight bytes, and a date: what is read is within the calendar, and is written and read back.
+/// Input: the current time in eight bytes, and a date. A parsed date can be written, and is then parsed to the same
+/// time.
 pub fn date(bytes: &[u8]) {
     let Some((now, text)) = bytes.split_first_chunk() else { return };
     let Some(seconds) = date::parse(text, u64::from_le_bytes(*now)) else { return };

@@ -1,12 +1,8 @@
-//! The fuzz targets for a short while, on any compiler: their corpora as they are, and changed at random.
+//! Runs each fuzz target for a few seconds, with any compiler: on its corpus, and on random mutations of it.
 //!
-//! It finds less than `cargo fuzz` does, which sees what it has reached; it is there to run always.
+//! This finds less than `cargo fuzz`, which is guided by coverage, but it runs with every `cargo test`.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test panics when something is not as it should be"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
 #[path = "../fuzz/entry_points.rs"]
 mod entry_points;
@@ -19,13 +15,13 @@ use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long each target is fuzzed, unless the environment variable `FUZZ_SECONDS` says otherwise.
-const TIME: Duration = Duration::from_secs(3);
+/// How long each target is fuzzed if the environment variable `FUZZ_SECONDS` is not set.
+const FUZZ_TIME: Duration = Duration::from_secs(3);
 
-/// The longest input: as long as all fields of a request together.
-const LONGEST: usize = 64 * 1024;
+/// The longest input, in bytes: as long as all fields of a request may be together.
+const MAX_INPUT_BYTES: usize = 64 * 1024;
 
-/// Pieces that mean something to one parser or another.
+/// Pieces of input that at least one parser treats specially.
 const PIECES: [&[u8]; 24] = [
     b"bytes=",
     b"0-",
@@ -63,7 +59,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     inputs
 }
 
-/// Changes an input in one place.
+/// Applies one random mutation to an input.
 fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut ThreadRng) {
     let at = random.random_range(0..=input.len());
     match random.random_range(0..6) {
@@ -83,18 +79,18 @@ fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut ThreadRng) {
             input.truncate(at);
             input.extend_from_slice(&other[from..]);
         }
-        // The same again, many times over.
+        // Repeats a piece of the input.
         _ => {
             let end = random.random_range(at..=input.len());
             let piece = input[at..end].to_vec();
             for _ in 0..random.random_range(0..50) {
-                if input.len() + piece.len() <= LONGEST {
+                if input.len() + piece.len() <= MAX_INPUT_BYTES {
                     input.splice(at..at, piece.iter().copied());
                 }
             }
         }
     }
-    input.truncate(LONGEST);
+    input.truncate(MAX_INPUT_BYTES);
 }
 
 fn fuzz(target: &str, entry_point: entry_points::EntryPoint) {
@@ -104,7 +100,7 @@ fn fuzz(target: &str, entry_point: entry_points::EntryPoint) {
     }
     let mut random = rand::rng();
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    let end = Instant::now() + seconds.map_or(TIME, Duration::from_secs);
+    let end = Instant::now() + seconds.map_or(FUZZ_TIME, Duration::from_secs);
     while Instant::now() < end {
         let mut input = corpus.choose(&mut random).unwrap().clone();
         for _ in 0..random.random_range(1..12) {
@@ -116,7 +112,7 @@ fn fuzz(target: &str, entry_point: entry_points::EntryPoint) {
 }
 
 #[test]
-fn no_target_fails_on_anything_tried_in_a_short_while() {
+fn no_target_fails_within_a_few_seconds() {
     std::thread::scope(|scope| {
         for (target, entry_point) in ENTRY_POINTS {
             scope.spawn(move || fuzz(target, entry_point));
@@ -125,7 +121,7 @@ fn no_target_fails_on_anything_tried_in_a_short_while() {
 }
 
 #[test]
-fn every_target_of_cargo_fuzz_is_here() {
+fn every_target_of_cargo_fuzz_is_run_here() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
     let mut files: Vec<_> = std::fs::read_dir(directory)
         .unwrap()

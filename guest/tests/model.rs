@@ -1,9 +1,9 @@
-//! The evaluator of conditions and ranges against a model of RFC 9110 §13 and §14.
+//! Compares the evaluator of conditions and ranges with a model of RFC 9110 §13 and §14.
 //!
-//! The model is written from the text of the RFC and shares nothing with the evaluator: it never sees a header field, but
-//! what was meant by it, from which the field is then written in one of the many ways in which it may be.
+//! The model is written from the text of the RFC and shares no code with the evaluator. It never parses a header field:
+//! it is given the meaning of each field, from which the field itself is then written in one of its valid spellings.
 
-#![allow(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 use guest::config::Settings;
 use guest::path::RelativePath;
@@ -18,10 +18,10 @@ use proptest::sample::select;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-/// When requests are made, in seconds since 1970.
+/// The time of every request, in seconds since 1970.
 const NOW: u64 = 1_800_000_000;
 
-/// A file, and nothing else.
+/// A tree with a single file, `f`.
 #[derive(Clone, Debug)]
 struct OneFile {
     length: u64,
@@ -33,14 +33,14 @@ impl OneFile {
         Metadata { kind: Kind::File, length: self.length, modified: Some(self.modified) }
     }
 
-    /// What its entity tag says between the quotes.
+    /// The value of its entity tag, between the quotes.
     fn opaque(&self) -> String {
         let nanoseconds =
             u128::from(self.modified.seconds) * 1_000_000_000 + u128::from(self.modified.nanoseconds);
         format!("{nanoseconds:x}-{:x}", self.length)
     }
 
-    /// Younger than a second, the file may change again within the resolution of its time.
+    /// A file that is less than a second old may change again without a change of its modification time.
     fn has_weak_tag(&self) -> bool {
         match NOW - self.modified.seconds {
             0 => true,
@@ -49,7 +49,7 @@ impl OneFile {
         }
     }
 
-    /// §8.8.2.2: strong if at least one second older than the answer's Date.
+    /// §8.8.2.2: the date is strong if it is at least one second older than the answer's `Date`.
     fn has_strong_date(&self) -> bool {
         NOW - self.modified.seconds >= 1
     }
@@ -75,33 +75,33 @@ impl Tree for OneFile {
     }
 }
 
-/// What a tag in a condition is, in relation to the file.
+/// An entity tag in a condition, relative to that of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tag {
-    /// The file's, said to be strong or weak.
+    /// The file's tag, written as a strong or a weak one.
     Same { weak: bool },
-    /// Another.
+    /// Another tag.
     Other { weak: bool },
-    /// What is no tag at all.
-    Junk,
+    /// Not a valid tag.
+    Invalid,
 }
 
-/// A field of tags.
+/// The value of a field of entity tags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tags {
     Any,
     List(Vec<Tag>),
 }
 
-/// A date, in relation to that of the file.
+/// A date, relative to that of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// So many seconds after it.
+    /// This many seconds after it.
     After(i64),
-    /// Long before 1970, or as late as can be said.
+    /// This time, in seconds since 1970: long before 1970, or the latest possible date.
     Absolute(i64),
-    /// What is no date.
-    Junk,
+    /// Not a valid date.
+    Invalid,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,51 +122,52 @@ enum Piece {
     Between(u64, u64),
     From(u64),
     Last(u64),
-    Junk,
+    Invalid,
 }
 
+/// A request, by the meaning of its fields.
 #[derive(Clone, Debug)]
-struct Asked {
+struct RequestSpec {
     head: bool,
     if_match: Option<Tags>,
     if_unmodified_since: Option<(When, Format)>,
     if_none_match: Option<Tags>,
     if_modified_since: Option<(When, Format)>,
     if_range: Option<IfRange>,
-    /// Whether the unit is the one that exists, and the pieces.
+    /// Whether the unit is `bytes`, and the pieces.
     range: Option<(bool, Vec<Piece>)>,
-    /// How to write it.
+    /// Selects the spelling of the fields.
     style: usize,
 }
 
-/// What has to come out.
+/// The outcome that the model requires.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Expected {
     PreconditionFailed,
     NotModified,
     Whole,
     Unsatisfiable,
-    /// First and last positions.
+    /// The first and last position of each part.
     Parts(Vec<(u64, u64)>),
 }
 
-/// §13.1.1 to §13.1.4: the date that is meant, if it is one.
+/// §13.1.1 to §13.1.4: the meaning of a date, in seconds since 1970; `None` if it is invalid.
 fn seconds(when: When, file: &OneFile) -> Option<i64> {
     match when {
         When::After(after) => Some(i64::try_from(file.modified.seconds).unwrap() + after),
         When::Absolute(seconds) => Some(seconds),
-        When::Junk => None,
+        When::Invalid => None,
     }
 }
 
-fn model(asked: &Asked, file: &OneFile) -> Expected {
+fn model(spec: &RequestSpec, file: &OneFile) -> Expected {
     let modified = i64::try_from(file.modified.seconds).unwrap();
     // §8.8.3.2
     let strongly = |tag: &Tag| *tag == Tag::Same { weak: false } && !file.has_weak_tag();
     let weakly = |tag: &Tag| matches!(tag, Tag::Same { .. });
 
     // §13.2.2, step 1
-    if let Some(tags) = &asked.if_match {
+    if let Some(tags) = &spec.if_match {
         let holds = match tags {
             Tags::Any => true,
             Tags::List(list) => list.iter().any(strongly),
@@ -174,7 +175,7 @@ fn model(asked: &Asked, file: &OneFile) -> Expected {
         if !holds {
             return Expected::PreconditionFailed;
         }
-    } else if let Some((when, _)) = asked.if_unmodified_since
+    } else if let Some((when, _)) = spec.if_unmodified_since
         // Step 2
         && let Some(date) = seconds(when, file)
         && modified > date
@@ -182,7 +183,7 @@ fn model(asked: &Asked, file: &OneFile) -> Expected {
         return Expected::PreconditionFailed;
     }
     // Step 3
-    if let Some(tags) = &asked.if_none_match {
+    if let Some(tags) = &spec.if_none_match {
         let holds = match tags {
             Tags::Any => false,
             Tags::List(list) => !list.iter().any(weakly),
@@ -190,7 +191,7 @@ fn model(asked: &Asked, file: &OneFile) -> Expected {
         if !holds {
             return Expected::NotModified;
         }
-    } else if let Some((when, _)) = asked.if_modified_since
+    } else if let Some((when, _)) = spec.if_modified_since
         // Step 4
         && let Some(date) = seconds(when, file)
         && modified <= date
@@ -198,28 +199,28 @@ fn model(asked: &Asked, file: &OneFile) -> Expected {
         return Expected::NotModified;
     }
     // Step 5; §14.2: only GET has ranges.
-    let Some((known_unit, pieces)) = &asked.range else { return Expected::Whole };
-    if asked.head {
+    let Some((unit_is_bytes, pieces)) = &spec.range else { return Expected::Whole };
+    if spec.head {
         return Expected::Whole;
     }
-    let holds = match &asked.if_range {
+    let holds = match &spec.if_range {
         None => true,
         Some(IfRange::Tag(tag)) => strongly(tag),
         Some(IfRange::Date(when, _)) => file.has_strong_date() && seconds(*when, file) == Some(modified),
     };
-    if !holds || !known_unit {
+    if !holds || !unit_is_bytes {
         return Expected::Whole;
     }
     ranges(pieces, file.length)
 }
 
-/// §14.1.2, and what this server has decided where §14.2 and §15.3.7.2 leave a choice.
+/// §14.1.2, and this server's choices where §14.2 and §15.3.7.2 allow several.
 fn ranges(pieces: &[Piece], length: u64) -> Expected {
     let is_valid = !pieces.is_empty()
         && pieces.iter().all(|piece| match piece {
             Piece::Between(first, last) => first <= last,
             Piece::From(_) | Piece::Last(_) => true,
-            Piece::Junk => false,
+            Piece::Invalid => false,
         });
     if !is_valid || length == 0 {
         return Expected::Whole;
@@ -236,7 +237,8 @@ fn ranges(pieces: &[Piece], length: u64) -> Expected {
     if wanted.is_empty() {
         return Expected::Unsatisfiable;
     }
-    // Any two with fewer than 80 bytes between them become one, in the place of the earlier, until there are none.
+    // Join two ranges with fewer than 80 bytes between them, in the place of the earlier one, until no such pair is
+    // left.
     'again: loop {
         for earlier in 0..wanted.len() {
             for later in earlier + 1..wanted.len() {
@@ -263,7 +265,7 @@ fn write_tag(tag: Tag, file: &OneFile) -> String {
     match tag {
         Tag::Same { weak: is_weak } => format!("{}\"{}\"", weak(is_weak), file.opaque()),
         Tag::Other { weak: is_weak } => format!("{}\"other, {}\"", weak(is_weak), file.length),
-        Tag::Junk => file.opaque(),
+        Tag::Invalid => file.opaque(),
     }
 }
 
@@ -279,13 +281,13 @@ fn write_tags(tags: &Tags, file: &OneFile, style: usize) -> String {
 
 fn write_date(when: When, format: Format, file: &OneFile) -> String {
     let Some(seconds) = seconds(when, file) else { return "Sun, 32 Nov 1994 08:49:37 GMT".to_owned() };
-    // Before 1970 there is only one such date here, written out.
+    // The generators produce only one date before 1970, which is written out here.
     let Ok(since) = u64::try_from(seconds) else { return "Mon, 01 Jan 1900 00:00:00 GMT".to_owned() };
     let imf =
         httpdate::HttpDate::from(std::time::UNIX_EPOCH + std::time::Duration::from_secs(since)).to_string();
     let (weekday, day, month, year, time) = (&imf[..3], &imf[5..7], &imf[8..11], &imf[12..16], &imf[17..25]);
     match format {
-        // Two digits say years near now only.
+        // Two digits can only name a year near the current one.
         Format::Rfc850 if (1990..2060).contains(&year.parse().unwrap()) => {
             format!("Wednesday, {day}-{month}-{} {time} GMT", &year[2..])
         }
@@ -297,8 +299,8 @@ fn write_date(when: When, format: Format, file: &OneFile) -> String {
     }
 }
 
-fn write_range(known_unit: bool, pieces: &[Piece], style: usize) -> String {
-    let unit = if known_unit { ["bytes", "Bytes", "BYTES"][style % 3] } else { "lines" };
+fn write_range(unit_is_bytes: bool, pieces: &[Piece], style: usize) -> String {
+    let unit = if unit_is_bytes { ["bytes", "Bytes", "BYTES"][style % 3] } else { "lines" };
     let separator = [",", ", ", " ,", ", ,"][style % 4];
     let zeros = ["", "000"][style % 2];
     let pieces: Vec<_> = pieces
@@ -307,39 +309,41 @@ fn write_range(known_unit: bool, pieces: &[Piece], style: usize) -> String {
             Piece::Between(first, last) => format!("{zeros}{first}-{last}"),
             Piece::From(first) => format!("{first}-"),
             Piece::Last(count) => format!("-{zeros}{count}"),
-            Piece::Junk => ["x-1", "-", "1", "1--2", "0x1-2", "+1-2"][style % 6].to_owned(),
+            Piece::Invalid => ["x-1", "-", "1", "1--2", "0x1-2", "+1-2"][style % 6].to_owned(),
         })
         .collect();
     format!("{unit}={}", pieces.join(separator))
 }
 
-fn write(asked: &Asked, file: &OneFile) -> Request {
+fn write(spec: &RequestSpec, file: &OneFile) -> Request {
     let mut fields = Vec::new();
     let mut add = |name: &str, value: Option<String>| {
         if let Some(value) = value {
-            let name =
-                if asked.style.is_multiple_of(2) { name.to_owned() } else { name.to_ascii_uppercase() };
+            let name = if spec.style.is_multiple_of(2) { name.to_owned() } else { name.to_ascii_uppercase() };
             fields.push((name, value.into_bytes()));
         }
     };
-    let tags = |tags: &Option<Tags>| tags.as_ref().map(|tags| write_tags(tags, file, asked.style));
+    let tags = |tags: &Option<Tags>| tags.as_ref().map(|tags| write_tags(tags, file, spec.style));
     let date = |date: Option<(When, Format)>| date.map(|(when, format)| write_date(when, format, file));
-    add("if-match", tags(&asked.if_match));
-    add("if-unmodified-since", date(asked.if_unmodified_since));
-    add("if-none-match", tags(&asked.if_none_match));
-    add("if-modified-since", date(asked.if_modified_since));
+    add("if-match", tags(&spec.if_match));
+    add("if-unmodified-since", date(spec.if_unmodified_since));
+    add("if-none-match", tags(&spec.if_none_match));
+    add("if-modified-since", date(spec.if_modified_since));
     add(
         "if-range",
-        asked.if_range.as_ref().map(|if_range| match if_range {
+        spec.if_range.as_ref().map(|if_range| match if_range {
             IfRange::Tag(tag) => write_tag(*tag, file),
             IfRange::Date(when, format) => write_date(*when, *format, file),
         }),
     );
-    add("range", asked.range.as_ref().map(|(known, pieces)| write_range(*known, pieces, asked.style)));
-    // The order of fields says nothing.
-    let turn = asked.style % fields.len().max(1);
+    add(
+        "range",
+        spec.range.as_ref().map(|(unit_is_bytes, pieces)| write_range(*unit_is_bytes, pieces, spec.style)),
+    );
+    // The order of fields with different names has no meaning.
+    let turn = spec.style % fields.len().max(1);
     fields.rotate_left(turn);
-    let method = if asked.head { Method::Head } else { Method::Get };
+    let method = if spec.head { Method::Head } else { Method::Get };
     Request { method, target: "/f".into(), headers: Headers::new(fields) }
 }
 
@@ -348,11 +352,11 @@ fn answer(file: &OneFile, request: &Request) -> Plan<()> {
     let mut plan = pin!(respond(file, &settings, request, || Timestamp { seconds: NOW, nanoseconds: 0 }));
     match plan.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(plan) => plan,
-        Poll::Pending => panic!("nothing here waits"),
+        Poll::Pending => panic!("the response waits, but no operation of the tree does"),
     }
 }
 
-/// What came out, with what has to be true of any such answer.
+/// The outcome of an answer, with checks of what must hold for every answer of its kind.
 fn outcome(plan: &Plan<()>, file: &OneFile, head: bool) -> Expected {
     let header =
         |name: &str| plan.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
@@ -402,7 +406,7 @@ fn tag() -> impl Strategy<Value = Tag> {
     prop_oneof![
         any::<bool>().prop_map(|weak| Tag::Same { weak }),
         any::<bool>().prop_map(|weak| Tag::Other { weak }),
-        Just(Tag::Junk),
+        Just(Tag::Invalid),
     ]
 }
 
@@ -414,7 +418,7 @@ fn date() -> impl Strategy<Value = (When, Format)> {
     let when = prop_oneof![
         4 => select(vec![-100_000, -1, 0, 1, 100_000]).prop_map(When::After),
         1 => select(vec![-2_208_988_800, 0, 253_402_300_799]).prop_map(When::Absolute),
-        1 => Just(When::Junk),
+        1 => Just(When::Invalid),
     ];
     (when, select(vec![Format::Imf, Format::Rfc850, Format::Asctime]))
 }
@@ -430,17 +434,17 @@ fn range() -> impl Strategy<Value = (bool, Vec<Piece>)> {
         1 => (0..2500_u64, 0..2500_u64).prop_map(|(first, last)| Piece::Between(first, last)),
         2 => position.clone().prop_map(Piece::From),
         2 => position.prop_map(Piece::Last),
-        1 => Just(Piece::Junk),
+        1 => Just(Piece::Invalid),
     ];
     let pieces = prop_oneof![
         8 => vec(piece, 0..5),
-        // Many that are valid and far apart, to come near the limits.
+        // Many valid pieces that are far apart, to reach the limits.
         1 => vec((0..40_u64, 0..20_u64).prop_map(|(at, more)| Piece::Between(at * 100, at * 100 + more)), 10..30),
     ];
     (proptest::bool::weighted(0.9), pieces)
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn spec() -> impl Strategy<Value = RequestSpec> {
     (
         proptest::bool::weighted(0.2),
         option::weighted(0.25, tags()),
@@ -462,7 +466,7 @@ fn asked() -> impl Strategy<Value = Asked> {
                 range,
                 style,
             )| {
-                Asked {
+                RequestSpec {
                     head,
                     if_match,
                     if_unmodified_since,
@@ -478,7 +482,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 fn file() -> impl Strategy<Value = OneFile> {
     let length = prop_oneof![1 => Just(0), 1 => Just(1), 8 => 2..2000_u64, 3 => 2000..6000_u64];
-    // From "this moment" over "not quite a second ago" to long ago.
+    // Changed just now, less than a second ago, and long ago.
     let age = select(vec![0, 1, 2, 100_000_000]);
     (length, age, select(vec![0, 1, 500_000_000, 999_999_999])).prop_map(|(length, age, nanoseconds)| {
         OneFile {
@@ -492,9 +496,9 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_evaluator_agrees_with_the_rfc(asked in asked(), file in file()) {
-        let request = write(&asked, &file);
+    fn the_evaluator_agrees_with_the_rfc(spec in spec(), file in file()) {
+        let request = write(&spec, &file);
         let plan = answer(&file, &request);
-        prop_assert_eq!(outcome(&plan, &file, asked.head), model(&asked, &file), "{:?}", request);
+        prop_assert_eq!(outcome(&plan, &file, spec.head), model(&spec, &file), "{:?}", request);
     }
 }

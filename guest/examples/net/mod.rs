@@ -1,4 +1,4 @@
-//! What the programs about TCP share: addresses as text, waiting, and what went wrong in a sentence.
+//! What the TCP programs share: parsing addresses, waiting with a timeout, and errors as sentences.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -13,7 +13,7 @@ use wasi::sockets::network::{
 use wasi::sockets::tcp::{ShutdownType, TcpSocket};
 use wasi::sockets::tcp_create_socket::create_tcp_socket;
 
-/// The bindings of a program's world, the one place where code is generated and may be `unsafe`.
+/// The bindings of a program's world: generated code, and the only code that may be `unsafe`.
 macro_rules! bindings {
     ($world:literal, $program:ident) => {
         #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
@@ -46,18 +46,19 @@ pub(crate) use bindings;
 /// Nanoseconds in a second.
 const SECOND: u64 = 1_000_000_000;
 
-/// What one read takes at most, in bytes.
+/// The most bytes that one read returns.
 const PIECE: u64 = 4 * 1024;
 
-/// What went wrong, in a sentence.
+/// An error, as a sentence for the user.
 pub struct Failure(pub String);
 
-/// Prints a line to standard output. Where nobody reads it any more, the host may end the program; others let it go on.
+/// Prints a line to standard output. Errors are ignored: when the reader has gone, some hosts end the program, and
+/// others let it continue.
 pub fn say(line: &str) {
     let _ = stdout::get_stdout().blocking_write_and_flush(format!("{line}\n").as_bytes());
 }
 
-/// The end of a program: a failure is said on standard error, and shows in the exit status.
+/// Ends a program: prints a failure to standard error and returns the exit status.
 pub fn end(program: &str, outcome: Result<(), Failure>) -> Result<(), ()> {
     outcome.map_err(|Failure(sentence)| {
         let line = format!("{program}: {sentence}\n");
@@ -65,41 +66,41 @@ pub fn end(program: &str, outcome: Result<(), Failure>) -> Result<(), ()> {
     })
 }
 
-/// Reads an address, such as `127.0.0.1:8080` or `[::1]:8080`.
+/// Parses an address, such as `127.0.0.1:8080` or `[::1]:8080`.
 pub fn address(text: &str) -> Result<SocketAddr, Failure> {
     text.parse().map_err(|_| {
         Failure(format!("`{text}` is not an address and a port, such as 127.0.0.1:8080 or [::1]:8080"))
     })
 }
 
-/// A socket that listens at an address, with each step on the way.
+/// A socket that listens at an address.
 pub struct Listener {
-    /// The socket itself.
+    /// The socket.
     pub socket: TcpSocket,
-    /// Where it listens: the system has chosen the port if none was asked for.
+    /// Its address. The system has chosen the port if the program bound port 0.
     pub address: SocketAddr,
 }
 
 /// A connection: one socket, and its two directions.
 pub struct Connection {
-    /// Bytes from the other end.
+    /// Bytes from the peer.
     pub input: InputStream,
-    /// Bytes to the other end.
+    /// Bytes to the peer.
     pub output: OutputStream,
-    /// Our end.
+    /// The address of this end.
     pub local: SocketAddr,
-    /// The other end.
+    /// The address of the peer.
     pub remote: SocketAddr,
     socket: TcpSocket,
 }
 
-/// Creates a socket for addresses of this kind. It has no address yet.
+/// Creates a socket for addresses of this family. It has no address yet.
 pub fn create(address: SocketAddr) -> Result<TcpSocket, Failure> {
     let family = if address.is_ipv4() { IpAddressFamily::Ipv4 } else { IpAddressFamily::Ipv6 };
     create_tcp_socket(family).map_err(|error| failure("create a socket", error))
 }
 
-/// Gives a socket its address; at port 0 the system chooses one.
+/// Binds a socket to an address and returns it. For port 0, the system chooses a port.
 pub fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<SocketAddr, Failure> {
     let start = socket.start_bind(&instance_network(), to_wasi(address));
     start.and_then(|()| finish(socket, None, TcpSocket::finish_bind)).map_err(|error| match error {
@@ -115,8 +116,8 @@ pub fn bind(socket: &TcpSocket, address: SocketAddr) -> Result<SocketAddr, Failu
     Ok(local(socket, address))
 }
 
-/// Has the system take connections. A socket that was bound may still be refused this, if its address was left to the
-/// system to choose.
+/// Starts to listen, so that the system accepts connections. The sandbox may allow a socket to bind an address that the
+/// system chooses, and still refuse to let it listen there.
 pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<Listener, Failure> {
     let start = socket.start_listen();
     start.and_then(|()| finish(&socket, None, TcpSocket::finish_listen)).map_err(|error| match error {
@@ -128,7 +129,7 @@ pub fn listen(socket: TcpSocket, address: SocketAddr) -> Result<Listener, Failur
     Ok(Listener { socket, address })
 }
 
-/// Connects to an address, or gives up after so many seconds.
+/// Connects to an address, with a timeout in seconds.
 pub fn connect(socket: TcpSocket, address: SocketAddr, seconds: u64) -> Result<Connection, Failure> {
     let start = socket.start_connect(&instance_network(), to_wasi(address));
     let streams = start.and_then(|()| finish(&socket, Some(seconds), TcpSocket::finish_connect));
@@ -156,7 +157,7 @@ impl Listener {
     pub fn accept(&self) -> Result<Connection, Failure> {
         let (socket, input, output) = loop {
             match finish(&self.socket, None, TcpSocket::accept) {
-                // It was gone before it was accepted.
+                // The client disconnected before it was accepted.
                 Err(ErrorCode::ConnectionAborted) => {}
                 accepted => break accepted.map_err(|error| failure("accept a connection", error))?,
             }
@@ -167,12 +168,12 @@ impl Listener {
 }
 
 impl Connection {
-    /// Some bytes, as soon as there are any; `None` at the end, when the other end sends no more.
+    /// Waits for bytes and returns them; `None` when the peer has shut down and sends no more.
     pub fn receive(&self, patience: &Patience) -> Result<Option<Vec<u8>>, Failure> {
         let remote = self.remote;
         while patience.wait(&self.input) {
             match self.input.read(PIECE) {
-                // There seemed to be some, and there were none.
+                // The stream became ready without any bytes: wait again.
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Ok(Some(bytes)),
                 Err(StreamError::Closed) => return Ok(None),
@@ -183,7 +184,7 @@ impl Connection {
         Err(Failure(format!("timed out: {remote} is still connected, but has sent nothing for {seconds} s")))
     }
 
-    /// Sends all of this.
+    /// Sends all of these bytes.
     pub fn send(&self, bytes: &[u8]) -> Result<(), Failure> {
         for piece in bytes.chunks(4096) {
             self.output.blocking_write_and_flush(piece).map_err(|error| lost(self.remote, &error))?;
@@ -191,37 +192,37 @@ impl Connection {
         Ok(())
     }
 
-    /// Says to the other end that no more will come (with FIN). What it sends is still received.
+    /// Tells the peer that no more bytes will follow (with FIN). Its own bytes can still be received.
     pub fn shut_down(&self) -> Result<(), Failure> {
         match self.socket.shutdown(ShutdownType::Send) {
-            // A connection that is gone sends no more either.
+            // The connection is closed already, which tells the peer the same.
             Ok(()) | Err(ErrorCode::InvalidState) => Ok(()),
             Err(error) => Err(failure("shut the connection down", error)),
         }
     }
 }
 
-/// How long to wait for something.
+/// A timeout.
 pub struct Patience {
     seconds: u64,
     end: u64,
 }
 
 impl Patience {
-    /// So many seconds from now.
+    /// A timeout that ends this many seconds from now.
     pub fn of(seconds: u64) -> Self {
         Self { seconds, end: monotonic_clock::now() + seconds * SECOND }
     }
 
-    /// Waits until a stream has bytes, or its end; `false` when that takes too long.
+    /// Waits until a stream has bytes or is at its end; `false` if the timeout ends first.
     fn wait(&self, stream: &InputStream) -> bool {
         let ready = poll(&[&stream.subscribe(), &monotonic_clock::subscribe_instant(self.end)]);
-        // Late is late, also for one that never stops.
+        // The timeout counts even if the stream is ready too, or a peer that never stops sending could extend it.
         !ready.contains(&1)
     }
 }
 
-/// Finishes what was started, however often the socket says that it would have to wait.
+/// Finishes an operation that was started: waits and retries until the socket no longer answers `would-block`.
 fn finish<T>(
     socket: &TcpSocket,
     seconds: Option<u64>,
@@ -253,12 +254,12 @@ fn denied(what: &str, flag: &str, address: SocketAddr) -> Failure {
 }
 
 fn failure(what: &str, error: ErrorCode) -> Failure {
-    // What follows the first line is for programmers of the C library.
+    // The lines after the first are for C programmers.
     let message = error.message();
     Failure(format!("cannot {what}: {}", message.lines().next().unwrap_or(error.name())))
 }
 
-/// What became of a connection that cannot be read or written any more. The stream tells it in text only.
+/// The failure of a connection that can no longer be read or written. The stream reports its cause only as text.
 fn lost(remote: SocketAddr, error: &StreamError) -> Failure {
     match error {
         StreamError::LastOperationFailed(error) if !error.to_debug_string().contains("Reset") => {
