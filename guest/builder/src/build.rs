@@ -1,4 +1,4 @@
-//! Sources to core module to component.
+//! Compiles sources to a core module, and turns a core module into a component.
 
 use crate::toolchain::Toolchain;
 use crate::{FILE_SERVER, Source, workspace};
@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use wit_component::ComponentEncoder;
 
-/// The target of every component: it imports nothing by itself, so that a component imports what its code calls and no
-/// more.
+/// The target of every component. It has no imports of its own, so a component imports only what its code calls.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The stack of a component, in bytes: several times what any of them uses. It is at the beginning of its memory, so that
-/// an overflow traps, and small, because the runtime looks through all of the memory to reset an instance.
-const STACK: usize = 64 * 1024;
+/// The size of a component's stack, in bytes: several times what any of the components uses. The stack lies at the
+/// start of the memory, so an overflow traps. It is small because the runtime scans the whole memory to reset an
+/// instance.
+const STACK_BYTES: usize = 64 * 1024;
 
 /// The cargo profile of the components.
 const PROFILE: &str = "component";
 
-/// Compiles one component's source to a core module, with a cargo of its own in `target_dir`.
+/// Compiles the source of one component to a core module, with a separate cargo in `target_dir`.
 pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Result<Vec<u8>> {
     let compiler = toolchain.compiler();
     let mut cargo = Command::new(&compiler.cargo);
@@ -34,7 +34,7 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
         "--profile",
         PROFILE,
     ]);
-    // Where cargo puts the result, with the name that a crate of Rust can have.
+    // The folder that cargo writes the result to, and the name of the crate.
     let (folder, name) = match source {
         Source::Library(name) => (".", name),
         Source::Example(name) => ("examples", name),
@@ -51,7 +51,7 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     if let Toolchain::Source(_) = toolchain {
         cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
         let linker =
-            compiler.linker().context("there is no linker for WebAssembly; `apt-get install lld` has one")?;
+            compiler.linker().context("no linker for WebAssembly; `apt-get install lld` provides one")?;
         cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     }
 
@@ -66,14 +66,14 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))
 }
 
-/// Whether a variable tells a cargo of a build that it is not part of, and would confuse it or dead-lock it.
+/// Whether the outer cargo set this variable for its own build. It would confuse or deadlock the cargo that runs here.
 ///
-/// What a person configures (the home directory, registries, the network) is kept.
+/// The user's configuration (the home directory, registries, the network) is kept.
 fn belongs_to_outer_cargo(variable: &OsStr) -> bool {
-    const CONFIGURED: [&str; 5] =
+    const USER_PREFIXES: [&str; 5] =
         ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_SOURCE_"];
-    const STARTS: [&str; 4] = ["CARGO", "DEP_", "RUSTC", "RUSTDOC"];
-    const NAMES: [&str; 10] = [
+    const OUTER_PREFIXES: [&str; 4] = ["CARGO", "DEP_", "RUSTC", "RUSTDOC"];
+    const OUTER_NAMES: [&str; 10] = [
         "DEBUG",
         "HOST",
         "LD_LIBRARY_PATH",
@@ -87,11 +87,11 @@ fn belongs_to_outer_cargo(variable: &OsStr) -> bool {
     ];
     let variable = variable.to_string_lossy();
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| variable.starts_with(prefix));
-    (starts(&STARTS) && !starts(&CONFIGURED)) || NAMES.contains(&variable.as_ref())
+    (starts(&OUTER_PREFIXES) && !starts(&USER_PREFIXES)) || OUTER_NAMES.contains(&variable.as_ref())
 }
 
-/// The compiler's flags, in the encoding of `CARGO_ENCODED_RUSTFLAGS`: the stack, and what takes this machine's paths out
-/// of the component, for the same sources and compiler must give the same bytes everywhere.
+/// The compiler's flags, in the encoding of `CARGO_ENCODED_RUSTFLAGS`: the stack size, and a mapping that replaces this
+/// machine's paths. The same sources and compiler must give the same bytes on every machine.
 fn rust_flags(sysroot: &Path) -> OsString {
     let home = env::var_os("CARGO_HOME")
         .map(PathBuf::from)
@@ -102,7 +102,7 @@ fn rust_flags(sysroot: &Path) -> OsString {
     let registries = std::fs::read_dir(home.join("registry/src"));
     remapped.extend(registries.into_iter().flatten().flatten().map(|registry| (registry.path(), "/crates")));
 
-    let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={STACK}"));
+    let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={STACK_BYTES}"));
     for (from, to) in remapped {
         flags.push("\u{1f}--remap-path-prefix=");
         flags.push(from);
@@ -112,11 +112,11 @@ fn rust_flags(sysroot: &Path) -> OsString {
     flags
 }
 
-/// Makes a core module, which says in a custom section what world it was written for, into a component of that world.
+/// Turns a core module into a component. A custom section of the module names its world.
 pub fn componentize(module: &[u8]) -> Result<Vec<u8>> {
     ComponentEncoder::default()
         .validate(true)
         .module(module)
         .and_then(ComponentEncoder::encode)
-        .context("the compiled guest does not make a component")
+        .context("the compiled guest cannot be turned into a component")
 }

@@ -1,12 +1,12 @@
-//! How the project's components are made, in one place for everything that needs them.
+//! Builds the project's components, for build scripts, tests and the command line.
 //!
-//! 1. [`Toolchain::detect`]: which of the machine's compilers can build for WebAssembly
+//! 1. [`Toolchain::detect`]: find a compiler on this machine that can build for WebAssembly
 //! 2. [`compile`](build::compile): the guest's sources to a core module
 //! 3. [`componentize`](build::componentize): the core module to a component
-//! 4. [`prebuilt`]: the same components as checked in, for machines on which none can
+//! 4. [`prebuilt`]: the checked-in components, for machines without such a compiler
 //!
-//! [`provide`] walks these steps for a build script; `cargo run -p guest-builder -- refresh` walks them to check in new
-//! prebuilt components.
+//! [`provide`] runs these steps for a build script, and `cargo run -p guest-builder -- refresh` runs them to replace
+//! the checked-in components.
 
 pub mod build;
 pub mod prebuilt;
@@ -21,12 +21,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A component of the project: its name, which is the stem of its file name too, and what it is compiled from.
+/// The source of a component. Its name is also the stem of the component's file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The library of the crate `guest`.
     Library(&'static str),
-    /// One of its examples.
+    /// An example of the crate `guest`.
     Example(&'static str),
 }
 
@@ -42,7 +42,7 @@ impl Source {
 /// The file server.
 pub const FILE_SERVER: Source = Source::Library("guest");
 
-/// The small guests, in the order in which they explain how the file server works.
+/// The small guests, in the order in which `README.md` explains them.
 pub const EXAMPLES: [Source; 4] = [
     Source::Example("tcp-server"),
     Source::Example("tcp-client"),
@@ -55,11 +55,11 @@ pub fn components() -> impl Iterator<Item = Source> {
     std::iter::once(FILE_SERVER).chain(EXAMPLES)
 }
 
-/// The environment variable that says where components come from: see [`Policy`].
+/// The environment variable that selects where components come from: see [`Policy`].
 pub const POLICY_VARIABLE: &str = "WASI_HTTPD_COMPONENTS";
 
-/// The workspace: the one of the package that cargo builds, runs or tests, or else the one around the current directory.
-/// Where this was compiled does not matter, because a checkout may have been moved or copied with its `target` since.
+/// The workspace of the package that cargo builds, runs or tests, or else the one around the current directory. It is
+/// not fixed at compile time, because a checkout may be moved or copied along with its `target`.
 pub fn workspace() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let starts: Vec<_> = package.into_iter().chain(std::env::current_dir()).collect();
@@ -71,11 +71,11 @@ pub fn workspace() -> PathBuf {
 /// Where a component may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// From source where a toolchain can, else prebuilt.
+    /// From source if a toolchain can build it, else prebuilt.
     Auto,
-    /// From source or not at all.
+    /// From source; without a toolchain, this is an error.
     Source,
-    /// As checked in.
+    /// Prebuilt, even if a toolchain could build it.
     Prebuilt,
 }
 
@@ -94,9 +94,9 @@ impl Policy {
 /// Where a component came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Compiled just now.
+    /// Built from source by this toolchain.
     Source(Toolchain),
-    /// Checked in.
+    /// Checked in under `guest/prebuilt/`.
     Prebuilt,
 }
 
@@ -118,14 +118,14 @@ pub struct Component {
     pub origin: Origin,
 }
 
-/// Gives a component, compiled into `target_dir` or taken as checked in, as `policy` says.
+/// Compiles a component in `target_dir`, or reads the prebuilt one, as `policy` says.
 pub fn obtain(source: Source, target_dir: &Path, policy: Policy) -> Result<Component> {
     let toolchain = match policy {
         Policy::Prebuilt => None,
         Policy::Auto => Toolchain::detect(),
         Policy::Source => Some(Toolchain::detect().with_context(|| {
             format!(
-                "{POLICY_VARIABLE} demands components from source, but no toolchain here can build for \
+                "components must be built from source, but no toolchain on this machine can build for \
                  {target}; {remedy}",
                 target = build::TARGET,
                 remedy = HOW_TO_BUILD_FROM_SOURCE
@@ -144,10 +144,10 @@ pub fn obtain(source: Source, target_dir: &Path, policy: Policy) -> Result<Compo
 const HOW_TO_BUILD_FROM_SOURCE: &str = "`rustup target add wasm32-unknown-unknown` (or, with Debian's compiler, \
                                         `apt-get install rustc-web cargo-web rust-web-src lld`) provides one";
 
-/// For a build script: puts components into `OUT_DIR` as `{name}.wasm`, says in the variable `COMPONENT_ORIGIN` of the
-/// crate being built where they came from, and asks to be run again when a source changes.
+/// For a build script: writes components to `OUT_DIR` as `{name}.wasm`, sets the variable `COMPONENT_ORIGIN` of the
+/// crate to their origin, and has cargo rerun the script when a source changes.
 ///
-/// Anything but the active toolchain's own target is said in one warning.
+/// Prints one warning if the components were not built with the active toolchain's own target.
 pub fn provide(sources: &[Source]) -> Result<()> {
     for path in sources::watched() {
         println!("cargo::rerun-if-changed={}", path.display());
@@ -155,7 +155,8 @@ pub fn provide(sources: &[Source]) -> Result<()> {
     println!("cargo::rerun-if-env-changed={POLICY_VARIABLE}");
 
     let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
-    // …/target/debug/build/host-0123/out: next to `debug`, so that the profiles share the guest's standard library.
+    // OUT_DIR is …/target/debug/build/host-0123/out. The folder lies next to `debug`, so that all profiles share the
+    // guest's standard library.
     let target_dir =
         out_dir.ancestors().nth(4).context("OUT_DIR has no target directory")?.join("components");
     let policy = Policy::from_environment()?;
@@ -171,17 +172,17 @@ pub fn provide(sources: &[Source]) -> Result<()> {
     let names = sources.iter().map(|source| source.name()).collect::<Vec<_>>().join(", ");
     match &origin {
         Origin::Source(toolchain) if toolchain.is_active_target() => {}
-        Origin::Source(_) => println!("cargo::warning=built as a component: {names}, {origin}"),
+        Origin::Source(_) => println!("cargo::warning=components {names}: {origin}"),
         Origin::Prebuilt => println!(
-            "cargo::warning=taken as prebuilt in guest/prebuilt, not compiled from source: {names}; to compile them: \
-             {HOW_TO_BUILD_FROM_SOURCE}"
+            "cargo::warning=components {names}: taken from guest/prebuilt; to build them from source, a toolchain for \
+             WebAssembly is needed: {HOW_TO_BUILD_FROM_SOURCE}"
         ),
     }
     println!("cargo::rustc-env=COMPONENT_ORIGIN={origin}");
     Ok(())
 }
 
-/// For a build script: how it ended, with what went wrong in one line.
+/// For a build script: prints an error in one line and returns the exit code.
 pub fn report(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ fn run() -> Result<()> {
         ["verify"] => prebuilt::verify(&target_dir),
         ["check"] => prebuilt::check(),
         _ => bail!(
-            "takes one of: refresh (build the components and replace guest/prebuilt), verify (build them and \
+            "expected one of: refresh (build the components and replace guest/prebuilt), verify (build them and \
              compare), check (compare checksums and sources, without building)"
         ),
     }

@@ -1,6 +1,5 @@
-//! The components as checked in under `guest/prebuilt/`, with what tells whether they can be trusted:
-//! `SHA256SUMS` of the files, `TOOLCHAIN` (the `rustc -vV` that made them) and `SOURCES` (a digest of what they were
-//! made from).
+//! The components checked in under `guest/prebuilt/`, and the files that verify them: `SHA256SUMS` has their checksums,
+//! `TOOLCHAIN` the `rustc -vV` of the compiler that built them, and `SOURCES` a digest of their sources.
 
 use crate::sources::{self, hex};
 use crate::{Component, Origin, Policy, components, obtain, workspace};
@@ -9,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The command that brings the folder up to date.
+/// The command that rebuilds the content of the folder.
 pub const REFRESH: &str = "cargo run -p guest-builder -- refresh";
 
 fn folder() -> PathBuf {
@@ -22,29 +21,29 @@ fn read_text(name: &str) -> Result<String> {
         .with_context(|| format!("cannot read {}; `{REFRESH}` writes it", path.display()))
 }
 
-/// The prebuilt component called `name`, after its checksum was found right.
+/// Reads the prebuilt component called `name` and verifies its checksum.
 pub fn read(name: &str) -> Result<Vec<u8>> {
     let path = folder().join(format!("{name}.wasm"));
     let bytes = std::fs::read(&path)
         .with_context(|| format!("cannot read {}; `{REFRESH}` writes it", path.display()))?;
     let line = format!("{}  {name}.wasm", hex(&Sha256::digest(&bytes)));
     ensure!(
-        read_text("SHA256SUMS")?.lines().any(|known| known == line),
-        "{} does not have the checksum in SHA256SUMS; `{REFRESH}` builds it anew",
+        read_text("SHA256SUMS")?.lines().any(|entry| entry == line),
+        "{} does not match its checksum in SHA256SUMS; `{REFRESH}` rebuilds it",
         path.display()
     );
     Ok(bytes)
 }
 
-/// Checks, without any toolchain, that every prebuilt component is intact and was made from the sources as they are.
+/// Checks that every prebuilt component is intact and was built from the current sources. Needs no toolchain.
 pub fn check() -> Result<()> {
     for source in components() {
         read(source.name())?;
     }
     let recorded = read_text("SOURCES")?;
-    let present = sources::digest()?;
+    let current = sources::digest()?;
     ensure!(
-        recorded.trim() == present,
+        recorded.trim() == current,
         "the guest's sources have changed since guest/prebuilt was made; run `{REFRESH}` and commit the result"
     );
     Ok(())
@@ -75,8 +74,8 @@ fn write(name: &str, content: &[u8]) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Builds every component from source and compares it with the prebuilt one: where the compiler is the one of
-/// `TOOLCHAIN`, the bytes must be equal.
+/// Builds every component from source and compares it with the prebuilt one. With the compiler named in `TOOLCHAIN`,
+/// the bytes must be equal.
 pub fn verify(target_dir: &Path) -> Result<()> {
     check()?;
     for source in components() {
@@ -87,12 +86,12 @@ pub fn verify(target_dir: &Path) -> Result<()> {
         };
         if toolchain.compiler().version() != read_text("TOOLCHAIN")? {
             println!(
-                "{name}: {origin}, another compiler than that of guest/prebuilt/TOOLCHAIN: bytes not compared"
+                "{name}: {origin}; bytes not compared, as guest/prebuilt/TOOLCHAIN names another compiler"
             );
         } else if bytes == read(name)? {
             println!("{name}: {origin}, the same {} bytes as prebuilt", bytes.len());
         } else {
-            bail!("{name}: {origin}, but the bytes are not those of guest/prebuilt; run `{REFRESH}`");
+            bail!("{name}: {origin}, but the bytes differ from guest/prebuilt; run `{REFRESH}`");
         }
     }
     Ok(())

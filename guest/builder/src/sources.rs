@@ -1,4 +1,4 @@
-//! What a component is made from: the files to watch, and a digest by which a stale prebuilt component is known.
+//! The inputs of the components: the files that a build script watches, and a digest that detects stale prebuilt ones.
 
 use crate::{Compiler, FILE_SERVER, workspace};
 use anyhow::{Context as _, Result};
@@ -8,17 +8,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// The files and folders, relative to the workspace, whose content goes into a component as it stands.
+/// The files and folders, relative to the workspace, whose whole content is an input of the components.
 const SOURCES: &[&str] =
     &["guest/Cargo.toml", "guest/examples", "guest/src", "guest/builder/src/build.rs", "wit"];
 
-/// What a build script has to watch.
+/// The paths that a build script watches.
 pub(crate) fn watched() -> Vec<PathBuf> {
     let root = workspace();
     let others = ["Cargo.toml", "Cargo.lock", "guest/builder/src", "guest/prebuilt"];
     let mut watched: Vec<_> = SOURCES.iter().chain(&others).map(|source| root.join(source)).collect();
-    // Where a toolchain that can do more would show: rustup notes an added target or source in a file, and a
-    // distribution's compiler comes as a program. A path that is missing would have the build script run every time.
+    // These change when a toolchain for WebAssembly is installed: rustup records added targets and sources in a file,
+    // and a distribution's compiler is a new program. A missing path would make cargo rerun the build script every
+    // time.
     let components = Compiler::active().map(|active| active.sysroot().join("lib/rustlib/components"));
     let system = ["/usr/bin/rustc", "/usr/bin"].map(PathBuf::from).into_iter().find(|path| path.exists());
     watched.extend(components.into_iter().chain(system));
@@ -26,8 +27,8 @@ pub(crate) fn watched() -> Vec<PathBuf> {
     watched
 }
 
-/// The SHA-256, in hexadecimal digits, of everything that the components are made from: the sources, the profile, and
-/// the locked dependencies.
+/// The SHA-256, in hexadecimal digits, of all inputs of the components: the sources, the profiles, and the locked
+/// dependencies.
 pub(crate) fn digest() -> Result<String> {
     let root = workspace();
     let mut hash = Sha256::new();
@@ -47,7 +48,7 @@ pub(crate) fn digest() -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-/// Bytes in hexadecimal digits.
+/// Formats bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -55,7 +56,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// Every file below `path`, which may itself be one, in the order of their names.
+/// Every file below `path`, or `path` itself if it is a file, sorted by name.
 fn files_below(path: &Path) -> Result<BTreeSet<PathBuf>> {
     if !path.is_dir() {
         return Ok(BTreeSet::from([path.to_owned()]));
@@ -72,7 +73,7 @@ fn read_table(path: &Path) -> Result<Table> {
     text.parse().with_context(|| format!("cannot parse {}", path.display()))
 }
 
-/// What the workspace's manifest says about the guest: the profiles, and the dependencies that it names.
+/// The parts of the workspace's manifest that the guest is built with: the profiles, and its direct dependencies.
 fn manifest(root: &Path) -> Result<String> {
     let manifest = read_table(&root.join("Cargo.toml"))?;
     let profile = |name| manifest.get("profile")?.get(name).map(Value::to_string);
@@ -90,7 +91,7 @@ fn manifest(root: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// Name, version and checksum of each package that `package` depends on by `Cargo.lock`, a line each.
+/// The name, version and checksum of `package` and of each of its dependencies in `Cargo.lock`, one per line.
 fn locked_dependencies(root: &Path, package: &str) -> Result<String> {
     let lock = read_table(&root.join("Cargo.lock"))?;
     let packages = lock.get("package").and_then(Value::as_array).context("Cargo.lock lists no package")?;
@@ -100,7 +101,7 @@ fn locked_dependencies(root: &Path, package: &str) -> Result<String> {
     let mut found = BTreeSet::new();
     let mut wanted = vec![package.to_owned()];
     while let Some(wanted_name) = wanted.pop() {
-        // "name", or "name version" where there are several.
+        // "name", or "name version" if there are several versions.
         let (name, version) = wanted_name.split_once(' ').unwrap_or((&wanted_name, ""));
         let matching = packages.iter().filter(|package| {
             text(package, "name") == name && (version.is_empty() || text(package, "version") == version)

@@ -1,4 +1,4 @@
-//! Which of the machine's compilers can build for WebAssembly.
+//! Finds a compiler on this machine that can build for WebAssembly.
 
 use crate::build::TARGET;
 use std::env;
@@ -7,10 +7,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The oldest compiler, as (major, minor), that the guest's crates accept; a distribution may have an older one.
-const OLDEST: (u32, u32) = (1, 95);
+/// The oldest compiler that the guest's crates accept, as (major, minor). A distribution may have an older one.
+const VERSION_MIN: (u32, u32) = (1, 95);
 
-/// A pair of `cargo` and `rustc`.
+/// A `cargo` and its `rustc`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compiler {
     /// The cargo to call.
@@ -22,13 +22,13 @@ pub struct Compiler {
 }
 
 impl Compiler {
-    /// The one that builds this workspace: rustup's choice, or what is on the path.
+    /// The compiler that builds this workspace: rustup's choice, or the one on the path.
     pub(crate) fn active() -> Option<Self> {
         let named = |variable, default: &str| env::var_os(variable).unwrap_or_else(|| default.into());
         Self::ask(named("CARGO", "cargo"), named("RUSTC", "rustc"))
     }
 
-    /// The distribution's.
+    /// The distribution's compiler.
     fn system() -> Option<Self> {
         Self::ask("/usr/bin/cargo".into(), "/usr/bin/rustc".into())
     }
@@ -39,12 +39,12 @@ impl Compiler {
         Some(Self { cargo, rustc, sysroot, version })
     }
 
-    /// What `rustc -vV` says: it identifies the compiler to the commit.
+    /// The output of `rustc -vV`, which identifies the compiler down to its commit.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// The root below which the compiler keeps its libraries.
+    /// The root directory of the compiler's libraries.
     pub fn sysroot(&self) -> &Path {
         &self.sysroot
     }
@@ -55,7 +55,7 @@ impl Compiler {
 
     fn is_recent(&self) -> bool {
         let mut parts = self.release().split('.').map_while(|part| part.parse().ok());
-        matches!((parts.next(), parts.next()), (Some(major), Some(minor)) if (major, minor) >= OLDEST)
+        matches!((parts.next(), parts.next()), (Some(major), Some(minor)) if (major, minor) >= VERSION_MIN)
     }
 
     fn has_target(&self) -> bool {
@@ -73,15 +73,15 @@ impl Compiler {
 /// A way to compile for WebAssembly on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Toolchain {
-    /// The active compiler, which has the target's standard library.
+    /// The active compiler, with the target's compiled standard library.
     Target(Compiler),
-    /// A compiler that has the standard library's source, from which it is built along with the guest.
+    /// A compiler with the source of its standard library, which is compiled along with the guest.
     Source(Compiler),
 }
 
 impl Toolchain {
-    /// The first that works of: the active compiler with the target, the active compiler with the library's source, the
-    /// distribution's compiler with the library's source.
+    /// The first of these that is present: the active compiler with the target, the active compiler with the library's
+    /// source, the distribution's compiler with the library's source.
     pub fn detect() -> Option<Self> {
         let active = Compiler::active();
         if let Some(active) = active.clone().filter(Compiler::has_target) {
@@ -94,14 +94,14 @@ impl Toolchain {
             .map(Self::Source)
     }
 
-    /// The compiler of either.
+    /// The compiler of either variant.
     pub fn compiler(&self) -> &Compiler {
         match self {
             Self::Target(compiler) | Self::Source(compiler) => compiler,
         }
     }
 
-    /// Whether this is what a usual developer machine has.
+    /// Whether this is the active compiler with the target installed, the usual case on a developer's machine.
     pub fn is_active_target(&self) -> bool {
         matches!(self, Self::Target(_))
     }
@@ -114,15 +114,15 @@ impl fmt::Display for Toolchain {
         match self {
             Self::Target(compiler) => write!(f, "rustc {}", compiler.release()),
             Self::Source(compiler) => {
-                write!(f, "rustc {} ({path}), its standard library too", compiler.release())
+                write!(f, "rustc {} ({path}), including its standard library", compiler.release())
             }
         }
     }
 }
 
 impl Compiler {
-    /// A linker for WebAssembly, where the compiler does not bring its own: the active toolchain's `rust-lld`, or the
-    /// distribution's `wasm-ld`.
+    /// A linker for WebAssembly: the `rust-lld` of this compiler, that of the active compiler, or the distribution's
+    /// linker.
     pub fn linker(&self) -> Option<PathBuf> {
         let bundled = |compiler: &Self| {
             let host = compiler.version.lines().find_map(|line| line.strip_prefix("host: "))?.to_owned();
@@ -133,7 +133,7 @@ impl Compiler {
     }
 }
 
-/// Debian's `rust-lld`, or its `wasm-ld` with or without a version in its name; the newest wins.
+/// Debian's `rust-lld` or `wasm-ld`, or else the newest `wasm-ld-VERSION`.
 fn distribution_linker() -> Option<PathBuf> {
     let unversioned = ["/usr/bin/rust-lld", "/usr/bin/wasm-ld"].map(PathBuf::from);
     if let Some(found) = unversioned.into_iter().find(|path| path.is_file()) {
@@ -151,7 +151,7 @@ fn distribution_linker() -> Option<PathBuf> {
 }
 
 fn output(program: &OsString, arguments: &[&str]) -> Option<String> {
-    // A build script's LD_LIBRARY_PATH names the active toolchain's libraries, which are not another compiler's.
+    // A build script's LD_LIBRARY_PATH names the active toolchain's libraries, which another compiler must not load.
     let output = Command::new(program).args(arguments).env_remove("LD_LIBRARY_PATH").output().ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -1,4 +1,4 @@
-//! What a component may import, by the world that it was written for, and what it does import.
+//! The interfaces that a world allows its components to import, and those that a component imports.
 
 use crate::workspace;
 use anyhow::{Context as _, Result, bail};
@@ -14,7 +14,7 @@ pub fn imports_of_component(component: &[u8]) -> Result<BTreeSet<String>> {
     }
 }
 
-/// The interfaces that a world of `wit/` lets its components import.
+/// The interfaces that a world of `wit/` allows its components to import.
 pub fn imports_of_world(world: &str) -> Result<BTreeSet<String>> {
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(workspace().join("wit"))?;
@@ -23,8 +23,8 @@ pub fn imports_of_world(world: &str) -> Result<BTreeSet<String>> {
     Ok(imports(&resolve, world))
 }
 
-/// Every function of the interfaces in `wit/`, a line each: the interface without its version, a space, and the function as
-/// components import it, such as `wasi:http/types [method]fields.get`.
+/// Every function of the interfaces in `wit/`, one per line: the interface without its version, a space, and the name
+/// under which components import the function, such as `wasi:http/types [method]fields.get`.
 pub fn functions() -> Result<String> {
     let mut resolve = Resolve::default();
     resolve.push_dir(workspace().join("wit"))?;
