@@ -1,4 +1,4 @@
-//! Puts the small guests where `guests.rs` includes them from.
+//! Builds the small guests into `OUT_DIR`, from where `guests.rs` includes them.
 
 use std::process::ExitCode;
 

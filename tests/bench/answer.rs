@@ -1,9 +1,9 @@
-//! Answers as they come in, of which the body is thrown away.
+//! Parses answers as they arrive, and discards their bodies.
 
 use std::borrow::Cow;
 use std::io::{Error, ErrorKind};
 
-/// An answer that is complete.
+/// A complete answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// The status code.
@@ -12,12 +12,12 @@ pub struct Answer {
     pub etag: Option<String>,
 }
 
-/// Reads one answer after another.
+/// Parses one answer after another.
 #[derive(Debug, Default)]
 pub struct Parser {
-    /// What has come of a head, or of a body in chunks.
+    /// The received bytes of an incomplete head, or of a chunked body.
     bytes: Vec<u8>,
-    /// The head, once it is there, and what is to come of the body.
+    /// The head, once it is complete, and the rest of the body.
     body: Option<(Answer, Body)>,
 }
 
@@ -28,12 +28,12 @@ enum Body {
 }
 
 impl Parser {
-    /// Whether nothing has come of the next answer.
+    /// Whether no byte of the next answer has been received.
     pub fn is_between(&self) -> bool {
         self.bytes.is_empty() && self.body.is_none()
     }
 
-    /// Takes what has come; gives the answer that it completes. Nothing may come after that before it is asked for.
+    /// Takes received bytes, and returns the answer that they complete. No byte may follow it before the next request.
     pub fn read(&mut self, bytes: &[u8]) -> std::io::Result<Option<Answer>> {
         let mut bytes = Cow::Borrowed(bytes);
         if self.body.is_none() {
@@ -86,7 +86,7 @@ fn head(head: &str) -> std::io::Result<(Answer, Body)> {
     Ok((Answer { status, etag }, body))
 }
 
-/// Whether this is a whole body in chunks, without trailers.
+/// Whether this is a complete chunked body, without trailers.
 fn are_all_chunks(mut bytes: &[u8]) -> std::io::Result<bool> {
     loop {
         let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") else { return Ok(false) };

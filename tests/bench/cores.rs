@@ -1,4 +1,4 @@
-//! One core and two: what a request costs where the load has to share them with the server.
+//! The cost of a request on one core and on two, which the server shares with the load.
 
 use crate::load::{self, Idle, Load};
 use crate::report::print;
@@ -8,10 +8,10 @@ use crate::site::{Case, Site};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Connections: as many under way as keep two cores busy.
+/// The number of connections: enough requests at the same time to keep two cores busy.
 const CONNECTIONS: usize = 64;
 
-/// What was measured of one server.
+/// The results for one server.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
     server: &'static str,
@@ -19,7 +19,7 @@ pub struct Measurement {
     two: Rounds,
 }
 
-/// Measures those servers that run on every core by themselves, ours.
+/// Measures wasi-httpd only: it uses every core that it is given without being configured for it.
 pub fn measure(servers: &[Server], site: &Site, rounds: usize, time: Duration) -> Vec<Measurement> {
     let case = Case::small();
     let both = [SERVER_CORE, LOAD_CORE];

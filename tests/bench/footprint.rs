@@ -1,4 +1,4 @@
-//! What a server costs beside its requests: how soon it is there, how soon the first byte is, and memory.
+//! The costs of a server apart from its requests: the time to start, the time to the first byte, and memory.
 
 use crate::load::ask;
 use crate::report::{median, print};
@@ -11,35 +11,35 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-/// How often a server is started.
-const STARTS: usize = 5;
+/// The number of starts of each server.
+const START_ROUNDS: usize = 5;
 
-/// How often the first byte is waited for.
-const FIRST_BYTES: usize = 51;
+/// The number of requests whose first byte is timed.
+const FIRST_BYTE_ROUNDS: usize = 51;
 
-/// Connections that memory is divided by.
+/// The number of connections over which memory is averaged.
 const CONNECTIONS: u32 = 500;
 
-/// How long after the last connection memory is looked at, for a server to have done what it was asked.
-const SETTLED: Duration = Duration::from_millis(500);
+/// How long a server may take to process the last connections before its memory is read.
+const SETTLE_TIME: Duration = Duration::from_millis(500);
 
-const LARGE: &str = "GET /100m.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
+const LARGE_REQUEST: &str = "GET /100m.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
 
-/// What was measured of one server.
+/// The results for one server.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
     server: &'static str,
-    /// From its start to its first answer, in milliseconds.
+    /// The time from the start of the process to its first answer, in milliseconds.
     start: f64,
-    /// To the first byte of a file that the system has to read first, on a new connection, in microseconds.
+    /// The time to the first byte of a file that the kernel reads from disk, on a new connection, in microseconds.
     cold: f64,
-    /// The same of one that is in the system's cache.
+    /// The same for a file in the kernel's page cache.
     cached: f64,
     /// Resident memory after the first answers, in MiB.
     idle: f64,
-    /// Further memory for each connection that has had an answer and waits, in KiB.
+    /// Additional memory per idle connection that has received an answer, in KiB.
     waiting: f64,
-    /// Further memory for each connection with a download that its client does not read, in KiB.
+    /// Additional memory per connection with a download that its client does not read, in KiB.
     downloading: f64,
 }
 
@@ -55,13 +55,13 @@ pub fn measure(servers: &[Server], site: &Site) -> Vec<Measurement> {
 
 fn one(server: &Server, site: &Site) -> Measurement {
     let start = || server.start(site, &[SERVER_CORE], &[]);
-    let starts = (0..STARTS).map(|_| start().started_in.as_secs_f64() * 1e3).collect();
+    let starts = (0..START_ROUNDS).map(|_| start().started_in.as_secs_f64() * 1e3).collect();
     let running = start();
     #[allow(clippy::cast_precision_loss)]
     let memory = || running.memory() as f64;
     let idle = memory() / 1024.0;
-    let cached = median((0..FIRST_BYTES).map(|_| first_byte(&running)).collect());
-    let cold = (0..FIRST_BYTES).map(|_| {
+    let cached = median((0..FIRST_BYTE_ROUNDS).map(|_| first_byte(&running)).collect());
+    let cold = (0..FIRST_BYTE_ROUNDS).map(|_| {
         let file = File::open(site.large()).unwrap();
         file.sync_all().unwrap();
         fadvise(&file, 0, None, Advice::DontNeed).unwrap();
@@ -72,13 +72,13 @@ fn one(server: &Server, site: &Site) -> Measurement {
     let before = memory();
     let small = "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
     let waiting: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, small)).collect();
-    std::thread::sleep(SETTLED);
+    std::thread::sleep(SETTLE_TIME);
     let waiting_memory = (memory() - before) / f64::from(CONNECTIONS);
     drop(waiting);
-    std::thread::sleep(SETTLED);
+    std::thread::sleep(SETTLE_TIME);
     let before = memory();
-    let downloading: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, LARGE)).collect();
-    std::thread::sleep(SETTLED);
+    let downloading: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, LARGE_REQUEST)).collect();
+    std::thread::sleep(SETTLE_TIME);
     let downloading_memory = (memory() - before) / f64::from(CONNECTIONS);
     drop(downloading);
     assert!(ask(running.address, small).is_ok());
@@ -93,7 +93,7 @@ fn one(server: &Server, site: &Site) -> Measurement {
     }
 }
 
-/// A connection on which the beginning of an answer has come, and of which no more is read.
+/// A new connection on which the beginning of an answer has been read, and nothing more.
 fn receive_head(server: &Running, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
@@ -101,9 +101,9 @@ fn receive_head(server: &Running, request: &str) -> TcpStream {
     stream
 }
 
-/// How long it takes to the first byte of the large file, in microseconds.
+/// The time to the first byte of the large file, in microseconds.
 fn first_byte(server: &Running) -> f64 {
     let start = Instant::now();
-    receive_head(server, LARGE);
+    receive_head(server, LARGE_REQUEST);
     start.elapsed().as_secs_f64() * 1e6
 }

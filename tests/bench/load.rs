@@ -1,8 +1,7 @@
 //! The load: connections that send one request after another and read each answer to its end.
 //!
-//! One thread looks after all of them. As a rule it never sleeps, so that no server pays for waking it: on a virtual
-//! machine that can cost more than the request, and it would be paid by those servers alone that are slower than the
-//! load.
+//! One thread serves all of them. By default it never sleeps, so that no server pays for waking it. On a virtual
+//! machine, a wake-up can cost more than the request, and only servers that are slower than the load would pay for it.
 
 use crate::answer::{Answer, Parser};
 use rustix::event::epoll;
@@ -13,13 +12,13 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// How much is read at a time, in bytes.
-const READ: usize = 256 * 1024;
+/// The most bytes that one read returns.
+const READ_BYTES: usize = 256 * 1024;
 
-/// How long a server may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a server may take to answer before the benchmark fails.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Has this thread, and those that it starts, run on these cores.
+/// Pins this thread, and the threads and processes that it starts, to these cores.
 pub fn pin_to(cores: &[usize]) {
     let mut set = CpuSet::new();
     for &core in cores {
@@ -31,44 +30,44 @@ pub fn pin_to(cores: &[usize]) {
 /// When a request is sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
-    /// As soon as its connection has the last answer.
+    /// As soon as its connection has received the answer before.
     Answered,
-    /// So many times a second, whatever became of those before; latency counts from when it was due.
+    /// This many times a second, independent of earlier answers. Latency counts from when the request was due.
     PerSecond(f64),
 }
 
-/// What the load does while there is nothing to read.
+/// What the load does while it has nothing to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
-    /// Ask again.
+    /// Poll again.
     Spin,
-    /// Leave the core to others.
+    /// Sleep, and leave the core to other threads.
     Sleep,
 }
 
-/// What is sent, and how.
+/// A series of requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Load<'a> {
-    /// Where to.
+    /// The server's address.
     pub address: SocketAddr,
     /// The request.
     pub request: &'a str,
-    /// The status that is the right answer.
+    /// The expected status.
     pub status: u16,
-    /// Connections, each with one request under way at most.
+    /// The number of connections, each with at most one request at a time.
     pub connections: usize,
-    /// When.
+    /// When requests are sent.
     pub pace: Pace,
-    /// What happens meanwhile.
+    /// What the load does meanwhile.
     pub idle: Idle,
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection.
 pub fn ask(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     stream.write_all(request.as_bytes())?;
-    let (mut parser, mut buffer) = (Parser::default(), vec![0; READ]);
+    let (mut parser, mut buffer) = (Parser::default(), vec![0; READ_BYTES]);
     loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
@@ -80,7 +79,7 @@ pub fn ask(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
     }
 }
 
-/// A connection, and since when the request on it was due.
+/// A connection, and the time when its current request was due.
 struct Connection {
     stream: TcpStream,
     parser: Parser,
@@ -89,13 +88,13 @@ struct Connection {
 }
 
 impl Load<'_> {
-    /// Runs for so long, and until every answer is there; gives how long each took, in microseconds.
+    /// Sends requests for this long and waits for every answer. Returns their latencies in microseconds.
     pub fn run(&self, time: Duration) -> Vec<f64> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
         let mut connections: Vec<Connection> =
             (0..self.connections).map(|number| self.connect(&epoll, number)).collect();
         let mut free: VecDeque<usize> = (0..self.connections).collect();
-        let (mut latencies, mut buffer) = (Vec::new(), vec![0; READ]);
+        let (mut latencies, mut buffer) = (Vec::new(), vec![0; READ_BYTES]);
         let mut events = Vec::with_capacity(self.connections);
         let start = Instant::now();
         let mut sent = 0_u32;
@@ -109,7 +108,7 @@ impl Load<'_> {
             if over && free.len() == self.connections {
                 return latencies;
             }
-            assert!(now < start + time + PATIENCE, "{} does not answer", self.address);
+            assert!(now < start + time + ANSWER_TIMEOUT, "{} does not answer", self.address);
             if !over
                 && due <= now
                 && let Some(number) = free.pop_front()
@@ -121,7 +120,7 @@ impl Load<'_> {
             let wait = if self.idle == Idle::Spin {
                 Duration::ZERO
             } else {
-                due.saturating_duration_since(now).clamp(Duration::from_millis(1), PATIENCE)
+                due.saturating_duration_since(now).clamp(Duration::from_millis(1), ANSWER_TIMEOUT)
             };
             epoll::wait(&epoll, rustix::buffer::spare_capacity(&mut events), Some(&wait.try_into().unwrap()))
                 .unwrap();
@@ -154,7 +153,7 @@ impl Load<'_> {
         connection.is_waiting = true;
     }
 
-    /// Reads what there is, and says whether that was the end of an answer.
+    /// Reads available bytes. Returns whether they complete an answer.
     fn receive(
         &self,
         epoll: &OwnedFd,
@@ -170,7 +169,7 @@ impl Load<'_> {
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            // Some servers end the connection with some of their answers, as they may.
+            // Some servers close the connection after some answers, which HTTP allows.
             outcome => {
                 assert!(connection.parser.is_between(), "an answer was cut short: {outcome:?}");
                 let Connection { due, is_waiting, .. } = *connection;

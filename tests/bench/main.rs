@@ -1,8 +1,9 @@
-//! How fast the servers are, and what else they cost.
+//! Compares the speed and the other costs of several servers.
 //!
-//! `cargo run --release -p tests --features bench --bin bench -- --help` says what it takes. Servers that are not on this
-//! machine are named as missing, with how to install them. What counts is the CPU time per request, from the process's
-//! own accounting, and its ratio to nginx in the same round: the rest depends on what else a machine does.
+//! `cargo run --release -p tests --features bench --bin bench -- --help` lists the arguments. Servers that are not
+//! installed are reported, with the command that installs them. The result that counts is the CPU time per request,
+//! from the kernel's accounting of the process, as a ratio to nginx in the same round. The other results depend more on
+//! what else the machine does.
 
 mod answer;
 mod cores;
@@ -21,10 +22,10 @@ use site::Site;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Measures the servers that are on this machine.
+/// Measures the servers that are installed on this machine.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What is measured; all of it, if nothing is named
+    /// The parts to measure; by default, all of them
     parts: Vec<Part>,
 
     /// Only servers whose name contains one of these
@@ -35,28 +36,28 @@ struct Arguments {
     #[arg(long, value_delimiter = ',')]
     cases: Vec<String>,
 
-    /// How often each server is measured with each case
+    /// The number of rounds for each server and case
     #[arg(long, default_value_t = 5)]
     rounds: usize,
 
-    /// How long each round takes
+    /// The length of a round
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 1_000)]
     time: u64,
 
-    /// Connections at a time, each with one request under way
+    /// The number of connections, each with one request at a time
     #[arg(long, default_value_t = 16)]
     connections: usize,
 
-    /// Clients that read slowly
+    /// The number of clients that read slowly
     #[arg(long, default_value_t = 10_000)]
     slow_clients: usize,
 
-    /// Where the results are written: results.json and cpu.svg
+    /// The directory for the results: results.json and cpu.svg
     #[arg(long, value_name = "DIRECTORY", default_value = "target/bench")]
     output: PathBuf,
 }
 
-/// What can be measured.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// CPU time, rate, latency and memory of each kind of request
@@ -67,11 +68,11 @@ enum Part {
     Footprint,
     /// CPU time per request on two cores instead of one
     Cores,
-    /// What other clients notice of many that read slowly
+    /// How many slow clients affect the latency of other clients
     Slow,
 }
 
-/// What was measured.
+/// The results of every part.
 #[derive(Debug, Default, serde::Serialize)]
 struct Results {
     requests: Vec<requests::Measurement>,
@@ -93,7 +94,7 @@ fn main() {
         .filter(|server| is_wanted(server.name, &arguments.servers))
         .partition(Server::is_present);
     for server in &missing {
-        println!("missing: {}; {}", server.name, server.remedy);
+        println!("missing: {}; install it with `{}`", server.name, server.remedy);
     }
     let wants = |part| arguments.parts.is_empty() || arguments.parts.contains(&part);
     let time = Duration::from_millis(arguments.time);

@@ -1,4 +1,4 @@
-//! Latency of small files at half of the rate that a server can keep up.
+//! The latency of small files at half of a server's maximum rate.
 
 use crate::load::{Load, Pace};
 use crate::report::{median, print};
@@ -8,14 +8,15 @@ use crate::site::{Case, Site};
 use serde::Serialize;
 use std::time::Duration;
 
-/// How often each server is measured: what else the machine does shows in the slowest hundredth first.
+/// The number of rounds. More than for CPU time, because other activity on the machine shows in the slowest requests
+/// first.
 const ROUNDS: usize = 7;
 
-/// What was measured of one server.
+/// The results for one server.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
     server: &'static str,
-    /// Requests per second, half of what it answers at most.
+    /// Requests per second: half of the server's maximum.
     rate: f64,
     rounds: Vec<Round>,
 }
@@ -29,18 +30,18 @@ pub fn measure(servers: &[Server], site: &Site, connections: usize, time: Durati
         .iter()
         .map(|server| {
             let request = case.request(server);
-            let most = load(server, case, &request, connections);
-            most.run(time / 4);
-            let rate = Round::run(server, &most, time).rate() / 2.0;
+            let full_load = load(server, case, &request, connections);
+            full_load.run(time / 4);
+            let rate = Round::run(server, &full_load, time).rate() / 2.0;
             Measurement { server: server.name, rate, rounds: Vec::new() }
         })
         .collect();
     for _ in 0..ROUNDS {
         for (server, measurement) in running.iter().zip(&mut measurements) {
             let request = case.request(server);
-            // More connections than requests under way, so that none waits for another's.
-            let most = load(server, case, &request, connections * 4);
-            let half = Load { pace: Pace::PerSecond(measurement.rate), ..most };
+            // More connections than requests at a time, so that no request waits for a free connection.
+            let full_load = load(server, case, &request, connections * 4);
+            let half = Load { pace: Pace::PerSecond(measurement.rate), ..full_load };
             measurement.rounds.push(Round::run(server, &half, time));
         }
     }

@@ -1,4 +1,4 @@
-//! The results: tables, one file for programs, and a chart.
+//! The results: tables, a JSON file, and a chart.
 
 use crate::Results;
 use crate::requests::{Measurement, Round};
@@ -7,22 +7,23 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::fs;
 use std::path::Path;
 
-/// What everybody is compared with.
+/// The server with which the others are compared.
 const REFERENCE: &str = "nginx";
 
 /// The cases that the chart shows.
 const CHARTED: [&str; 3] = ["1 KiB", "64 KiB", "1 MiB"];
 
-/// Where the chart ends, as a multiple of the reference's bar: what is beyond has its number only.
-const WIDTH: f64 = 12.0;
+/// The longest bar of the chart, as a multiple of the reference's bar. A longer one is cut, and its number has an
+/// arrow.
+const MAX_BAR_RATIO: f64 = 12.0;
 
-/// The middle one of some values.
+/// The median of values.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     quantile(&values, 0.5)
 }
 
-/// The value that this share of some sorted values do not exceed.
+/// A quantile of sorted values: this share of them is not greater.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
     let at = (share * sorted.len() as f64) as usize;
@@ -45,14 +46,14 @@ pub fn print<'a>(title: &str, columns: &[&str], rows: impl Iterator<Item = (&'a 
     }
 }
 
-/// CPU time per request as a ratio to the reference in the same round: the median, the least and the most.
+/// CPU time per request as a ratio to the reference in the same round: the median, the minimum and the maximum.
 fn ratios(measurement: &Measurement, all: &[Measurement]) -> Option<(f64, f64, f64)> {
     let reference = all.iter().find(|other| other.server == REFERENCE && other.case == measurement.case)?;
     let rounds = measurement.rounds.iter().zip(&reference.rounds);
     let ratios: Vec<f64> = rounds.map(|(round, reference)| round.cpu() / reference.cpu()).collect();
-    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = ratios.iter().copied().fold(0.0, f64::max);
-    Some((median(ratios), least, most))
+    let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = ratios.iter().copied().fold(0.0, f64::max);
+    Some((median(ratios), min, max))
 }
 
 /// Prints the table of one case.
@@ -63,7 +64,7 @@ pub fn print_requests(case: &str, measurements: &[Measurement]) {
     );
     for measurement in measurements.iter().filter(|measurement| measurement.case == case) {
         let ratio = ratios(measurement, measurements)
-            .map_or_else(String::new, |(median, least, most)| format!("{median:.2} ({least:.2}-{most:.2})"));
+            .map_or_else(String::new, |(median, min, max)| format!("{median:.2} ({min:.2}-{max:.2})"));
         #[allow(clippy::cast_precision_loss)]
         let memory = measurement.median(|round| round.memory as f64 / 1024.0);
         println!(
@@ -93,7 +94,7 @@ pub fn write(folder: &Path, results: &Results) {
     println!("\nwritten to {}", folder.display());
 }
 
-/// CPU time per request: for each case a panel of its own, with a bar for each server.
+/// CPU time per request: a panel for each case, with a bar for each server.
 fn chart(path: &Path, measurements: &[&Measurement]) {
     let mut servers: Vec<&str> = Vec::new();
     for measurement in measurements {
@@ -122,8 +123,8 @@ fn chart(path: &Path, measurements: &[&Measurement]) {
             let found = measurements.iter().find(|one| one.server == server && one.case == *case);
             found.map(|measurement| measurement.median(Round::cpu))
         };
-        let most = servers.iter().filter_map(|server| value(server)).fold(0.0, f64::max);
-        let end = value(REFERENCE).map_or(most, |reference| most.min(reference * WIDTH));
+        let max = servers.iter().filter_map(|server| value(server)).fold(0.0, f64::max);
+        let end = value(REFERENCE).map_or(max, |reference| max.min(reference * MAX_BAR_RATIO));
         for (number, server) in servers.iter().enumerate() {
             let Some(time) = value(server) else { continue };
             #[allow(clippy::cast_possible_truncation)]

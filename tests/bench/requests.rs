@@ -1,4 +1,4 @@
-//! Each kind of request, in rounds in which one server follows another.
+//! Measures each kind of request, in rounds that take the servers in turn.
 
 use crate::load::{Idle, Load, Pace};
 use crate::servers::{Running, SERVER_CORE, Server};
@@ -7,25 +7,25 @@ use crate::{Arguments, is_wanted, report};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// What came of one round.
+/// The results of one round.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Round {
-    /// Answers, all of them right.
+    /// The number of answers, which all had the expected status.
     pub requests: usize,
-    /// In seconds.
+    /// The length of the round, in seconds.
     pub seconds: f64,
-    /// CPU time of the server in its own code, in microseconds per request.
+    /// CPU time of the server in user space, in microseconds per request.
     pub user: f64,
     /// CPU time of the server in the kernel, in microseconds per request.
     pub kernel: f64,
-    /// Latencies in microseconds: half, 99 %, and 99.9 % of the requests took no longer.
+    /// Latencies in microseconds: the 50th, the 99th and the 99.9th percentile.
     pub latency: [f64; 3],
     /// Resident memory of the server after the round, in KiB.
     pub memory: u64,
 }
 
 impl Round {
-    /// Has a server answer for so long.
+    /// Puts a server under load for this long.
     pub fn run(server: &Running, load: &Load<'_>, time: Duration) -> Self {
         let before = server.cpu();
         let start = Instant::now();
@@ -57,25 +57,25 @@ impl Round {
     }
 }
 
-/// What was measured of one server with one case.
+/// The results for one server and one case.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
     /// The server.
     pub server: &'static str,
     /// The kind of request.
     pub case: &'static str,
-    /// What came of it.
+    /// The results of each round.
     pub rounds: Vec<Round>,
 }
 
 impl Measurement {
-    /// The median of something over the rounds.
+    /// The median of a value over the rounds.
     pub fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
         report::median(self.rounds.iter().map(value).collect())
     }
 }
 
-/// As many requests as a server answers, of this kind.
+/// A load of as many requests of this kind as the server can answer.
 pub fn load<'a>(server: &Running, case: &Case, request: &'a str, connections: usize) -> Load<'a> {
     Load {
         address: server.address,

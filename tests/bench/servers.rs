@@ -1,4 +1,4 @@
-//! The servers: how each is started for the same directory, and what it costs.
+//! The servers: how each is started for the same directory, and how much CPU time and memory it uses.
 
 use crate::load;
 use crate::site::Site;
@@ -8,34 +8,34 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The core that every server runs on, unless it is said otherwise.
+/// The core on which servers run by default.
 pub const SERVER_CORE: usize = 0;
 
-/// The core that asks.
+/// The core on which the load runs.
 pub const LOAD_CORE: usize = 1;
 
-/// Microseconds in one tick of the kernel's accounting, of which there are 100 in a second on Linux.
-const TICK: f64 = 10_000.0;
+/// The length of a tick of the kernel's CPU accounting, in microseconds: Linux has 100 ticks in a second.
+const TICK_MICROSECONDS: f64 = 10_000.0;
 
-/// A server that may be on this machine.
+/// A server that may be installed on this machine.
 pub struct Server {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
-    /// How to install it.
+    /// The command that installs it.
     pub remedy: &'static str,
     program: Option<PathBuf>,
     arguments: fn(&Site, u16) -> Vec<String>,
 }
 
-/// A server that listens.
+/// A running server.
 pub struct Running {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
-    /// Where it listens.
+    /// The address at which it listens.
     pub address: SocketAddr,
     /// Its entity tag for the file of 1 KiB.
     pub etag: Option<String>,
-    /// How long it took from its start to its first answer.
+    /// The time from its start to its first answer.
     pub started_in: Duration,
     process: Child,
 }
@@ -48,7 +48,7 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A program that cargo has built beside this one.
+/// A program that cargo has built in the directory of this one.
 fn beside(program: &str) -> Option<PathBuf> {
     let path = std::env::current_exe().ok()?.with_file_name(program);
     path.is_file().then_some(path)
@@ -95,7 +95,7 @@ fn nginx(site: &Site, port: u16, name: &str, cache: &str) -> Vec<String> {
     vec!["-c".to_owned(), config.display().to_string()]
 }
 
-/// What Tornado's handler of static files needs around it.
+/// A program around Tornado's handler for static files. Its arguments are the directory and the port.
 const TORNADO: &str = "import sys, tornado.web, tornado.ioloop
 tornado.web.Application([(r'/(.*)', tornado.web.StaticFileHandler, {'path': sys.argv[1]})]).listen(int(sys.argv[2]), '127.0.0.1')
 tornado.ioloop.IOLoop.current().start()";
@@ -108,14 +108,14 @@ fn has_tornado() -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Every server, here or not.
+/// Every server, installed or not.
 pub fn all() -> Vec<Server> {
     sandboxed_and_nginx().into_iter().chain(others()).collect()
 }
 
 fn sandboxed_and_nginx() -> Vec<Server> {
     let nginx_remedy = "apt-get install nginx-light";
-    // Built alone: the features that other programs ask of the runtime make it slower.
+    // Build the host alone: the features of wasmtime that other programs enable make it slower.
     let ours_remedy = "cargo build --release -p host";
     let stock_remedy = "cargo build --release -p stock-runtime";
     vec![
@@ -226,12 +226,12 @@ fn others() -> Vec<Server> {
 }
 
 impl Server {
-    /// Whether it can be started.
+    /// Whether it is installed.
     pub fn is_present(&self) -> bool {
         self.program.is_some()
     }
 
-    /// Starts it on these cores, with further options, and waits until it answers.
+    /// Starts the server on these cores, with these additional options, and waits until it answers.
     pub fn start(&self, site: &Site, cores: &[usize], options: &[&str]) -> Running {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -259,7 +259,7 @@ impl Server {
 }
 
 impl Running {
-    /// The process and those that it has started.
+    /// The process and its descendants.
     fn processes(&self) -> Vec<u32> {
         let mut found = vec![self.process.id()];
         let mut at = 0;
@@ -272,20 +272,20 @@ impl Running {
         found
     }
 
-    /// CPU time so far, in microseconds: in its own code, and in the kernel.
+    /// The CPU time so far, in microseconds: in user space, and in the kernel.
     pub fn cpu(&self) -> (f64, f64) {
         let mut sum = (0.0, 0.0);
         for process in self.processes() {
             let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-            // After the name, which may hold anything but ends with the last parenthesis.
+            // Skip the name, which may contain any character and ends with the last parenthesis.
             let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
             let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
-            sum = (sum.0 + ticks(11) * TICK, sum.1 + ticks(12) * TICK);
+            sum = (sum.0 + ticks(11) * TICK_MICROSECONDS, sum.1 + ticks(12) * TICK_MICROSECONDS);
         }
         sum
     }
 
-    /// Resident memory, in KiB.
+    /// The resident memory, in KiB.
     pub fn memory(&self) -> u64 {
         let resident = |process: u32| -> u64 {
             let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

@@ -1,15 +1,15 @@
-//! What is asked for: files of some sizes, and requests that need none.
+//! The site: files of several sizes, and the kinds of requests for them.
 
 use crate::servers::Running;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A directory of files, within another for what servers need.
+/// A directory of files, inside a directory for the servers' own files.
 pub struct Site(TempDir, PathBuf);
 
 impl Site {
-    /// The files, old enough for their validators to be strong.
+    /// Creates the files, with a modification time that makes their validators strong.
     pub fn new() -> Self {
         let directory = TempDir::new().unwrap();
         let root = directory.path().join("www");
@@ -29,7 +29,7 @@ impl Site {
         Self(directory, root)
     }
 
-    /// Where it is.
+    /// The directory to serve.
     pub fn root(&self) -> &Path {
         &self.1
     }
@@ -39,7 +39,7 @@ impl Site {
         self.1.join("100m.bin")
     }
 
-    /// Where servers may put what they need.
+    /// The directory for the servers' own files, such as their configuration.
     pub fn outside(&self) -> &Path {
         self.0.path()
     }
@@ -47,17 +47,17 @@ impl Site {
 
 /// A kind of request.
 pub struct Case {
-    /// What it is called in the report.
+    /// Its name in the report.
     pub name: &'static str,
     /// The path.
     pub target: &'static str,
-    /// Further fields, a line each; `{etag}` is the server's own.
+    /// Additional fields, one per line. `{etag}` stands for the server's entity tag.
     pub fields: &'static str,
-    /// The status that is the right answer.
+    /// The expected status.
     pub status: u16,
 }
 
-/// Every kind.
+/// Every kind of request.
 pub const CASES: &[Case] = &[
     Case { name: "0 B", target: "/0.bin", fields: "", status: 200 },
     Case { name: "1 KiB", target: "/1k.bin", fields: "", status: 200 },
@@ -76,7 +76,7 @@ pub const CASES: &[Case] = &[
 ];
 
 impl Case {
-    /// The small file, of which everything beside the body is what counts.
+    /// The small file, for which the overhead of a request dominates.
     pub fn small() -> &'static Self {
         CASES.iter().find(|case| case.name == "1 KiB").unwrap()
     }
@@ -87,12 +87,12 @@ impl Case {
         format!("GET {} HTTP/1.1\r\nHost: bench\r\n{}\r\n", self.target, self.fields.replace("{etag}", etag))
     }
 
-    /// Whether a server gives the right answer: one that does not is not compared.
+    /// Whether a server gives the expected answer. A server that does not is left out of the comparison.
     pub fn is_answered_by(&self, server: &Running) -> bool {
         let answer = crate::load::ask(server.address, &self.request(server));
         let right = answer.as_ref().is_ok_and(|answer| answer.status == self.status);
         if !right {
-            println!("{} does not answer {} as it should: {answer:?}", server.name, self.name);
+            println!("{} does not give the expected answer to {}: {answer:?}", server.name, self.name);
         }
         right
     }

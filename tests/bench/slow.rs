@@ -1,4 +1,4 @@
-//! Many clients that read slowly, while few instances may live: what others notice of them.
+//! Many slow clients and few instances: the latency of other clients meanwhile.
 
 use crate::load::{Idle, Load, Pace};
 use crate::report::{print, quantile};
@@ -12,41 +12,42 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// Instances that may live at a time.
-const INSTANCES: &str = "64";
+/// The value of `--max-instances`: far fewer instances than slow clients.
+const MAX_INSTANCES: &str = "64";
 
-/// Bytes that each slow client reads at a time, and how often.
-const BYTES: usize = 1_000;
-const EVERY: Duration = Duration::from_secs(1);
+/// A slow client reads this many bytes at these intervals.
+const READ_BYTES: usize = 1_000;
+const READ_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long the others ask, and how often in a second.
-const TIME: Duration = Duration::from_secs(30);
-const RATE: f64 = 200.0;
+/// The other clients send requests for this long, at this rate per second.
+const LOAD_TIME: Duration = Duration::from_secs(30);
+const REQUESTS_PER_SECOND: f64 = 200.0;
 
-/// What was measured of our own server.
+/// The results for our own server.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
-    /// Slow clients that were answered.
+    /// Slow clients that were answered until the end.
     clients: usize,
-    /// Slow clients that were not, or not for as long.
+    /// Slow clients that were refused, or cut off before the end.
     refused: usize,
-    /// Latencies of the others in microseconds: half, 99 %, and all of the requests took no longer.
+    /// Latencies of the other clients in microseconds: the 50th and the 99th percentile, and the maximum.
     latency: [f64; 3],
-    /// Requests of the others.
+    /// Requests of the other clients.
     requests: usize,
     /// Resident memory of the server, in KiB.
     memory: u64,
 }
 
-/// Has so many clients read the large file, or as many as files may be open for.
+/// Lets this many clients read the large file slowly, or fewer if the limit of open files is lower.
 pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measurement> {
     let server = servers.iter().find(|server| server.name == "wasi-httpd, fresh")?;
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-    // Each takes the server two files, and it keeps some for itself and for the others.
+    // A slow client takes two file descriptors of the server. Some are left for the server itself and the other
+    // clients.
     let clients =
         clients.min(usize::try_from(maximum.unwrap_or(u64::MAX) / 2).unwrap_or(clients).saturating_sub(200));
-    let running = server.start(site, &[SERVER_CORE], &["--max-instances", INSTANCES]);
+    let running = server.start(site, &[SERVER_CORE], &["--max-instances", MAX_INSTANCES]);
     let case = Case::small();
     let request = case.request(&running);
     let others = Load {
@@ -54,7 +55,7 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
         request: &request,
         status: case.status,
         connections: 16,
-        pace: Pace::PerSecond(RATE),
+        pace: Pace::PerSecond(REQUESTS_PER_SECOND),
         idle: Idle::Sleep,
     };
     let mut slow: Vec<TcpStream> = (0..clients)
@@ -69,10 +70,10 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
     let over = AtomicBool::new(false);
     let (mut latencies, memory, answered) = std::thread::scope(|scope| {
         let reading = scope.spawn(|| {
-            let mut buffer = [0; BYTES];
+            let mut buffer = [0; READ_BYTES];
             let mut received = vec![false; slow.len()];
             while !over.load(Ordering::Relaxed) {
-                let next = Instant::now() + EVERY;
+                let next = Instant::now() + READ_INTERVAL;
                 for (stream, received) in slow.iter_mut().zip(&mut received) {
                     match stream.read(&mut buffer) {
                         Ok(count @ 1..) => *received |= buffer[..count].starts_with(b"HTTP/1.1 200"),
@@ -84,7 +85,7 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
             }
             received.into_iter().filter(|received| *received).count()
         });
-        let latencies = others.run(TIME);
+        let latencies = others.run(LOAD_TIME);
         let memory = running.memory();
         over.store(true, Ordering::Relaxed);
         (latencies, memory, reading.join().unwrap())
@@ -97,19 +98,19 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
         requests: latencies.len(),
         memory,
     };
-    let [half, most, all] = measurement.latency;
+    let [median, p99, max] = measurement.latency;
     #[allow(clippy::cast_precision_loss)]
     let values = [
         answered as f64,
         measurement.refused as f64,
         latencies.len() as f64,
-        half,
-        most,
-        all,
+        median,
+        p99,
+        max,
         memory as f64 / 1024.0,
     ];
     print(
-        "slow clients, and what others notice",
+        "slow clients, and the latency of others",
         &["slow", "refused", "others", "p50 µs", "p99", "slowest", "MiB"],
         [(server.name, values.to_vec())].into_iter(),
     );

@@ -1,12 +1,12 @@
-//! A client on a raw socket: it sends what it is given and takes answers apart by RFC 9112, without leniency.
+//! A client on a raw socket: it sends bytes unchanged, and parses answers strictly by RFC 9112.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// After this long without a byte, a test fails and does not hang.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a read or write may block. Without a limit, a failing test would hang.
+const IO_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A connection.
 #[derive(Debug)]
@@ -14,30 +14,30 @@ pub struct Client {
     stream: BufReader<TcpStream>,
 }
 
-/// An answer, as it came.
+/// An answer, as received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// The header fields in their order, names in lower case.
+    /// The header fields in the order received, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body, decoded where it was chunked.
+    /// The body; a chunked one is decoded.
     pub body: Vec<u8>,
-    /// Whether all of the body came that the head promised.
+    /// Whether the whole body was received, as the head or the last chunk says.
     pub complete: bool,
 }
 
 impl Response {
-    /// The value of a field that came once; `None` when it did not come.
+    /// The value of a field; `None` if it is absent. Panics if it is repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values =
             self.headers.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str());
         let first = values.next();
-        assert_eq!(values.next(), None, "{name} came twice: {:?}", self.headers);
+        assert_eq!(values.next(), None, "{name} is repeated: {:?}", self.headers);
         first
     }
 
-    /// The names of the fields, in alphabetical order, without the date that every answer has.
+    /// The names of the fields, sorted, without the date, which every answer must have.
     pub fn header_names(&self) -> Vec<&str> {
         assert!(self.header("date").is_some(), "an answer without a date: {:?}", self.headers);
         let mut names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
@@ -56,31 +56,31 @@ impl Client {
     /// Connects to a server.
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream) }
     }
 
-    /// Sends bytes as they are.
+    /// Sends bytes unchanged.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
         self
     }
 
-    /// Sends bytes that the server may refuse to take.
+    /// Sends bytes, and ignores it if the server has closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
         let _ = self.stream.get_mut().write_all(bytes.as_ref());
         self
     }
 
-    /// Says that nothing more will be sent.
+    /// Shuts down the sending direction.
     pub fn finish_sending(&mut self) -> &mut Self {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
         self
     }
 
-    /// Sends a request with a Host field and these others, and reads its answer.
+    /// Sends a request with a `Host` field and these fields, and reads its answer.
     pub fn request(&mut self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n");
         for (name, value) in fields {
@@ -91,7 +91,7 @@ impl Client {
         self.response(method)
     }
 
-    /// Reads the answer to a request of this method.
+    /// Reads the answer to a request with this method.
     pub fn response(&mut self, method: &str) -> Response {
         let mut response = self.head();
         let bodiless = method == "HEAD" || matches!(response.status, 100..=199 | 204 | 304);
@@ -101,7 +101,7 @@ impl Client {
         response
     }
 
-    /// Reads the head of an answer and leaves its body to be read.
+    /// Reads the head of an answer, and leaves its body unread.
     pub fn head(&mut self) -> Response {
         let status_line = self.line().expect("an answer");
         let status = status_line.strip_prefix("HTTP/1.1 ").or(status_line.strip_prefix("HTTP/1.0 "));
@@ -118,24 +118,24 @@ impl Client {
         }
     }
 
-    /// Reads some bytes of a body; fewer only at the end of the connection.
+    /// Reads this many bytes of a body, or fewer at the end of the connection.
     pub fn read(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let _ = (&mut self.stream).take(length as u64).read_to_end(&mut bytes);
         bytes
     }
 
-    /// The reader itself, for bodies that are too long to keep.
+    /// The reader of the connection, for bodies that are too long to collect.
     pub fn reader(&mut self) -> &mut impl Read {
         &mut self.stream
     }
 
-    /// The socket itself.
+    /// The socket.
     pub fn socket(&self) -> &TcpStream {
         self.stream.get_ref()
     }
 
-    /// Whether the server closes the connection without sending anything more.
+    /// Whether the server closes the connection without sending more bytes.
     pub fn is_closed(&mut self) -> bool {
         match self.stream.fill_buf() {
             Ok(rest) => rest.is_empty(),
@@ -177,7 +177,7 @@ impl Client {
         }
     }
 
-    /// A line without its end; `None` when the connection ends first.
+    /// A line without its line feed; `None` if the connection ends first.
     fn line(&mut self) -> Option<String> {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {

@@ -1,12 +1,12 @@
-//! Guests for what the file server does not do: the project's small ones, and others from WebAssembly text that need no
-//! compiler and misbehave as they are told.
+//! Guests that do what the file server does not: the project's small ones, and others that are written in WebAssembly
+//! text, need no compiler, and misbehave on purpose.
 
 use guest_builder::{build, workspace};
 use std::path::PathBuf;
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// What every guest below may import; it imports only what its text names.
+/// The worlds of the guests below. A guest imports only what its text names.
 const WORLD: &str = "
     package tests:guests;
     package wasi:cli@0.9.0 {
@@ -62,16 +62,16 @@ const WORLD: &str = "
     }
 ";
 
-/// The project's small guests.
+/// `hello`: hello over `wasi:http`.
 pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.wasm"));
-/// HTTP by hand.
+/// `hello-socket`: hello over a socket, with HTTP written by hand.
 pub const HELLO_SOCKET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello-socket.wasm"));
-/// A TCP client that says each step.
+/// `tcp-client`: a TCP client that prints each step.
 pub const TCP_CLIENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-client.wasm"));
-/// A TCP server that says each step.
+/// `tcp-server`: a TCP server that prints each step.
 pub const TCP_SERVER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-server.wasm"));
 
-/// Functions of the host that the handlers below call, and a memory of one page to call them with.
+/// Imports and helper functions of the handlers below, and a memory of one page.
 pub const PRELUDE: &str = r#"
     (import "wasi:http/types@0.2.12" "[constructor]fields" (func $fields (result i32)))
     (import "wasi:http/types@0.2.12" "[constructor]outgoing-response" (func $new-response (param i32) (result i32)))
@@ -93,7 +93,7 @@ pub const PRELUDE: &str = r#"
     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
         global.get $free
         (global.set $free (i32.and (i32.const -8) (i32.add (i32.const 7) (i32.add (global.get $free) (local.get 3))))))
-    ;; Sets a 200 without a length and gives the stream of its body.
+    ;; Sets a 200 without a length and returns the stream of its body.
     (func $respond (param $out i32) (result i32) (local $response i32)
         (local.set $response (call $new-response (call $fields)))
         (call $body (local.get $response) (i32.const 16))
@@ -111,37 +111,37 @@ pub const PRELUDE: &str = r#"
     (data (i32.const 2048) "\1b[31mred\1b[0m\nsecond line\n")
 "#;
 
-/// Functions by which a handler waits: `$wait` for an hour.
+/// Imports for handlers that wait: `$block` waits for the pollable of `$after`, which takes nanoseconds.
 pub const WAITING: &str = r#"
     (import "wasi:clocks/monotonic-clock@0.2.12" "subscribe-duration" (func $after (param i64) (result i32)))
     (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
 "#;
 
-/// Functions by which a handler reads the body of a request: `$body-of` gives its stream.
+/// Imports for handlers that read the body of the request: `$consume` and `$stream-of` give its stream to `$read`.
 pub const READING: &str = r#"
     (import "wasi:http/types@0.2.12" "[method]incoming-request.consume" (func $consume (param i32 i32)))
     (import "wasi:http/types@0.2.12" "[method]incoming-body.stream" (func $stream-of (param i32 i32)))
     (import "wasi:io/streams@0.2.12" "[method]input-stream.blocking-read" (func $read (param i32 i64 i32)))
 "#;
 
-/// Functions by which a handler opens files: the path stands at 3072, and the outcome at 64.
+/// Imports for handlers that open files.
 pub const OPENING: &str = r#"
     (import "wasi:filesystem/preopens@0.2.12" "get-directories" (func $directories (param i32)))
     (import "wasi:filesystem/types@0.2.12" "[method]descriptor.open-at"
         (func $open-at (param i32 i32 i32 i32 i32 i32 i32)))
 "#;
 
-/// A component whose handler does this, in WebAssembly text; `$out` is where the response goes.
+/// A component whose handler has this body, in WebAssembly text. `$out` is the response-outparam.
 pub fn handler(body: &str) -> Vec<u8> {
     handler_with("", body)
 }
 
-/// The same with further imports.
+/// Like [`handler`], with more imports.
 pub fn handler_with(imports: &str, body: &str) -> Vec<u8> {
     handler_and(imports, "", body)
 }
 
-/// The same with further imports and definitions.
+/// Like [`handler`], with more imports and definitions.
 pub fn handler_and(imports: &str, definitions: &str, body: &str) -> Vec<u8> {
     component(
         "guest",
@@ -154,7 +154,7 @@ pub fn handler_and(imports: &str, definitions: &str, body: &str) -> Vec<u8> {
     )
 }
 
-/// Functions of the host that the commands below call, and a memory of one page to call them with.
+/// Imports and helper functions of the commands below, and a memory of one page.
 const COMMAND_PRELUDE: &str = r#"
     (import "wasi:cli/environment@0.2.12" "get-arguments" (func $arguments (param i32)))
     (import "wasi:cli/environment@0.2.12" "get-environment" (func $environment (param i32)))
@@ -177,11 +177,11 @@ const COMMAND_PRELUDE: &str = r#"
     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
         global.get $free
         (global.set $free (i32.and (i32.const -8) (i32.add (i32.const 7) (i32.add (global.get $free) (local.get 3))))))
-    ;; Prints a piece of text and the end of a line.
+    ;; Prints a text and a line feed.
     (func $line (param $stream i32) (param $from i32) (param $length i32)
         (call $print (local.get $stream) (local.get $from) (local.get $length) (i32.const 48))
         (call $print (local.get $stream) (i32.const 1024) (i32.const 1) (i32.const 48)))
-    ;; Prints each text of a list, of which the address and length stand at 16; `$size` bytes for each entry.
+    ;; Prints each text of the list whose address and length are at 16. An entry has `$size` bytes.
     (func $lines (param $size i32) (local $at i32) (local $end i32) (local $stream i32)
         (local.set $stream (call $stdout))
         (local.set $at (i32.load (i32.const 16)))
@@ -196,12 +196,12 @@ const COMMAND_PRELUDE: &str = r#"
     (data (i32.const 1040) "localhost")
 "#;
 
-/// A command that does this, in WebAssembly text; its status, 0 or 1, is what it leaves in `$status`.
+/// A command with this body, in WebAssembly text. Its status, 0 or 1, is the last value of `$status`.
 pub fn command(body: &str) -> Vec<u8> {
     command_with("", body)
 }
 
-/// The same with further imports.
+/// Like [`command`], with more imports.
 pub fn command_with(imports: &str, body: &str) -> Vec<u8> {
     component(
         "command",
@@ -215,7 +215,7 @@ pub fn command_with(imports: &str, body: &str) -> Vec<u8> {
     )
 }
 
-/// A component that is a command, which ends at once, and a server, which answers nothing.
+/// A component that is both a command, which ends at once, and a server, which never answers.
 pub fn both() -> Vec<u8> {
     component(
         "both",
@@ -225,12 +225,12 @@ pub fn both() -> Vec<u8> {
     )
 }
 
-/// A component that is neither.
+/// A component that is neither a command nor a server.
 pub fn neither() -> Vec<u8> {
     component("nothing", "(module)")
 }
 
-/// A command of a version of WASI that there is not.
+/// A command for a version of WASI that does not exist.
 pub fn of_the_future() -> Vec<u8> {
     component(
         "of-the-future",
@@ -238,7 +238,7 @@ pub fn of_the_future() -> Vec<u8> {
     )
 }
 
-/// A core module as compilers for WASI preview 1 make them.
+/// A core module, as compilers for WASI preview 1 produce it.
 pub fn preview_1() -> Vec<u8> {
     wat::parse_str(
         r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func (param i32)))
@@ -247,7 +247,7 @@ pub fn preview_1() -> Vec<u8> {
     .unwrap()
 }
 
-/// A component of a world of this module, from a core module in text.
+/// A component for one of the worlds in [`WORLD`], from a core module in text.
 pub fn component(world: &str, text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
     let mut resolve = Resolve::default();
@@ -258,17 +258,17 @@ pub fn component(world: &str, text: &str) -> Vec<u8> {
     build::componentize(&module).unwrap()
 }
 
-/// Answers `half an answer` and completes it.
+/// A handler's body that answers `half an answer` and completes the response.
 pub const ANSWER: &str = "
     (local.set $stream (call $respond (local.get $out)))
     (call $say (local.get $stream) (i32.const 1024) (i32.const 14))
     (call $complete (local.get $stream))";
 
-/// A file that holds a component, in a directory that is removed when this is dropped.
+/// A file with a component, in a directory that is removed on drop.
 #[derive(Debug)]
 pub struct GuestFile {
     _directory: tempfile::TempDir,
-    /// Where the file is.
+    /// The path of the file.
     pub path: PathBuf,
 }
 

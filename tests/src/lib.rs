@@ -1,5 +1,5 @@
 //! The harness of the black-box suites: a [`Site`] on disk, a [`Server`] or another [`Process`], a [`Client`] on a raw
-//! socket, and [`guests`] for what the file server does not do.
+//! socket, and [`guests`] that do what the file server does not.
 
 pub mod client;
 pub mod guests;
@@ -18,13 +18,13 @@ pub use site::Site;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of open files of this process, and of the servers that it starts, as far as it may be.
+/// Raises the limit of open files to its maximum, for this process and for the servers that it starts.
 pub fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
 }
 
-/// The programs under test, which cargo names to integration tests only.
+/// The programs under test. This is a macro because cargo gives their paths to integration tests only.
 #[macro_export]
 macro_rules! programs {
     () => {
@@ -35,7 +35,7 @@ macro_rules! programs {
     };
 }
 
-/// Runs a case against the built-in guest on our host and on stock `wasmtime serve`.
+/// Runs a test case against the built-in guest on our host and on stock `wasmtime serve`.
 #[macro_export]
 macro_rules! on_each_runtime {
     ($site:expr, |$server:ident| $case:expr) => {

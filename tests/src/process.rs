@@ -1,4 +1,4 @@
-//! A program as a process of its own: what it prints, line by line as it comes, and its end.
+//! A program in a process of its own: the lines that it prints, as they arrive, and its exit.
 
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
@@ -7,13 +7,13 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// After this long without what a test waits for, it fails.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// How long a test waits for a line, an exit, or another condition before it fails.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The signal by which a program that has done its work is ended.
-const KILL: i32 = 9;
+/// The signal that ends a program when its [`Process`] is dropped.
+const SIGKILL: i32 = 9;
 
-/// Lines that a process has printed so far.
+/// The lines that a process has printed so far, and whether the stream is at its end.
 #[derive(Debug, Default)]
 struct Output {
     lines: Mutex<(Vec<String>, bool)>,
@@ -36,18 +36,18 @@ impl Output {
         (output, thread)
     }
 
-    /// The first line that `wanted` accepts, now or soon.
+    /// Waits for the first line that `wanted` accepts.
     fn wait_for(&self, wanted: impl Fn(&str) -> bool) -> String {
         let lines = self.lines.lock().unwrap();
         let found = |lines: &(Vec<String>, bool)| lines.0.iter().find(|line| wanted(line)).cloned();
         let (lines, _) = self
             .changed
-            .wait_timeout_while(lines, PATIENCE, |lines| found(lines).is_none() && !lines.1)
+            .wait_timeout_while(lines, WAIT_TIMEOUT, |lines| found(lines).is_none() && !lines.1)
             .unwrap();
         if let Some(line) = found(&lines) {
             return line;
         }
-        // Others still want to know what was said.
+        // Release the lock before the panic, because `Drop` still reads the lines.
         let all = lines.0.clone();
         drop(lines);
         panic!("no such line in {all:#?}");
@@ -58,7 +58,7 @@ impl Output {
     }
 }
 
-/// A running program, ended when it is dropped.
+/// A running program, which is killed on drop.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -68,7 +68,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a program, with nothing on its standard input unless the command says otherwise.
+    /// Starts a program and collects its output. The command decides about standard input.
     pub fn start(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (stdout, out) = Output::collect(child.stdout.take().unwrap());
@@ -76,50 +76,50 @@ impl Process {
         Self { child, stdout, stderr, readers: vec![out, err] }
     }
 
-    /// The first line on standard output that `wanted` accepts, now or soon.
+    /// Waits for the first line on standard output that `wanted` accepts.
     pub fn wait_for_output(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.stdout.wait_for(wanted)
     }
 
-    /// The first line on standard error that `wanted` accepts, now or soon.
+    /// Waits for the first line on standard error that `wanted` accepts.
     pub fn wait_for_error(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.stderr.wait_for(wanted)
     }
 
-    /// Every line on standard output so far.
+    /// The lines on standard output so far.
     pub fn output(&self) -> Vec<String> {
         self.stdout.all()
     }
 
-    /// Every line on standard error so far.
+    /// The lines on standard error so far.
     pub fn errors(&self) -> Vec<String> {
         self.stderr.all()
     }
 
-    /// Its standard input, if the command left it open.
+    /// Its standard input, which the command must have set to a pipe.
     pub fn stdin(&mut self) -> ChildStdin {
         self.child.stdin.take().unwrap()
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Sends a signal, by its name.
+    /// Sends a signal, given by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    /// Waits for the program to end; gives its status and everything that it printed.
+    /// Waits for the program to exit. Returns its status and the lines on standard output and standard error.
     pub fn wait(mut self) -> (ExitStatus, Vec<String>, Vec<String>) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "the program does not end");
+            assert!(Instant::now() < deadline, "timed out: the program does not exit");
             std::thread::sleep(Duration::from_millis(5));
         };
         for reader in self.readers.drain(..) {
@@ -133,21 +133,21 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let Ok(status) = self.child.wait() else { return };
-        let died = status.signal().filter(|&signal| signal != KILL);
+        let died = status.signal().filter(|&signal| signal != SIGKILL);
         if std::thread::panicking() {
-            // The test has failed already; this may be why.
-            eprintln!("the program ended with {status} and had said {:#?}", self.errors());
+            // The test has failed already, and the output may show why.
+            eprintln!("the program ended with {status} and printed {:#?}", self.errors());
         } else if let Some(signal) = died {
-            panic!("the program died of signal {signal}: {:#?}", self.errors());
+            panic!("signal {signal} killed the program: {:#?}", self.errors());
         }
     }
 }
 
-/// Repeats a check until it holds; a test that waits longer than it should fails.
+/// Repeats a check until it holds. Panics after a timeout.
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_TIMEOUT;
     while !check() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

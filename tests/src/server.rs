@@ -1,4 +1,4 @@
-//! A server as a process of its own, on a free port of 127.0.0.1, ended when it is dropped.
+//! A server in a process of its own, on a free port of 127.0.0.1. It is killed on drop.
 
 use crate::client::{Client, Response};
 use crate::process::Process;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// What hosts the guest.
+/// The runtime of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
     /// wasi-httpd.
@@ -23,12 +23,12 @@ pub enum Runtime {
 pub struct Programs {
     /// wasi-httpd.
     pub ours: &'static str,
-    /// A directory that outlives the tests, for what they may share.
+    /// A directory that outlives the tests, for files that they share.
     pub scratch: &'static str,
 }
 
 impl Programs {
-    /// The built-in guest on every runtime, serving `site`.
+    /// The built-in guest on each runtime, serving `site`.
     pub fn each(self, site: &Site) -> [Server; 2] {
         [self.ours(site, &[]), self.stock(site)]
     }
@@ -43,7 +43,8 @@ impl Programs {
         Server::start(Runtime::Ours, command)
     }
 
-    /// The built-in guest on a build of our host, with these options, run by another program with its own arguments.
+    /// The built-in guest on another build of our host, with these options. `program`, with its arguments, runs the
+    /// host.
     pub fn ours_under(self, program: &[&str], host: &Path, site: &Site, options: &[&str]) -> Server {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).arg(host).env("XDG_CACHE_HOME", self.scratch);
@@ -58,10 +59,10 @@ impl Programs {
         Server::start(Runtime::Ours, command)
     }
 
-    /// Our host's command, with no arguments yet.
+    /// Our host, without arguments.
     pub fn command(self) -> Command {
         let mut command = Command::new(self.ours);
-        // Not the cache of whoever runs the tests.
+        // Do not use the cache of the user who runs the tests.
         command.env("XDG_CACHE_HOME", self.scratch);
         command
     }
@@ -100,7 +101,7 @@ impl Programs {
         command
     }
 
-    /// A command on our host, which has been given this: `options`, the guest, `arguments`.
+    /// `wasi-httpd run` with these options, this guest and its arguments.
     pub fn run(self, options: &[&str], guest: &Path, arguments: &[&str]) -> Command {
         let mut command = self.command();
         command.arg("run").args(options).arg(guest).args(arguments).stdin(Stdio::null());
@@ -117,7 +118,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it says where it listens.
+    /// Starts a server and waits until it prints the address at which it listens.
     pub fn start(runtime: Runtime, mut command: Command) -> Self {
         let process = Process::start(command.stdin(Stdio::null()));
         let sentence = match runtime {
@@ -129,17 +130,17 @@ impl Server {
         Self { runtime, address, process }
     }
 
-    /// What hosts the guest here.
+    /// The runtime of this server.
     pub fn runtime(&self) -> Runtime {
         self.runtime
     }
 
-    /// The number of its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -149,17 +150,17 @@ impl Server {
         Client::connect(self.address)
     }
 
-    /// The answer to a GET on a connection of its own.
+    /// Sends a GET on a new connection.
     pub fn get(&self, target: &str) -> Response {
         self.connect().request("GET", target, &[])
     }
 
-    /// The answer to a GET with these fields.
+    /// Sends a GET with these fields on a new connection.
     pub fn get_with(&self, target: &str, fields: &[(&str, &str)]) -> Response {
         self.connect().request("GET", target, fields)
     }
 
-    /// Asks for `/` so many times over so many connections at once, and expects the same whole answer each time.
+    /// Sends this many requests for `/`, over this many connections at once, and expects this body each time.
     pub fn answers_all(&self, requests: usize, connections: usize, body: &str) {
         std::thread::scope(|scope| {
             for _ in 0..connections {
@@ -175,24 +176,24 @@ impl Server {
         assert_eq!(self.errors(), Vec::<String>::new());
     }
 
-    /// The first line of the access log that `wanted` accepts, now or soon.
+    /// Waits for the first line of the access log that `wanted` accepts.
     pub fn wait_for_log(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.process.wait_for_output(wanted)
     }
 
-    /// The first line on standard error that `wanted` accepts, now or soon.
+    /// Waits for the first line on standard error that `wanted` accepts.
     pub fn wait_for_error(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.process.wait_for_error(wanted)
     }
 
-    /// What guests and their failures have put on standard error so far.
+    /// The lines on standard error so far that a guest has printed or that report an error.
     pub fn errors(&self) -> Vec<String> {
         let mut lines = self.process.errors();
         lines.retain(|line| line.starts_with("guest ") || line.starts_with("wasi-httpd: error"));
         lines
     }
 
-    /// Resident memory in bytes: now, and the most it has been.
+    /// The resident memory in bytes: the current value, and the peak.
     pub fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
         let field = |name: &str| {
@@ -202,7 +203,7 @@ impl Server {
         (field("VmRSS:"), field("VmHWM:"))
     }
 
-    /// Open file descriptors.
+    /// The targets of the open file descriptors.
     pub fn open_files(&self) -> Vec<OsString> {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap();
         files
@@ -211,12 +212,12 @@ impl Server {
             .collect()
     }
 
-    /// Sends a signal, by its name.
+    /// Sends a signal, given by name, such as `TERM`.
     pub fn signal(&self, name: &str) {
         self.process.signal(name);
     }
 
-    /// Waits for the server to end; gives its status and everything that it printed.
+    /// Waits for the server to exit. Returns its status and the lines on standard output and standard error.
     pub fn wait(self) -> (ExitStatus, Vec<String>, Vec<String>) {
         self.process.wait()
     }

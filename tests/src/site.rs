@@ -1,4 +1,4 @@
-//! A directory of files to serve, removed when it is dropped.
+//! A directory of files to serve, which is removed on drop.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,16 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
-/// When the files of a site were changed, in seconds since 1970: long ago, so that their tags are strong.
+/// The modification time of a site's files, in seconds since 1970. It is long ago, so that their entity tags are
+/// strong.
 pub const MODIFIED_SECONDS: u64 = 1_700_000_000;
 
-/// The same as an HTTP-date.
+/// [`MODIFIED_SECONDS`] as an HTTP-date.
 pub const MODIFIED: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
-/// The same in nanoseconds, in hexadecimal digits: the first part of an entity tag.
+/// [`MODIFIED_SECONDS`] in nanoseconds and hexadecimal digits: the first part of an entity tag.
 pub const MODIFIED_TAG: &str = "17979cfe362a0000";
 
-/// A directory `www` to serve, within another that is not.
+/// A directory `www` to serve, inside a directory that is not served.
 #[derive(Debug)]
 pub struct Site {
     outside: TempDir,
@@ -36,15 +37,15 @@ impl Site {
         fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let root = outside.path().join("www");
         fs::create_dir(&root).unwrap();
-        // What our host decides by itself, and others do not, is decided here.
+        // Our host turns listings on at loopback addresses, and other runtimes do not. Set the same value for all.
         let settings = vec![("FILES_LISTING".to_owned(), "off".to_owned())];
         Self { outside, root, settings }
     }
 
-    /// The same site, with a setting of the file server on every runtime.
+    /// Sets a variable of the file server, on every runtime.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.settings.retain(|(known, _)| known != name);
+        self.settings.retain(|(existing, _)| existing != name);
         self.settings.push((name.to_owned(), value.to_owned()));
         self
     }
@@ -59,22 +60,22 @@ impl Site {
         &self.root
     }
 
-    /// The directory that it is in, of which nothing may ever be served.
+    /// The parent of the directory to serve. Nothing else in it may be served.
     pub fn outside(&self) -> &Path {
         self.outside.path()
     }
 
-    /// Where the file called `name` is or would be.
+    /// The path of the file called `name`, which need not exist.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// Adds a file, last changed at [`MODIFIED`], and the directories that it is in.
+    /// Adds a file that was modified at [`MODIFIED`], and its parent directories.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
         self.file_modified(name, content, UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS))
     }
 
-    /// Adds a file that was last changed at `modified`.
+    /// Adds a file that was modified at this time, and its parent directories.
     pub fn file_modified(&self, name: &str, content: impl AsRef<[u8]>, modified: SystemTime) -> &Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -90,7 +91,7 @@ impl Site {
     }
 }
 
-/// Bytes without a pattern that a copying mistake could hide in; the same for the same length.
+/// Pseudorandom bytes, so that no repetition hides a copying mistake. The same length gives the same bytes.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;
     let mut bytes = Vec::with_capacity(length + 8);

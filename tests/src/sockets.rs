@@ -1,19 +1,19 @@
-//! What the system says of TCP sockets on IPv4, as `ss -tan` shows it.
+//! The kernel's states of TCP sockets on IPv4, as in `ss -tan`.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// A state of RFC 9293 §3.3.2.
+/// The state of a TCP socket (RFC 9293 §3.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// A connection, both ways.
+    /// An open connection.
     Established,
     /// Waits for connections.
     Listen,
-    /// Another one, by the number that Linux has for it.
+    /// Another state, by Linux's number for it.
     Other(u8),
 }
 
-/// The state of the socket with this address of its own and this one at the other end, if there is such a socket.
+/// The state of the socket with these addresses; `None` if there is no such socket.
 pub fn state(local: SocketAddr, remote: SocketAddr) -> Option<State> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     table.lines().skip(1).find_map(|line| {
@@ -28,12 +28,12 @@ pub fn state(local: SocketAddr, remote: SocketAddr) -> Option<State> {
     })
 }
 
-/// The state of the socket that listens at this address, if there is one.
+/// The state of the socket that listens at this address; `None` if there is none.
 pub fn listening(address: SocketAddr) -> Option<State> {
     state(address, SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)))
 }
 
-/// An address as the kernel writes it: a number in the machine's order of bytes, a colon, and the port.
+/// Parses an address as the kernel writes it: a number in native byte order, a colon, and the port.
 fn address(text: &str) -> SocketAddr {
     let (ip, port) = text.split_once(':').unwrap();
     let ip = u32::from_str_radix(ip, 16).unwrap().to_ne_bytes();

@@ -1,4 +1,4 @@
-//! The server as users run it: the suites start this, which cargo builds along with them.
+//! The server as users run it. Cargo builds this binary along with the suites, which start it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,5 @@
-//! Stock `wasmtime serve`, so that the suites can hold the guest against it wherever they run.
+//! Stock `wasmtime serve`, as a second runtime for the guest. It is built from crates, so that no installation is
+//! needed.
 
 use clap::Parser as _;
 use std::process::ExitCode;
