@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A listing full of hostile names in Chromium: what is shown, what is clicked, what is downloaded, what the console says.
+"""Tests a listing of hostile file names in Chromium: clicks, downloads, sorting by keyboard, and the console.
 
-Needs Debian's chromium and chromium-driver, and `pip install selenium`. Takes the path of the program, and leaves
-screenshots in the current directory: tests/clients/browser.py target/debug/wasi-httpd
+Needs Debian's chromium and chromium-driver, and `pip install selenium`. Takes the path of the program, and writes
+screenshots to the current directory: tests/clients/browser.py target/debug/wasi-httpd
 """
 
 import os
@@ -32,21 +32,21 @@ NAMES = [
     "x" * 200 + ".bin",
 ]
 
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 def wait_for(what, check):
-    """Waits until a check gives something."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    """Waits until a check returns a true value, and returns that value."""
+    end = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < end:
         if found := check():
             return found
         time.sleep(0.05)
-    raise AssertionError(f"in vain: {what}")
+    raise AssertionError(f"timed out: {what}")
 
 
 def browser(downloads, dark=False, width=1100):
-    """A headless browser that saves what it cannot show."""
+    """Starts a headless browser that saves files which it cannot display."""
     wanted = options(width, 900)
     wanted.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     wanted.add_experimental_option("prefs", {"download.default_directory": os.fspath(downloads)})
@@ -60,7 +60,7 @@ def browser(downloads, dark=False, width=1100):
 
 
 def click_through(driver, origin, root, downloads):
-    """Clicks every file, and looks at what is saved."""
+    """Clicks every file, and checks the content of its download."""
     driver.get(f"{origin}/")
     rows = len(driver.find_elements(By.CSS_SELECTOR, "tbody tr"))
     assert rows == len(NAMES) + 2, rows
@@ -73,15 +73,15 @@ def click_through(driver, origin, root, downloads):
 
 
 def at_of(link):
-    """Which file a link is to, by its size, which is different for each."""
+    """The size of the file that a link leads to, which identifies the file; None for directories."""
     size = link.find_element(By.XPATH, "ancestor::tr").find_elements(By.CSS_SELECTOR, "data")
     return int(size[0].get_attribute("value")) if size else None
 
 
 def saved(downloads):
-    """The content of a download that is complete, which is then removed."""
+    """The content of a complete download, which is then removed; None if there is none."""
     for file in downloads.iterdir():
-        # What is not complete has a name that tells.
+        # The name shows that a download is incomplete.
         if not file.name.startswith(".") and file.suffix != ".crdownload" and file.stat().st_size > 0:
             content = file.read_bytes()
             file.unlink()
@@ -90,7 +90,7 @@ def saved(downloads):
 
 
 def sort_by_keyboard(driver, origin):
-    """Sorts by size without a pointer."""
+    """Sorts the listing by size, with the keyboard only."""
     driver.get(f"{origin}/")
     body = driver.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.TAB, Keys.TAB)
@@ -120,7 +120,7 @@ def main():
                     if name == "light":
                         click_through(driver, origin, root, downloads)
                         sort_by_keyboard(driver, origin)
-                    # The page of an error is one, and the browser says so.
+                    # Chromium logs the 404 of the error page, as it should.
                     console = [line for line in driver.get_log("browser") if "/missing" not in line["message"]]
                     assert console == [], console
                 finally:

@@ -1,4 +1,4 @@
-"""Headless Chromium as Debian packages it, which asks nobody but the server under test."""
+"""Debian's Chromium, headless and without background requests: it connects only to the server under test."""
 
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -24,5 +24,5 @@ def options(width, height):
 
 
 def chromium(options):
-    """A browser. With the driver named, none is looked for elsewhere."""
+    """Starts a browser. The path of the driver keeps selenium from downloading one."""
     return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))

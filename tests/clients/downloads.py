@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A file of 1 GiB in sixteen pieces by aria2, and by a curl that is cut and goes on: the same bytes each time.
+"""Downloads a file of 1 GiB with aria2 over sixteen connections, and with curl after an interruption; compares digests.
 
 Needs aria2 and curl. Takes the path of the program: tests/clients/downloads.py target/debug/wasi-httpd
 """
@@ -34,7 +34,7 @@ def main():
             aria2 = ["aria2c", "--quiet", "-x16", "-s16", "-k1M", "-d", saves, "-o", "aria2.bin", url]
             subprocess.run(aria2, check=True)
             curl = ["curl", "--silent", "-C", "-", "-o", downloads / "curl.bin", url]
-            # Cut after a third: curl calls that a partial file.
+            # Interrupt a download after a third of the file, which curl then resumes.
             with open(downloads / "curl.bin", "wb") as start, subprocess.Popen(
                 ["curl", "--silent", url], stdout=subprocess.PIPE
             ) as cut:
@@ -43,8 +43,8 @@ def main():
                 cut.terminate()
             subprocess.run(curl, check=True)
         for name in ["aria2.bin", "curl.bin"]:
-            assert digest(downloads / name) == expected, f"{name} is not the file"
-    print("aria2 with sixteen connections and curl after a cut have the right bytes")
+            assert digest(downloads / name) == expected, f"{name} differs from the file"
+    print("aria2 over sixteen connections and curl after an interruption got the right bytes")
 
 
 main()

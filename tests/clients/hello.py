@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The servers of the README's chapter in a browser and with curl: each says hello.
+"""Tests the two hello servers of README.md in Chromium and with curl.
 
-Needs Debian's chromium, chromium-driver and curl, and `pip install selenium`. Takes the path of the program, and leaves
-screenshots in the current directory: tests/clients/hello.py target/debug/wasi-httpd
+Needs Debian's chromium, chromium-driver and curl, and `pip install selenium`. Takes the path of the program, and writes
+screenshots to the current directory: tests/clients/hello.py target/debug/wasi-httpd
 """
 
 import pathlib
@@ -23,12 +23,12 @@ SERVERS = {
 
 
 def start(arguments):
-    """Starts a server; gives it and its origin."""
+    """Starts a server, and returns it with its origin."""
     server = subprocess.Popen([sys.argv[1], *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     for line in server.stdout:
         if found := re.match(r"Listening on (http://\S+)/", line):
             return server, found[1]
-    raise AssertionError(f"{arguments} has ended")
+    raise AssertionError(f"the server exited: {arguments}")
 
 
 def main():

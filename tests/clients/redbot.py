@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What REDbot (https://redbot.org) has to say of every kind of answer; exits with 1 at any "bad" note.
+"""Checks every kind of answer with REDbot (https://redbot.org) and prints its notes. Exits with 1 if a note is "bad".
 
 Needs `pip install redbot`. Takes the path of the program: tests/clients/redbot.py target/debug/wasi-httpd
 """
@@ -19,7 +19,7 @@ LONG_AGO = 1_700_000_000
 
 
 def notes(url):
-    """The notes on a URL, as (level, sentence)."""
+    """REDbot's notes on a URL, as (level, sentence)."""
     output = subprocess.run(["redbot", "-o", "har", url], capture_output=True, text=True, check=True).stdout
     entry = json.loads(output)["log"]["entries"][0]
     return [(note["level"], note["summary"]) for note in entry["_red_messages"]]

@@ -1,4 +1,4 @@
-"""A server on a free port of the loopback, for scripts that drive other people's clients."""
+"""A server on a free loopback port, for scripts that test it with third-party clients."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import sys
 
 @contextlib.contextmanager
 def serving(directory, *options):
-    """Serves a directory with the program named on the command line; gives its origin."""
+    """Serves a directory with the program named on the command line, and yields its origin."""
     if len(sys.argv) != 2:
         sys.exit(f"usage: {sys.argv[0]} PATH_OF_WASI_HTTPD")
     command = [sys.argv[1], "--addr", "127.0.0.1:0", "--dir", os.fspath(directory), "--quiet", *options]

@@ -1,4 +1,4 @@
-// Another server's answer, with the interfaces of the web platform: the engine turns them into wasi:http.
+// Relays the answer of another server with the web platform's fetch, which the engine maps to wasi:http.
 
 addEventListener('fetch', (event) => event.respondWith(relay(event.request)));
 
@@ -8,12 +8,12 @@ async function relay(request) {
     return text(400, 'Say what to fetch: /?url=http://...\n');
   }
   try {
-    // The engine would complete a relative address with this server's own, and the server would ask itself.
+    // `new URL` refuses a relative URL. The engine would resolve it against this server, which would call itself.
     const answer = await fetch(new URL(url).href);
-    // Read to its end, so that an answer cut short is a failure rather than half an answer.
+    // Read the whole body, so that a truncated answer is an error rather than half an answer.
     const body = await answer.arrayBuffer();
     const type = answer.headers.get('content-type') ?? 'application/octet-stream';
-    // A status that excludes a body (204, 304) excludes an empty one as well.
+    // A status without a body (204, 304) does not even allow an empty one.
     return new Response(body.byteLength > 0 ? body : null, { status: answer.status, headers: { 'content-type': type } });
   } catch (error) {
     return text(502, `The request failed: ${error.message ?? error}\n`);

@@ -1,4 +1,4 @@
-// Hello and single files, with the WASI interfaces called directly: descriptors, streams and pollables.
+// Serves a greeting and single files by calling the WASI interfaces directly: descriptors, streams and pollables.
 
 import { getDirectories } from 'wasi:filesystem/preopens@0.2.12';
 import { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } from 'wasi:http/types@0.2.12';
@@ -25,12 +25,12 @@ function answerFile(outparam, name) {
     const [directory] = getDirectories()[0];
     file = directory.openAt({ symlinkFollow: true }, decodeURIComponent(name), {}, { read: true });
     ({ size, type } = file.stat());
-    // A directory opens as well.
+    // Opening a directory succeeds too.
     if (type !== 'regular-file') {
       throw new Error(type);
     }
   } catch (error) {
-    // A refusal by the file system carries its code; whatever else is thrown only has a message.
+    // An error of the file system has a code as its payload; any other error only has a message.
     answerText(outparam, 404, `This file cannot be opened: ${error.payload ?? error.message}\n`);
     return;
   }
@@ -62,7 +62,7 @@ function answer(outparam, status, length, produce) {
   ResponseOutparam.set(outparam, { tag: 'ok', val: response });
   const stream = body.write();
   produce((bytes) => writeAll(stream, bytes));
-  // A body cannot be finished while its stream is alive, and the collector of garbage may take its time.
+  // A body cannot be finished while its stream exists, and the garbage collector may drop the stream too late.
   stream[Symbol.dispose]();
   OutgoingBody.finish(body, undefined);
 }
@@ -75,6 +75,6 @@ function writeAll(stream, bytes) {
     stream.write(bytes.subarray(written, end));
     written = end;
   }
-  // A pollable is a child of its stream.
+  // A pollable is a child resource of its stream, and must be dropped first.
   writable[Symbol.dispose]();
 }

@@ -1,7 +1,7 @@
-// Has `jco serve` run the file server: it has no flags for directories and the environment, and two faults in its
-// implementation of WASI end the whole server. Both are of @bytecodealliance/jco 1.35.0 (preview2-shim 0.26.1).
+// Lets `jco serve` run the file server. `jco serve` has no flags for directories and the environment, and two faults in
+// its implementation of WASI crash the whole server: in @bytecodealliance/jco 1.35.0 (preview2-shim 0.26.1).
 //
-// FILES_ROOT is the directory to serve, by default the current one; the other FILES_ variables are the file server's.
+// FILES_ROOT is the directory to serve, by default the current one. The other FILES_ variables are passed to the guest.
 
 import { _setEnv } from '@bytecodealliance/preview2-shim/cli';
 import { _setPreopens } from '@bytecodealliance/preview2-shim/filesystem';
@@ -12,11 +12,11 @@ import { resolve } from 'node:path';
 const { FILES_ROOT: root = '.', ...environment } = process.env;
 
 _setPreopens({ '/': resolve(root) });
-// Without this, the guest would have the environment of the whole process.
+// Without this, the guest would see the environment of the whole process.
 _setEnv(Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith('FILES_'))));
 
-// A response whose body was never asked for has none, as the answer to HEAD. The server looks at that body all the same:
-// it is given one, which ends at once.
+// If the guest never takes the body of a response, as for HEAD, there is none. `jco serve` reads it nevertheless and
+// crashes, so such a response gets an empty body.
 const { Fields, OutgoingBody, OutgoingResponse, ResponseOutparam } = types;
 const { body } = OutgoingResponse.prototype;
 const { set } = ResponseOutparam;
@@ -36,7 +36,7 @@ ResponseOutparam.set = (outparam, result) => {
   }
 };
 
-// The Content-Length of such a response is that of another one's body, and would be demanded of this.
+// The Content-Length of such a response is that of the body for GET, and would be enforced for the empty one.
 function withoutLength(make) {
   const { get } = Fields.prototype;
   Fields.prototype.get = () => [];
@@ -47,7 +47,7 @@ function withoutLength(make) {
   }
 }
 
-// A splice moves as much as it finds, whatever length it is given; reading and writing keep to it.
+// The shim's splice ignores its length and moves all available bytes. Reading and writing respect the length.
 const WRITE_BYTES = 4096n;
 streams.OutputStream.prototype.blockingSplice = function (source, length) {
   const bytes = source.blockingRead(length < WRITE_BYTES ? length : WRITE_BYTES);

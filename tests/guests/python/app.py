@@ -1,4 +1,4 @@
-"""Hello and single files. Files are read with Python's own open(), as the standard library would."""
+"""Serves a greeting and single files, which it reads with Python's standard library."""
 
 from pathlib import Path
 from urllib.parse import unquote
@@ -8,7 +8,7 @@ from wit_world import exports
 from wit_world.imports.preopens import get_directories
 from wit_world.imports.wasi_http_types import Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam
 
-# What one blocking-write-and-flush takes at most.
+# The most bytes that one blocking-write-and-flush takes.
 PIECE_BYTES = 4096
 
 
@@ -26,7 +26,7 @@ class IncomingHandler(exports.IncomingHandler):
         response.set_status_code(status)
         body = response.body()
         ResponseOutparam.set(response_out, Ok(response))
-        # A body cannot be finished while its stream is alive.
+        # A body cannot be finished while its stream exists.
         with body.write() as stream:
             for start in range(0, len(content), PIECE_BYTES):
                 stream.blocking_write_and_flush(content[start : start + PIECE_BYTES])
