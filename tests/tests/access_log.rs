@@ -1,4 +1,4 @@
-//! The access log: a line for each request, in the Combined format, whatever the request holds.
+//! The access log: one line per request in the Combined format, for malformed requests too.
 
 use std::io::{BufRead as _, BufReader, PipeWriter};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use tests::guests::{self, GuestFile};
 use tests::site::Site;
 use tests::{Client, programs};
 
-/// Takes a line apart as log analysers do: peer, time, request, status, bytes, referer, user agent.
+/// Splits a line into fields, as log analysers do.
 fn fields(line: &str) -> Vec<String> {
     let mut fields = Vec::new();
     let mut rest = line;
@@ -62,11 +62,11 @@ fn each_request_is_a_line_in_the_combined_format() {
 }
 
 #[test]
-fn a_client_cannot_forge_a_line_or_speak_to_the_terminal() {
+fn a_client_cannot_forge_a_line_or_control_the_terminal() {
     let site = Site::new();
     let server = programs!().ours(&site, &[]);
     let agent = "a\" 200 1 \"b\\\" \x1b[31m\t\u{e9}";
-    // A tab is the one control character that a field may hold; the rest is refused before it could be logged.
+    // A tab is the only control character that a field may contain. A request with another one is refused, not logged.
     server.connect().request("GET", "/1", &[("User-Agent", &agent.replace('\x1b', ""))]);
     assert_eq!(server.connect().request("GET", "/2", &[("User-Agent", agent)]).status, 400);
     let line = server.wait_for_log(|line| line.contains("/1"));
@@ -75,7 +75,7 @@ fn a_client_cannot_forge_a_line_or_speak_to_the_terminal() {
 }
 
 #[test]
-fn the_bytes_are_those_that_were_given_away_when_the_client_left() {
+fn a_client_that_leaves_is_logged_with_the_bytes_sent_so_far() {
     let site = Site::new();
     site.file("big.bin", vec![1; 64 << 20]);
     let server = programs!().ours(&site, &[]);
@@ -89,7 +89,7 @@ fn the_bytes_are_those_that_were_given_away_when_the_client_left() {
 }
 
 #[test]
-fn no_line_is_lost_at_the_end() {
+fn no_line_is_lost_at_shutdown() {
     let site = Site::new();
     site.file("a.txt", "a");
     let server = programs!().ours(&site, &[]);
@@ -107,7 +107,7 @@ fn no_line_is_lost_at_the_end() {
 }
 
 #[test]
-fn quiet_leaves_it_out() {
+fn quiet_turns_the_log_off() {
     let site = Site::new();
     site.file("a.txt", "a");
     let server = programs!().ours(&site, &["--quiet"]);
@@ -118,18 +118,18 @@ fn quiet_leaves_it_out() {
 }
 
 #[test]
-fn a_request_whose_client_left_before_the_answer_is_logged_too() {
+fn a_request_whose_client_leaves_before_the_answer_is_logged() {
     let forever = GuestFile::new(guests::handler("(loop $forever (br $forever))"));
     let server = programs!().ours_with_guest(&forever.path, &["--timeout", "1"]);
     let mut client = server.connect();
     client.send("GET /left HTTP/1.1\r\nHost: localhost\r\n\r\n");
     drop(client);
-    // The client is not missed before its answer is there.
+    // A guest that computes is not interrupted when its client leaves, so the request ends with the timeout.
     assert_eq!(fields(&server.wait_for_log(|line| line.contains("/left")))[5], "500");
 
     let server = programs!().ours_with_guest(&forever.path, &["--timeout", "3600"]);
     server.connect().send("GET /cut HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    // An answer of the host's own shows that the request before it has arrived.
+    // The host answers CONNECT itself, which shows that it has read the request before it.
     assert_eq!(server.connect().request("CONNECT", "localhost:1", &[]).status, 501);
     server.wait_for_log(|line| line.contains("CONNECT"));
     server.signal("TERM");
@@ -139,24 +139,24 @@ fn a_request_whose_client_left_before_the_answer_is_logged_too() {
     assert_eq!(fields(cut)[5..7], ["499", "-"]);
 }
 
-/// The server with this as its standard output.
+/// Starts a server with this pipe as its standard output.
 fn with_output(site: &Site, output: PipeWriter) -> (Child, SocketAddr) {
     let mut command = programs!().command();
     command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
     let mut process = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let line = lines.by_ref().map(Result::unwrap).find(|line| line.starts_with("Listening")).unwrap();
-    // Read on, so that the server can say what it has to.
+    // Keep reading, so that standard error does not block the server.
     std::thread::spawn(move || lines.for_each(drop));
     let address = line.trim_start_matches("Listening on http://").trim_end_matches('/').parse().unwrap();
     (process, address)
 }
 
 #[test]
-fn requests_are_answered_when_nobody_reads_the_log() {
+fn requests_are_answered_while_the_log_is_not_read() {
     let site = Site::new();
     site.file("a.txt", "a");
-    // More than the server keeps back.
+    // In total, more than the server buffers.
     let agent = "x".repeat(8000);
     let requests = 1000;
 
@@ -175,7 +175,7 @@ fn requests_are_answered_when_nobody_reads_the_log() {
 }
 
 #[test]
-fn what_cannot_be_read_is_logged_too() {
+fn malformed_requests_are_logged() {
     let site = Site::new();
     let server = programs!().ours(&site, &["--head-timeout", "1"]);
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(40_000));

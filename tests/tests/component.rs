@@ -1,4 +1,4 @@
-//! The component itself: what it imports, how large it is, and whether the prebuilt one is what the sources say.
+//! The component: its imports, its size, and whether the prebuilt one matches the sources.
 
 use guest_builder::{FILE_SERVER, prebuilt, world};
 use host::component::BUILT_IN;
@@ -17,7 +17,7 @@ fn the_component_imports_nothing_beyond_its_world() {
 }
 
 #[test]
-fn the_world_gives_no_network_and_no_randomness() {
+fn the_world_has_no_network_and_no_randomness() {
     let allowed = world::imports_of_world("file-server").unwrap();
     let expected = [
         "wasi:cli/environment@0.2.12",
@@ -31,12 +31,13 @@ fn the_world_gives_no_network_and_no_randomness() {
         "wasi:io/poll@0.2.12",
         "wasi:io/streams@0.2.12",
     ];
-    // The two that the world does not name stand in its types: `pollable` and `duration`.
+    // The world does not name `wasi:io/poll` and `monotonic-clock`. They define types that other interfaces use:
+    // `pollable` and `duration`.
     assert_eq!(allowed.into_iter().collect::<Vec<_>>(), expected);
 }
 
 #[test]
-fn the_component_imports_no_more_than_it_calls() {
+fn the_component_imports_only_what_it_calls() {
     let imports = world::imports_of_component(BUILT_IN).unwrap();
     let expected = [
         "wasi:cli/environment@0.2.12",

@@ -1,4 +1,4 @@
-//! Validators and the conditions on them: RFC 9110 §8.8 and §13.
+//! Validators and conditional requests: RFC 9110 §8.8 and §13.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tests::eventually;
@@ -16,7 +16,7 @@ fn tag() -> String {
 }
 
 #[test]
-fn a_304_carries_the_tag_and_nothing_of_the_content() {
+fn a_304_has_the_entity_tag_and_no_content() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -24,14 +24,14 @@ fn a_304_carries_the_tag_and_nothing_of_the_content() {
         assert_eq!(response.status, 304);
         assert_eq!(response.header_names(), ["etag", "vary", "x-content-type-options"]);
         assert_eq!(response.header("etag"), Some(tag().as_str()));
-        // The connection goes on, so that nothing followed the head.
+        // Further requests on the connection show that no body followed the head.
         assert_eq!(client.request("HEAD", "/a.txt", &[("If-None-Match", &tag())]).status, 304);
         assert_eq!(client.request("GET", "/a.txt", &[]).body.len(), 1000);
     });
 }
 
 #[test]
-fn if_none_match_finds_the_tag_in_every_form_of_a_list() {
+fn if_none_match_finds_the_tag_in_any_list() {
     let site = site();
     let tag = tag();
     on_each_runtime!(site, |server| {
@@ -69,7 +69,7 @@ fn if_none_match_overrides_if_modified_since() {
 }
 
 #[test]
-fn if_modified_since_is_true_of_the_same_or_a_later_date() {
+fn a_file_not_changed_since_the_date_is_a_304() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -93,7 +93,7 @@ fn if_modified_since_is_true_of_the_same_or_a_later_date() {
 }
 
 #[test]
-fn if_match_asks_for_the_very_same_file() {
+fn if_match_compares_strongly() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -112,7 +112,7 @@ fn if_match_asks_for_the_very_same_file() {
 }
 
 #[test]
-fn conditions_come_after_redirects_and_missing_files() {
+fn conditions_do_not_apply_to_redirects_and_missing_files() {
     let site = site();
     site.file("dir/index.html", "x");
     on_each_runtime!(site, |server| {
@@ -128,7 +128,7 @@ fn dates_are_compared_by_whole_seconds() {
     site.file_modified("late.txt", "x", modified);
     on_each_runtime!(site, |server| {
         let response = server.get("/late.txt");
-        assert_eq!(response.header("last-modified"), Some(MODIFIED), "never rounded up");
+        assert_eq!(response.header("last-modified"), Some(MODIFIED), "rounded up");
         assert_eq!(server.get_with("/late.txt", &[("If-Modified-Since", MODIFIED)]).status, 304);
         assert_eq!(server.get_with("/late.txt", &[("If-Unmodified-Since", MODIFIED)]).status, 200);
         let range = [("If-Range", MODIFIED), ("Range", "bytes=0-0")];
@@ -137,7 +137,7 @@ fn dates_are_compared_by_whole_seconds() {
 }
 
 #[test]
-fn if_unmodified_since_is_false_of_a_later_change() {
+fn a_file_changed_since_the_date_is_a_412() {
     let site = site();
     on_each_runtime!(site, |server| {
         for (date, status) in [
@@ -158,14 +158,14 @@ fn if_unmodified_since_is_false_of_a_later_change() {
 }
 
 #[test]
-fn a_date_is_no_reason_for_a_range_until_it_is_strong() {
+fn if_range_ignores_a_date_until_it_is_strong() {
     let site = site();
     on_each_runtime!(site, |server| {
         site.file_modified("fresh.txt", "x", SystemTime::now() + Duration::from_mins(1));
         let response = server.get("/fresh.txt");
         let date = response.header("last-modified").unwrap();
         let status = server.get_with("/fresh.txt", &[("If-Range", date), ("Range", "bytes=0-0")]).status;
-        assert_eq!(status, 200, "its last change may not be its last within that second");
+        assert_eq!(status, 200, "the file may change again within the same second");
         let tag = response.header("etag").unwrap();
         assert!(tag.starts_with("W/"), "{tag}");
         for list in ["\"x\"", tag, tag.trim_start_matches("W/")] {
@@ -196,7 +196,7 @@ fn head_has_the_same_conditions_as_get() {
 }
 
 #[test]
-fn methods_without_content_have_no_conditions() {
+fn conditions_do_not_apply_to_other_methods() {
     let site = site();
     on_each_runtime!(site, |server| {
         for (method, status) in [("OPTIONS", 204), ("TRACE", 405), ("POST", 405)] {
@@ -208,7 +208,7 @@ fn methods_without_content_have_no_conditions() {
 }
 
 #[test]
-fn another_length_or_time_is_another_tag() {
+fn a_change_of_length_or_time_changes_the_tag() {
     let site = site();
     on_each_runtime!(site, |server| {
         let tag = |_: &str| server.get("/b.txt").header("etag").unwrap().to_owned();
@@ -224,7 +224,7 @@ fn another_length_or_time_is_another_tag() {
 }
 
 #[test]
-fn a_tag_is_weak_for_a_second_and_then_strong() {
+fn a_tag_is_weak_for_one_second() {
     let site = site();
     on_each_runtime!(site, |server| {
         let tag = || server.get("/fresh.txt").header("etag").unwrap().to_owned();
@@ -232,12 +232,12 @@ fn a_tag_is_weak_for_a_second_and_then_strong() {
         let weak = tag();
         assert!(weak.starts_with("W/\""), "{weak}");
         eventually("the tag becomes strong", || !tag().starts_with("W/"));
-        assert_eq!(weak.trim_start_matches("W/"), tag(), "and is otherwise the same");
+        assert_eq!(weak.trim_start_matches("W/"), tag(), "the rest of the tag has changed");
     });
 }
 
 #[test]
-fn a_date_in_the_future_is_not_sent() {
+fn last_modified_is_never_in_the_future() {
     let site = site();
     site.file_modified("future.txt", "x", UNIX_EPOCH + Duration::from_secs(4_102_444_800));
     on_each_runtime!(site, |server| {
@@ -249,7 +249,7 @@ fn a_date_in_the_future_is_not_sent() {
 }
 
 #[test]
-fn a_time_that_says_nothing_gives_way_to_the_content() {
+fn a_placeholder_time_gives_a_tag_of_the_content() {
     let site = site();
     on_each_runtime!(site, |server| {
         for seconds in [0, 1] {
@@ -275,7 +275,7 @@ fn a_time_that_says_nothing_gives_way_to_the_content() {
 }
 
 #[test]
-fn a_large_file_whose_time_says_nothing_has_no_tag() {
+fn a_large_file_with_a_placeholder_time_has_no_tag() {
     let site = site();
     site.file_modified("8m.bin", vec![b'x'; 8 << 20], UNIX_EPOCH);
     site.file_modified("larger.bin", vec![b'x'; (8 << 20) + 1], UNIX_EPOCH);

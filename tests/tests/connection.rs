@@ -1,4 +1,4 @@
-//! Connections: keep-alive, pipelining, HTTP/1.0, and requests whose framing is a trick.
+//! Connections: keep-alive, pipelining, HTTP/1.0, and requests with ambiguous framing.
 
 use tests::site::Site;
 use tests::{Client, on_each_runtime};
@@ -41,7 +41,7 @@ fn pipelined_requests_are_answered_in_their_order() {
 }
 
 #[test]
-fn a_request_may_come_a_byte_at_a_time() {
+fn a_request_may_arrive_byte_by_byte() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -65,7 +65,7 @@ fn http_1_0_is_answered_and_closed() {
 }
 
 #[test]
-fn half_a_connection_is_enough_for_an_answer() {
+fn a_client_that_has_shut_down_sending_gets_its_answer() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
     for target in ["/a.txt", "/big.bin"] {
@@ -77,7 +77,7 @@ fn half_a_connection_is_enough_for_an_answer() {
     }
 }
 
-/// Sends a request that is none and expects this status, after which the connection ends.
+/// Sends an invalid request, and expects this status and the end of the connection.
 fn is_refused_with(client: &mut Client, request: &str, status: u16) {
     client.try_send(request);
     let response = client.response("GET");
@@ -87,7 +87,7 @@ fn is_refused_with(client: &mut Client, request: &str, status: u16) {
     assert!(client.is_closed(), "{request:?} leaves the connection open");
 }
 
-/// The same with a 400.
+/// Sends an invalid request, and expects a 400 and the end of the connection.
 fn is_refused(client: &mut Client, request: &str) {
     is_refused_with(client, request, 400);
 }
@@ -124,7 +124,7 @@ fn a_request_names_exactly_one_host() {
     let mut client = server.connect();
     client.send("GET http://localhost/a.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.response("GET").text(), "a", "the absolute form of a target");
-    // What it names comes before the Host field.
+    // An absolute target takes precedence over the Host field.
     client.send("GET http://localhost/a.txt HTTP/1.1\r\nHost: other.example\r\n\r\n");
     assert_eq!(client.response("GET").text(), "a");
     let response = client.request("GET", "https://localhost/a.txt", &[]);
@@ -152,7 +152,7 @@ fn later_minor_versions_are_http_1_1_and_other_versions_are_refused() {
         client.send(format!("GET /a.txt HTTP/{version}\r\nHost: localhost\r\n\r\n"));
         assert_eq!(client.response("GET").text(), "a", "{version}");
     }
-    // Also where it comes in pieces.
+    // The version may arrive in pieces.
     client.send("GET /a.txt HTTP/1.").send("2\r\nHost: localhost\r\n").send("\r\n");
     assert_eq!(client.response("GET").text(), "a");
     for line in ["GET /a.txt HTTP/2.0", "GET /a.txt HTTP/0.9", "GET /a.txt HTTP/3.0"] {
@@ -162,7 +162,7 @@ fn later_minor_versions_are_http_1_1_and_other_versions_are_refused() {
 }
 
 #[test]
-fn unknown_transfer_codings_are_a_501() {
+fn an_unknown_transfer_coding_is_a_501() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
     for coding in ["xchunked", "gzip", "chunked, gzip"] {
@@ -173,7 +173,7 @@ fn unknown_transfer_codings_are_a_501() {
 }
 
 #[test]
-fn what_cannot_be_read_is_refused_after_answers_that_came_before_it() {
+fn an_invalid_request_is_refused_after_the_answers_before_it() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
     let mut client = server.connect();
@@ -224,14 +224,14 @@ fn a_length_beside_chunks_does_not_hide_a_second_request() {
         "POST /a.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
          0\r\n\r\nGET /b.txt HTTP/1.1\r\nHost: localhost\r\n\r\n",
     );
-    // RFC 9112 §6.3: refused, or the chunks count and the connection ends after the answer.
+    // RFC 9112 §6.3: the server refuses the request, or uses the chunks and closes the connection after the answer.
     let response = client.response("POST");
     assert!(matches!(response.status, 400 | 405), "{}", response.status);
-    assert!(client.is_closed(), "what follows was answered as a request");
+    assert!(client.is_closed(), "the bytes after the chunks were answered as a request");
 }
 
 #[test]
-fn heads_that_are_too_large_are_a_431() {
+fn a_head_that_is_too_large_is_a_431() {
     let site = site();
     let server = tests::programs!().ours(&site, &[]);
     let long_field = format!("X: {}\r\n", "y".repeat(100_000));

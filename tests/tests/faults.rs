@@ -1,15 +1,15 @@
-//! Guests that fail: a 500 or a connection cut short, a line that says why, and a next request that is fine.
+//! Guests that fail: a 500 or a reset connection, a line with the reason, and a next request that succeeds.
 
 use tests::guests::{self, GuestFile};
 use tests::{Server, programs};
 
-/// Serves a guest whose handler does this.
+/// Serves a guest whose handler has this body.
 fn serve(body: &str, options: &[&str]) -> (Server, GuestFile) {
     let guest = GuestFile::new(guests::handler(body));
     (programs!().ours_with_guest(&guest.path, options), guest)
 }
 
-/// Expects a 500 and a line on standard error, again and again.
+/// Expects a 500 and a line on standard error with this word, for three requests.
 fn fails(body: &str, options: &[&str], word: &str) {
     let (server, _guest) = serve(body, options);
     for request in 0..3 {
@@ -24,7 +24,7 @@ fn fails(body: &str, options: &[&str], word: &str) {
 }
 
 #[test]
-fn a_handler_in_text_answers() {
+fn a_handler_in_webassembly_text_answers() {
     let (server, _guest) = serve(guests::ANSWER, &[]);
     let response = server.get("/");
     assert_eq!((response.status, response.text(), response.complete), (200, "half an answer", true));
@@ -42,8 +42,8 @@ fn no_response_is_a_500() {
 }
 
 #[test]
-fn giving_up_the_response_is_a_500_also_when_the_guest_goes_on() {
-    // Long enough to be interrupted a few times.
+fn dropping_the_outparam_is_a_500_even_if_the_guest_runs_on() {
+    // The loop runs long enough for the guest to yield a few times.
     let give_up = "(call $drop-outparam (local.get $out))
         (loop $more
             (local.set $count (i32.add (local.get $count) (i32.const 1)))
@@ -67,8 +67,8 @@ fn endless_recursion_is_a_500() {
 }
 
 #[test]
-fn memory_beyond_the_limit_is_refused_to_the_guest() {
-    // Traps unless a growth by one page of 64 KiB fails before 32 MiB are reached.
+fn a_guest_cannot_grow_its_memory_beyond_the_limit() {
+    // Grows by pages of 64 KiB, and traps if no growth fails before 32 MiB.
     let grow = "(block $refused (loop $more
             (br_if $refused (i32.eq (memory.grow (i32.const 1)) (i32.const -1)))
             (br_if $more (i32.lt_u (memory.size) (i32.const 512)))
@@ -84,8 +84,8 @@ fn a_guest_that_never_answers_is_stopped() {
 }
 
 #[test]
-fn a_busy_guest_does_not_keep_others_from_their_answers() {
-    // More busy requests than the machine has threads for.
+fn busy_guests_do_not_block_other_requests() {
+    // There are more busy requests than threads.
     let busy = "(local.set $count (i32.const 0))
         (loop $forever (br $forever))";
     let (server, _guest) = serve(busy, &["--timeout", "2"]);
@@ -96,14 +96,14 @@ fn a_busy_guest_does_not_keep_others_from_their_answers() {
             client
         })
         .collect();
-    // A refusal of the host's own needs a thread as well.
+    // The host refuses CONNECT itself, which needs a thread too.
     assert_eq!(server.connect().request("CONNECT", "localhost:1", &[]).status, 501);
     for mut client in clients {
         assert_eq!(client.response("GET").status, 500);
     }
 }
 
-/// A body that is long enough for its head to be sent before it ends.
+/// A response whose body is so long that the head is sent before the body ends.
 const LONG_BODY: &str = "
     (local.set $stream (call $respond (local.get $out)))
     (loop $more
@@ -112,13 +112,16 @@ const LONG_BODY: &str = "
         (br_if $more (i32.lt_u (local.get $count) (i32.const 100))))";
 
 #[test]
-fn a_trap_after_the_head_cuts_the_connection() {
+fn a_trap_after_the_head_leaves_the_answer_incomplete() {
     let (server, _guest) = serve(&format!("{LONG_BODY} unreachable"), &[]);
     for _ in 0..3 {
         let mut client = server.connect();
         let response = client.request("GET", "/", &[]);
         assert_eq!(response.header("transfer-encoding"), Some("chunked"));
-        assert!(response.status == 200 && !response.complete, "the client takes it for the whole answer");
+        assert!(
+            response.status == 200 && !response.complete,
+            "the client cannot tell that the answer is truncated"
+        );
     }
     server.wait_for_error(|line| {
         line.starts_with("wasi-httpd: error: the guest failed during its response to GET /")
@@ -126,20 +129,20 @@ fn a_trap_after_the_head_cuts_the_connection() {
 }
 
 #[test]
-fn a_body_that_is_not_finished_cuts_the_connection() {
+fn an_unfinished_body_leaves_the_answer_incomplete() {
     let drop_it = "(call $drop-stream (local.get $stream))
         (call $drop-body (i32.load offset=4 (i32.const 16)))";
     for end in [drop_it, ""] {
         let (server, _guest) = serve(&format!("{LONG_BODY} {end}"), &[]);
         let response = server.get("/");
-        assert!(!response.complete, "the client takes it for the whole answer");
+        assert!(!response.complete, "the client cannot tell that the answer is truncated");
     }
 }
 
 #[test]
 fn work_after_the_response_does_not_delay_it() {
     let body = format!("{} (loop $forever (br $forever))", guests::ANSWER);
-    // The guest may go on for an hour; the answers are there at once.
+    // The guest may run on for an hour, but the answers arrive at once.
     let (server, _guest) = serve(&body, &["--timeout", "3600"]);
     for _ in 0..4 {
         assert_eq!(server.get("/").text(), "half an answer");
@@ -150,7 +153,7 @@ fn work_after_the_response_does_not_delay_it() {
 }
 
 #[test]
-fn what_guests_print_is_marked_and_harmless() {
+fn the_output_of_guests_is_prefixed_and_escaped() {
     let print = format!("(call $say (call $stderr) (i32.const 2048) (i32.const 24)) {}", guests::ANSWER);
     let (server, _guest) = serve(&print, &[]);
     assert_eq!(server.get("/").status, 200);
@@ -163,8 +166,8 @@ fn what_guests_print_is_marked_and_harmless() {
 }
 
 #[test]
-fn what_guests_print_is_bounded() {
-    // 100 times 4,096 bytes: many more than may be printed.
+fn the_output_of_a_guest_is_limited() {
+    // 100 times 4,096 bytes are far beyond the limit.
     let print = format!(
         "(loop $more
             (call $say (call $stderr) (i32.const 4096) (i32.const 4096))
@@ -181,8 +184,8 @@ fn what_guests_print_is_bounded() {
 }
 
 #[test]
-fn the_environment_is_what_was_given_and_nothing_else() {
-    // Traps unless the list of variables has this many members.
+fn a_guest_sees_only_the_variables_that_are_set() {
+    // Traps unless there are this many variables.
     let expect = |number: u32| {
         let count = format!(
             "(call $environment (i32.const 80))
@@ -197,8 +200,8 @@ fn the_environment_is_what_was_given_and_nothing_else() {
 }
 
 #[test]
-fn when_every_instance_is_taken_requests_wait_and_then_get_a_503() {
-    // One runs, four may wait, and one is turned away at once; the four are when they have waited for 5 s.
+fn when_every_instance_is_busy_requests_wait_and_then_get_a_503() {
+    // One request runs, four wait, and one gets a 503 at once. The four get theirs after 5 s.
     let (server, _guest) =
         serve("(loop $forever (br $forever))", &["--timeout", "8", "--max-instances", "1"]);
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {
@@ -219,10 +222,10 @@ fn when_every_instance_is_taken_requests_wait_and_then_get_a_503() {
 }
 
 #[test]
-fn a_guest_that_opens_a_fifo_does_not_hold_others_up() {
+fn opening_a_fifo_does_not_block_other_requests() {
     let site = tests::Site::new();
     assert!(std::process::Command::new("mkfifo").arg(site.path("fifo")).status().unwrap().success());
-    // Answers with the outcome of opening it: 1 is an error.
+    // Answers with the result of opening the FIFO: 1 is an error.
     let body = "(call $directories (i32.const 16))
         (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 1) (i32.const 3072) (i32.const 4)
             (i32.const 0) (i32.const 1) (i32.const 64))
@@ -234,7 +237,7 @@ fn a_guest_that_opens_a_fifo_does_not_hold_others_up() {
     let guest = GuestFile::new(guests::handler_and(guests::OPENING, data, body));
     let dir = site.root().to_str().unwrap();
     let server = programs!().ours_with_guest(&guest.path, &["--dir", dir]);
-    // More than the machine has threads for.
+    // There are more requests than threads.
     let clients: Vec<_> = (0..32)
         .map(|_| {
             let mut client = server.connect();
@@ -250,7 +253,7 @@ fn a_guest_that_opens_a_fifo_does_not_hold_others_up() {
 }
 
 #[test]
-fn what_a_guest_may_not_do_is_said_once() {
+fn each_denied_operation_is_reported_once() {
     // Creates a directory, a TCP socket and a UDP socket.
     let body = format!(
         "(call $directories (i32.const 16))

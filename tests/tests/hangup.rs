@@ -1,11 +1,11 @@
-//! Clients that leave while a guest waits: its instance ends, and others are served meanwhile.
+//! Clients that disconnect while a guest waits: the instance ends, and other clients are served meanwhile.
 
 use rustix::net::sockopt::set_socket_linger;
 use std::time::Duration;
 use tests::guests::{self, GuestFile};
 use tests::{Client, Server, Site, eventually, programs, raise_file_limit};
 
-/// Sends a head and the beginning of a body, and then waits for an hour.
+/// Sends a head and the beginning of a body, then waits for an hour.
 const BEGIN_AND_WAIT: &str = "
     (local.set $stream (call $respond (local.get $out)))
     (call $say (local.get $stream) (i32.const 1024) (i32.const 4))
@@ -15,24 +15,24 @@ fn begin_and_wait() -> GuestFile {
     GuestFile::new(guests::handler_with(guests::WAITING, BEGIN_AND_WAIT))
 }
 
-/// A client that has read the beginning of an answer.
+/// Connects a client that has read the beginning of an answer.
 fn begin(server: &Server) -> Client {
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.head().status, 200);
-    // The size of the chunk, and the chunk.
+    // The size line of the chunk, and its data.
     assert_eq!(client.read(9), b"4\r\nhalf\r\n");
     client
 }
 
-/// Leaves by a reset.
+/// Closes a connection with RST.
 fn reset(client: Client) {
     set_socket_linger(client.socket(), Some(Duration::ZERO)).unwrap();
     drop(client);
 }
 
 #[test]
-fn a_client_that_closes_or_resets_takes_its_instance_with_it() {
+fn a_client_that_closes_or_resets_ends_its_instance() {
     let guest = begin_and_wait();
     let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "2"]);
     for leave in [drop, reset] {
@@ -41,13 +41,13 @@ fn a_client_that_closes_or_resets_takes_its_instance_with_it() {
             clients.into_iter().for_each(leave);
         }
     }
-    // The last two instances are in use until their clients are missed.
+    // Another request gets an instance only once the host has noticed that the last two clients are gone.
     begin(&server);
-    assert_eq!(server.errors(), Vec::<String>::new(), "that a client leaves is no failure");
+    assert_eq!(server.errors(), Vec::<String>::new(), "a client that disconnects was reported as an error");
 }
 
 #[test]
-fn a_client_that_leaves_before_the_head_is_noticed_too() {
+fn a_client_that_leaves_before_the_head_is_logged_as_a_499() {
     let wait = "(call $block (call $after (i64.const 3600000000000)))";
     let guest = GuestFile::new(guests::handler_with(guests::WAITING, wait));
     let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "1", "--timeout", "3600"]);
@@ -55,14 +55,14 @@ fn a_client_that_leaves_before_the_head_is_noticed_too() {
         let mut client = server.connect();
         client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         drop(client);
-        // Other logs have this status for it.
+        // 499 is nginx's status for a client that closed its connection.
         server.wait_for_log(|line| line.contains(&format!("\"GET {target} HTTP/1.1\" 499 ")));
     }
 }
 
 #[test]
 fn a_client_that_has_finished_sending_gets_its_answer() {
-    // It answers after a moment of waiting.
+    // The guest waits for 0.2 s and then answers.
     let body = format!("(call $block (call $after (i64.const 200000000))) {}", guests::ANSWER);
     let guest = GuestFile::new(guests::handler_with(guests::WAITING, &body));
     let server = programs!().ours_with_guest(&guest.path, &[]);
@@ -73,7 +73,7 @@ fn a_client_that_has_finished_sending_gets_its_answer() {
 }
 
 #[test]
-fn a_thousand_clients_that_vanish_leave_nothing_behind() {
+fn a_thousand_clients_that_disappear_leave_nothing_behind() {
     raise_file_limit();
     let site = Site::new();
     site.file("a.txt", "a");
@@ -89,12 +89,12 @@ fn a_thousand_clients_that_vanish_leave_nothing_behind() {
             _ => silent.push(client),
         }
     }
-    // Others are served meanwhile.
+    // Other clients are served meanwhile.
     begin(&server);
     for client in &mut silent {
-        assert!(client.read(1).is_empty(), "and the end of the body did not come");
+        assert!(client.read(1).is_empty(), "the body was ended as if it were complete");
     }
-    // Every instance is free: as many as there may be begin again.
+    // Every instance is free: the same number of requests can start again.
     let again: Vec<_> = (0..1000).map(|_| begin(&server)).collect();
     drop(again);
     eventually("every connection is closed", || {

@@ -1,4 +1,4 @@
-//! `hello`: the same answer, whoever asks and however often.
+//! `hello`: the same answer to every request.
 
 use std::collections::BTreeSet;
 use tests::guests::{GuestFile, HELLO};
@@ -9,7 +9,7 @@ fn each(guest: &GuestFile) -> [Server; 2] {
 }
 
 #[test]
-fn it_says_hello() {
+fn hello_answers_get_and_head() {
     let guest = GuestFile::new(HELLO);
     for server in each(&guest) {
         println!("on {:?}", server.runtime());
@@ -32,7 +32,7 @@ fn ten_thousand_requests_over_16_connections_are_all_answered() {
 }
 
 #[test]
-fn every_small_guest_imports_what_its_world_names_and_no_more() {
+fn every_small_guest_imports_nothing_beyond_its_world() {
     use guest_builder::{EXAMPLES, prebuilt, world};
     for source in EXAMPLES {
         let allowed = world::imports_of_world(source.name()).unwrap();

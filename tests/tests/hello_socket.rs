@@ -1,10 +1,10 @@
-//! `hello-socket`: HTTP by hand, one client after another, whatever the one before does.
+//! `hello-socket`: HTTP written by hand, for one client after another, even if a client misbehaves.
 
 use std::net::{SocketAddr, TcpStream};
 use tests::guests::{GuestFile, HELLO_SOCKET};
 use tests::{Client, Process, programs};
 
-/// A server on a free port, and where it listens.
+/// Starts a server on a free port. Returns it with its address.
 fn start() -> (Process, SocketAddr, GuestFile) {
     let guest = GuestFile::new(HELLO_SOCKET);
     let options = ["--allow-tcp-listen", "127.0.0.1:0"];
@@ -14,7 +14,7 @@ fn start() -> (Process, SocketAddr, GuestFile) {
     (process, address, guest)
 }
 
-/// Expects the whole answer, and the end of the connection.
+/// Expects this answer, and the end of the connection.
 fn says(client: &mut Client, method: &str, status: u16, body: &str) {
     let response = client.response(method);
     assert_eq!((response.status, response.text(), response.complete), (status, body, true));
@@ -32,7 +32,7 @@ fn says(client: &mut Client, method: &str, status: u16, body: &str) {
 const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[test]
-fn it_says_hello_to_one_client_after_another() {
+fn it_answers_one_client_after_another() {
     let (process, address, _guest) = start();
     for _ in 0..100 {
         says(Client::connect(address).send(GET), "GET", 200, "Hello World");
@@ -44,7 +44,7 @@ fn it_says_hello_to_one_client_after_another() {
 }
 
 #[test]
-fn a_request_may_come_one_byte_at_a_time() {
+fn a_request_may_arrive_byte_by_byte() {
     let (_process, address, _guest) = start();
     let mut client = Client::connect(address);
     for byte in GET.bytes() {
@@ -54,7 +54,7 @@ fn a_request_may_come_one_byte_at_a_time() {
 }
 
 #[test]
-fn a_body_that_nobody_reads_does_not_cost_the_answer() {
+fn an_unread_request_body_does_not_lose_the_answer() {
     let (_process, address, _guest) = start();
     let mut client = Client::connect(address);
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n");
@@ -63,7 +63,7 @@ fn a_body_that_nobody_reads_does_not_cost_the_answer() {
 }
 
 #[test]
-fn what_is_not_http_is_told_so() {
+fn invalid_requests_get_a_400_and_long_heads_a_431() {
     let (_process, address, _guest) = start();
     for request in ["hello\r\n\r\n", "GET /\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "\u{0}\u{1}\r\n\r\n"] {
         says(Client::connect(address).send(request), "GET", 400, "This is not HTTP/1.1.\n");
@@ -73,17 +73,17 @@ fn what_is_not_http_is_told_so() {
 }
 
 #[test]
-fn clients_that_say_nothing_hold_the_next_one_up_for_so_long_only() {
+fn a_silent_client_does_not_block_the_next_one_for_long() {
     let (process, address, _guest) = start();
     let silent = TcpStream::connect(address).unwrap();
     let ours = silent.local_addr().unwrap();
     says(Client::connect(address).send(GET), "GET", 200, "Hello World");
-    // It was given up, not overtaken: it is still connected at this end.
+    // The server gave the silent client up; this end of its connection is still open.
     let line = process.wait_for_output(|line| line.starts_with(&ours.to_string()));
     assert!(line.contains("timed out") && line.contains("2 s"), "{line}");
     drop(silent);
 
-    // One that leaves, before and after its request.
+    // Clients that disconnect before and after their request.
     drop(TcpStream::connect(address).unwrap());
     let mut hasty = Client::connect(address);
     hasty.send(GET);

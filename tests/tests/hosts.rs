@@ -1,5 +1,5 @@
-//! Which hosts a server answers for: one that only this machine reaches is reached by every web page that its users open,
-//! and such a page can have its own name lead here (DNS rebinding).
+//! Which hosts a server answers for. A server on a loopback address can be reached by every web page that a user of
+//! this machine opens: the name of the page's own host can be made to resolve to that address (DNS rebinding).
 
 use std::net::SocketAddr;
 use tests::{Client, Runtime, Server, Site, programs};
@@ -17,7 +17,7 @@ fn get(server: &Server, host: &str) -> tests::Response {
 }
 
 #[test]
-fn on_loopback_it_answers_for_loopback_only() {
+fn a_loopback_listener_answers_for_loopback_names_only() {
     let site = site();
     let server = programs!().ours(&site, &[]);
     let port = server.address().port();
@@ -40,7 +40,7 @@ fn on_loopback_it_answers_for_loopback_only() {
     }
     let text = get(&server, "evil.example:8080").text().to_owned();
     assert!(text.contains("--allow-name evil.example if"), "{text}");
-    // The connection goes on, and so does HTTP/1.0 without a host.
+    // The connection continues after a 421. A request in HTTP/1.0 without a host is answered.
     let mut client = server.connect();
     client.send("GET /a.txt HTTP/1.1\r\nHost: evil.example\r\n\r\nGET /a.txt HTTP/1.0\r\n\r\n");
     assert_eq!(client.response("GET").status, 421);
@@ -48,7 +48,7 @@ fn on_loopback_it_answers_for_loopback_only() {
 }
 
 #[test]
-fn by_flag_it_answers_for_other_names() {
+fn allow_name_adds_host_names() {
     let site = site();
     let server = programs!().ours(&site, &["--allow-name", "Dev.Example", "--allow-name", "10.0.0.1"]);
     for host in ["dev.example", "DEV.example.:8080", "10.0.0.1", "localhost"] {
@@ -60,7 +60,7 @@ fn by_flag_it_answers_for_other_names() {
 }
 
 #[test]
-fn on_the_network_it_answers_for_every_name_unless_some_are_named() {
+fn a_network_listener_answers_for_every_name_without_the_flag() {
     let site = site();
     let get = |arguments: &[&str]| {
         let mut command = programs!().command();
@@ -76,7 +76,7 @@ fn on_the_network_it_answers_for_every_name_unless_some_are_named() {
 }
 
 #[test]
-fn directories_are_listed_where_no_web_page_can_ask() {
+fn directories_are_listed_only_on_loopback_without_other_names() {
     let site = site();
     let status = |addr: &str, arguments: &[&str]| {
         let mut command = programs!().command();

@@ -1,10 +1,10 @@
-//! `wasi-httpd inspect`: what a component is and what it would be given, without running any of it.
+//! `wasi-httpd inspect`: the kind of a component and what it would be granted, without running it.
 
 use serde_json::Value;
 use tests::guests::{self, GuestFile, HELLO, TCP_SERVER};
 use tests::programs;
 
-/// What is said of a guest, in text.
+/// The report on a guest as text.
 fn text(guest: impl AsRef<[u8]>, options: &[&str]) -> String {
     let guest = GuestFile::new(guest);
     let output = programs!().command().arg("inspect").args(options).arg(&guest.path).output().unwrap();
@@ -13,13 +13,13 @@ fn text(guest: impl AsRef<[u8]>, options: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().replace(guest.path.to_str().unwrap(), "guest.wasm")
 }
 
-/// The same in JSON.
+/// The report on a guest as JSON.
 fn json(guest: impl AsRef<[u8]>, options: &[&str]) -> Value {
     let options: Vec<_> = options.iter().copied().chain(["--json"]).collect();
     serde_json::from_str(&text(guest, &options)).unwrap()
 }
 
-/// The verdict on an import, of the only way to start a guest.
+/// The entry for an import of a guest that can be started in one way only.
 fn verdict<'a>(report: &'a Value, import: &str) -> &'a Value {
     let starts = report["starts"].as_array().unwrap();
     assert_eq!(starts.len(), 1);
@@ -27,7 +27,7 @@ fn verdict<'a>(report: &'a Value, import: &str) -> &'a Value {
 }
 
 #[test]
-fn a_guest_is_shown_whole() {
+fn the_whole_report_as_text() {
     let text = text(HELLO, &[]);
     let rest = text.split_once('\n').unwrap();
     assert!(rest.0.starts_with("the guest `guest.wasm`: an HTTP server of WASI 0.2, "), "{text}");
@@ -49,7 +49,7 @@ imports, with `wasi-httpd` as called
 }
 
 #[test]
-fn without_a_guest_it_is_the_built_in_one() {
+fn without_a_guest_the_built_in_one_is_inspected() {
     let output = programs!().command().arg("inspect").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.starts_with("the built-in guest: an HTTP server of WASI 0.2, "), "{text}");
@@ -57,7 +57,7 @@ fn without_a_guest_it_is_the_built_in_one() {
 }
 
 #[test]
-fn what_is_refused_comes_with_the_flag_that_allows_it() {
+fn a_refused_import_is_shown_with_the_flag_that_allows_it() {
     let tcp = "wasi:sockets/tcp@0.2.12";
     let refused = json(TCP_SERVER, &[]);
     assert_eq!(refused["kind"], "command");
@@ -75,7 +75,7 @@ fn what_is_refused_comes_with_the_flag_that_allows_it() {
 }
 
 #[test]
-fn what_the_host_does_not_have_is_said() {
+fn an_interface_that_the_host_does_not_have_is_lacking() {
     let demanding = guests::component(
         "demanding",
         r#"(module (import "tests:guests/unheard-of" "wish" (func $wish))
@@ -101,7 +101,7 @@ fn a_function_that_the_host_does_not_have_is_named() {
 }
 
 #[test]
-fn each_kind_is_told() {
+fn each_kind_of_component_is_recognized() {
     let core = wat::parse_str("(module)").unwrap();
     for (guest, kind, words) in [
         (guests::both(), "both", "both, an HTTP server and a command of WASI 0.2"),
@@ -122,7 +122,7 @@ fn each_kind_is_told() {
 }
 
 #[test]
-fn names_cannot_speak_to_the_terminal() {
+fn names_are_escaped_for_the_terminal() {
     let module = wat::parse_str(
         "(module (import \"a\\1b[2J\\r\\u{202e}\\u{9b}31mb\" \"f\" (func)) (import \"z\" \"f\" (func)))",
     )
@@ -134,7 +134,7 @@ fn names_cannot_speak_to_the_terminal() {
 }
 
 #[test]
-fn what_is_too_large_is_said() {
+fn a_component_beyond_the_limits_is_shown_with_the_flag() {
     let large = guests::component(
         "command",
         r#"(module (memory 2000) (func (export "wasi:cli/run@0.2.12#run") (result i32) (i32.const 0)))"#,
@@ -146,7 +146,7 @@ fn what_is_too_large_is_said() {
 }
 
 #[test]
-fn nothing_is_run() {
+fn the_guest_is_not_run() {
     let endless = guests::component(
         "command",
         r#"(module (func $forever (loop $forever (br $forever))) (start $forever)
@@ -156,7 +156,7 @@ fn nothing_is_run() {
 }
 
 #[test]
-fn what_is_no_webassembly_is_an_error() {
+fn a_file_that_is_not_webassembly_is_an_error() {
     for (bytes, word) in [(&b""[..], "empty"), (b"<html>", "not WebAssembly"), (&HELLO[..1000], "truncated")]
     {
         let guest = GuestFile::new(bytes);

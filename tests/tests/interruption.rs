@@ -1,4 +1,4 @@
-//! What is cut short: files that shrink, clients that leave, directories that go away.
+//! Interruptions: files that change, clients that disconnect, and directories that disappear while they are served.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -6,11 +6,11 @@ use tests::eventually;
 use tests::site::{Site, noise};
 use tests::{on_each_runtime, programs};
 
-/// More than every buffer between the file and a client that does not read.
+/// More bytes than all buffers between a file and a client that does not read.
 const LENGTH: usize = 64 << 20;
 
 #[test]
-fn a_file_that_shrinks_ends_the_connection_short_and_is_never_padded() {
+fn a_file_that_shrinks_ends_the_connection_and_is_never_padded() {
     let site = Site::new();
     let content = noise(LENGTH);
     site.file("small.txt", "small");
@@ -24,13 +24,13 @@ fn a_file_that_shrinks_ends_the_connection_short_and_is_never_padded() {
         File::options().write(true).open(site.path("shrinking.bin")).unwrap().set_len(2 << 20).unwrap();
         body.extend(client.read(LENGTH));
         assert!(body.len() < LENGTH, "padded");
-        assert!(body == content[..body.len()], "something else than the file was sent");
+        assert!(body == content[..body.len()], "the body differs from the file");
         assert_eq!(server.get("/small.txt").text(), "small");
     });
 }
 
 #[test]
-fn a_file_that_grows_is_sent_as_long_as_it_was() {
+fn a_file_that_grows_is_sent_with_its_original_length() {
     let site = Site::new();
     let content = noise(LENGTH);
     on_each_runtime!(site, |server| {
@@ -43,12 +43,16 @@ fn a_file_that_grows_is_sent_as_long_as_it_was() {
         file.write_all(&vec![0; 1 << 20]).unwrap();
         body.extend(client.read(LENGTH - (1 << 20)));
         assert_eq!(body.len(), LENGTH);
-        assert_eq!(client.request("HEAD", "/growing.bin", &[]).status, 200, "the answer ended where it said");
+        assert_eq!(
+            client.request("HEAD", "/growing.bin", &[]).status,
+            200,
+            "more bytes than the length were sent"
+        );
     });
 }
 
 #[test]
-fn a_file_that_is_replaced_is_sent_as_it_was_opened() {
+fn a_file_that_is_replaced_is_sent_in_its_old_version() {
     let site = Site::new();
     let content = noise(LENGTH);
     on_each_runtime!(site, |server| {
@@ -60,15 +64,15 @@ fn a_file_that_is_replaced_is_sent_as_it_was_opened() {
         fs::rename(site.path("new.bin"), site.path("replaced.bin")).unwrap();
         let body = client.read(LENGTH);
         assert_eq!(body.len(), LENGTH, "cut short");
-        assert!(body == content, "something else than the file was sent");
+        assert!(body == content, "the body differs from the file that was opened");
     });
 }
 
 #[test]
-fn a_client_that_leaves_a_download_leaves_no_instance_and_no_file() {
+fn a_client_that_leaves_a_download_frees_the_instance_and_the_file() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH)).file("small.txt", "small");
-    // The guest has ended when the head is sent; with one instance, the next request can only be answered then.
+    // With one instance, the next request can only be answered once the guest of the download has ended.
     let server = programs!().ours(&site, &["--max-instances", "1"]);
     for _ in 0..20 {
         let mut client = server.connect();
@@ -83,7 +87,7 @@ fn a_client_that_leaves_a_download_leaves_no_instance_and_no_file() {
 }
 
 #[test]
-fn a_client_that_stops_reading_is_cut() {
+fn a_client_that_stops_reading_is_disconnected() {
     let site = Site::new();
     let content = noise(LENGTH);
     site.file("big.bin", &content);
@@ -91,11 +95,11 @@ fn a_client_that_stops_reading_is_cut() {
     let mut client = server.connect();
     client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.head().status, 200);
-    // The entry is written when the connection is done with the answer.
+    // The line is written once the connection has sent or given up the answer.
     server.wait_for_log(|line| line.contains("GET /big.bin HTTP/1.1\" 200 "));
     let body = client.read(LENGTH);
     assert!(body.len() < LENGTH && content.starts_with(&body));
-    // Others are not in a hurry either, but they read.
+    // A client that keeps reading gets the whole file.
     assert!(server.get("/big.bin").body == content);
 }
 
@@ -109,12 +113,12 @@ fn a_client_that_leaves_before_its_answer_leaves_nothing_behind() {
         client.send("GET /small.txt HTTP/1.1\r\nHost: localhost\r\n\r\n");
         drop(client);
     }
-    // They may still be in each other's way for a moment.
+    // For a moment, the instances may still be busy with the clients that have left.
     eventually("the instances are free", || server.get("/small.txt").status == 200);
 }
 
 #[test]
-fn a_directory_below_may_go_and_come_back() {
+fn a_subdirectory_may_disappear_and_come_back() {
     let site = Site::new();
     on_each_runtime!(site, |server| {
         for _ in 0..3 {
@@ -127,7 +131,7 @@ fn a_directory_below_may_go_and_come_back() {
 }
 
 #[test]
-fn the_directory_itself_may_go_and_come_back() {
+fn the_root_may_disappear_and_come_back() {
     let site = Site::new();
     let server = programs!().ours(&site, &[]);
     for _ in 0..3 {
@@ -143,7 +147,7 @@ fn the_directory_itself_may_go_and_come_back() {
 }
 
 #[test]
-fn a_new_directory_moved_into_its_place_is_served_at_once() {
+fn a_directory_moved_to_the_place_of_the_root_is_served_at_once() {
     let site = Site::new();
     site.file("a.txt", "old");
     let server = programs!().ours(&site, &[]);
@@ -157,11 +161,11 @@ fn a_new_directory_moved_into_its_place_is_served_at_once() {
     let directories = |server: &tests::Server| {
         server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("/old")).count()
     };
-    assert_eq!(directories(&server), 0, "the old one is not kept open");
+    assert_eq!(directories(&server), 0, "the old directory is still open");
 }
 
 #[test]
-fn a_directory_that_is_moved_away_is_not_served_from_its_new_place() {
+fn a_root_that_is_moved_away_is_not_served_from_its_new_place() {
     let site = Site::new();
     site.file("a.txt", "a");
     let server = programs!().ours(&site, &[]);
@@ -175,7 +179,7 @@ fn a_directory_that_is_moved_away_is_not_served_from_its_new_place() {
 }
 
 #[test]
-fn a_directory_that_is_gone_never_gives_its_place_to_the_next_one() {
+fn when_the_root_is_gone_the_next_directory_does_not_become_the_root() {
     let site = Site::new();
     site.file("a.txt", "a");
     let private = site.outside().join("private");
@@ -202,7 +206,7 @@ fn a_directory_that_is_gone_never_gives_its_place_to_the_next_one() {
 }
 
 #[test]
-fn a_connection_that_is_cut_leaves_nothing_in_the_kernel() {
+fn a_stalled_connection_leaves_nothing_in_the_kernel() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH));
     let server = programs!().ours(&site, &["--stall-timeout", "1"]);
@@ -212,6 +216,7 @@ fn a_connection_that_is_cut_leaves_nothing_in_the_kernel() {
     let here = client.socket().local_addr().unwrap();
     assert_eq!(tests::sockets::state(server.address(), here), Some(tests::sockets::State::Established));
     server.wait_for_log(|line| line.contains("GET /big.bin"));
-    // An orderly close would have to deliver some megabytes first, to a client that does not read.
+    // With an orderly close, the kernel would keep the socket until a client that does not read has taken some
+    // megabytes.
     eventually("the socket is gone", || tests::sockets::state(server.address(), here).is_none());
 }

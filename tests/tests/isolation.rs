@@ -1,10 +1,10 @@
-//! What one request leaves behind, no other finds; unless instances are used again, by flag.
+//! Isolation: a request finds nothing of the requests before it, unless `--reuse` lets an instance answer several.
 
 use tests::guests::{self, GuestFile};
 use tests::{Server, programs};
 
-/// A guest that leaves a mark in its memory, in a global and in a table, and answers how many of the three it has found,
-/// as a digit; `more` happens after that.
+/// A guest that leaves a mark in its memory, in a global and in a table, and answers with a digit: how many of the
+/// three marks it has found. It runs `more` after the answer.
 fn marking(more: &str) -> GuestFile {
     GuestFile::new(guests::component(
         "guest",
@@ -37,11 +37,11 @@ fn answers(server: &Server, count: usize) -> String {
 }
 
 #[test]
-fn each_request_finds_a_fresh_instance() {
+fn each_request_gets_a_fresh_instance() {
     let guest = marking("");
     let server = programs!().ours_with_guest(&guest.path, &[]);
     assert_eq!(answers(&server, 20), "0".repeat(20));
-    // Also when slots are used again at once, and when others are in use.
+    // The same holds if slots are reused at once while others are busy.
     let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "2"]);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -51,7 +51,7 @@ fn each_request_finds_a_fresh_instance() {
 }
 
 #[test]
-fn by_flag_an_instance_answers_so_many_requests() {
+fn with_reuse_an_instance_answers_that_many_requests() {
     let guest = marking("");
     let server = programs!().ours_with_guest(&guest.path, &["--reuse", "3"]);
     assert_eq!(answers(&server, 9), "033033033");
@@ -59,7 +59,7 @@ fn by_flag_an_instance_answers_so_many_requests() {
 }
 
 #[test]
-fn one_that_has_failed_is_not_used_again() {
+fn an_instance_that_has_failed_is_not_reused() {
     let guest = marking("unreachable");
     let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
     for _ in 0..3 {
@@ -67,12 +67,12 @@ fn one_that_has_failed_is_not_used_again() {
     }
     let guest = marking("(drop (memory.grow (i32.const 65000)))");
     let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
-    assert_eq!(answers(&server, 5), "00000", "it has asked for more memory than there is");
+    assert_eq!(answers(&server, 5), "00000", "an instance whose memory.grow failed was reused");
 }
 
 #[test]
-fn what_was_to_answer_one_request_answers_no_other() {
-    // It keeps what it could have set in its first request, and sets that in the next.
+fn an_outparam_cannot_answer_a_later_request() {
+    // The guest keeps the response-outparam of a request, and sets it during the next one.
     let guest = GuestFile::new(guests::component(
         "guest",
         &format!(
@@ -95,17 +95,17 @@ fn what_was_to_answer_one_request_answers_no_other() {
 }
 
 #[test]
-fn what_is_printed_belongs_to_its_request() {
-    // Some text without the end of a line.
+fn output_without_a_line_feed_ends_with_its_request() {
+    // A text without a line feed.
     let print = "(call $say (call $stdout) (i32.const 1024) (i32.const 4))";
     let guest = marking(print);
     let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
     assert_eq!(answers(&server, 3), "033");
-    tests::eventually("each has a line", || server.errors() == ["guest stdout: half"; 3]);
+    tests::eventually("each request has its own line", || server.errors() == ["guest stdout: half"; 3]);
 }
 
 #[test]
-fn with_reuse_the_file_server_serves_the_same() {
+fn the_file_server_answers_the_same_with_reuse() {
     let site = tests::Site::new();
     let content = tests::site::noise(300_000);
     site.file("a.txt", "a").file("big.bin", &content);
@@ -126,7 +126,7 @@ fn with_reuse_the_file_server_serves_the_same() {
 }
 
 #[test]
-fn an_instance_that_is_used_again_costs_no_memory_each_time() {
+fn reusing_an_instance_does_not_leak_memory() {
     let site = tests::Site::new();
     site.file("a.txt", "a");
     let server = programs!().ours(&site, &["--reuse", "1000000000", "--quiet"]);
@@ -142,7 +142,7 @@ fn an_instance_that_is_used_again_costs_no_memory_each_time() {
     assert!(after < before + (2 << 20), "{} KiB more", (after - before) / 1024);
 }
 
-/// Asks on one connection after another until `done`, so that an instance stays in use; in vain after some thousand times.
+/// Sends requests, so that the instance stays in use, until `done`. Panics after some thousand requests.
 fn keep_using(server: &Server, mut done: impl FnMut() -> bool) {
     let mut client = server.connect();
     for _ in 0..5_000 {
@@ -151,12 +151,12 @@ fn keep_using(server: &Server, mut done: impl FnMut() -> bool) {
         }
         client.request("GET", "/", &[]);
     }
-    panic!("what a request has left open stays so for as long as its instance is used");
+    panic!("a resource of an earlier request is still open");
 }
 
 #[test]
-fn a_body_that_is_left_open_ends_with_its_request() {
-    // The answer to a POST is begun, and the handler returns.
+fn an_unfinished_body_ends_with_its_request() {
+    // For a POST, the handler begins the body and returns without finishing it.
     let method = r#"(import "wasi:http/types@0.2.12" "[method]incoming-request.method" (func $method (param i32 i32)))"#;
     let guest = GuestFile::new(guests::handler_with(
         method,
@@ -169,13 +169,13 @@ fn a_body_that_is_left_open_ends_with_its_request() {
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     client.socket().set_nonblocking(true).unwrap();
-    // It is known to be unfinished before any of it was sent.
+    // The host notices it before it has sent any byte of the answer.
     keep_using(&server, || client.socket().peek(&mut [0]).is_ok_and(|read| read == 0));
 }
 
 #[test]
-fn a_body_that_is_left_unread_does_not_hold_its_connection_up() {
-    // The first request stays a resource of the instance, and with it what was not read; others are dropped.
+fn an_unread_request_body_does_not_block_its_connection() {
+    // The guest keeps the resource of the first request, and with it the unread body. It drops later requests.
     let body = format!(
         "(if (i32.load (i32.const 8192)) (then (call $drop-request (local.get $request))))
          (i32.store (i32.const 8192) (i32.const 1))

@@ -1,4 +1,4 @@
-//! The file server on a runtime that is not wasmtime: `jco serve`, on Node.js, with `tests/guests/jco/setup.mjs`.
+//! The file server on a runtime other than wasmtime: `jco serve` on Node.js, with `tests/guests/jco/setup.mjs`.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
@@ -7,7 +7,7 @@ use tests::site::{MODIFIED, MODIFIED_TAG, Site, noise};
 use tests::strangers::path;
 use tests::{Client, Process, Response};
 
-/// A server, and whatever processes it has started.
+/// A server in a process group of its own, which also has the processes that it starts.
 struct Jco {
     process: Process,
     address: SocketAddr,
@@ -15,12 +15,12 @@ struct Jco {
 
 impl Jco {
     fn start(site: &Site) -> Self {
-        // The tool's own copies of its packages are found from where its module is.
+        // The module lies in the `--jco-dir`, from where its imports resolve to jco's own copies of the packages.
         let module = site.outside().join("setup.mjs");
         std::fs::copy(guest_builder::workspace().join("tests/guests/jco/setup.mjs"), &module).unwrap();
         let guest = site.outside().join("guest.wasm");
         std::fs::write(&guest, host::component::BUILT_IN).unwrap();
-        // It does not say which port it has taken, so that it is given one that was free a moment ago.
+        // jco does not print the port that it listens on, so it is given one that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = Command::new(path("node_modules/.bin/jco"));
         command

@@ -1,4 +1,4 @@
-//! Many at once: every answer right, none lost, nothing left behind.
+//! Many requests at the same time: every answer is right, and no file, instance or memory is left behind.
 
 use std::io::Read as _;
 use tests::eventually;
@@ -41,7 +41,7 @@ fn ten_thousand_mixed_requests_over_64_connections_are_all_right() {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(counts, REQUESTS);
-        // The last byte may be here before the instance that sent it has ended.
+        // The last byte may arrive before the instance that sent it has ended.
         let opened =
             || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
         eventually("no file is left open", || opened() == 0);
@@ -49,7 +49,7 @@ fn ten_thousand_mixed_requests_over_64_connections_are_all_right() {
 }
 
 #[test]
-fn with_few_instances_every_request_still_gets_its_turn() {
+fn with_few_instances_every_request_is_answered() {
     let site = Site::new();
     site.file("a.txt", "a");
     let server = programs!().ours(&site, &["--max-instances", "16"]);
@@ -83,7 +83,7 @@ fn clients_that_do_not_read_hold_no_instance() {
     for _ in 0..100 {
         assert_eq!(server.get("/a.txt").text(), "a");
     }
-    // And they still get all of it.
+    // The slow clients still get the whole file.
     assert!(slow[0].read(LENGTH) == content);
     assert!(slow[49].read(LENGTH) == content);
     drop(slow);

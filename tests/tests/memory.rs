@@ -1,9 +1,9 @@
-//! What strangers can make the server hold, all together.
+//! The total memory that clients can make the server use.
 
 use tests::{Site, programs, raise_file_limit};
 
 #[test]
-fn heads_that_never_end_take_little_memory_together() {
+fn unfinished_heads_take_little_memory_in_total() {
     raise_file_limit();
     let site = Site::new();
     site.file("a.txt", "a");
@@ -16,8 +16,8 @@ fn heads_that_never_end_take_little_memory_together() {
             client
         })
         .collect();
-    assert_eq!(server.get("/a.txt").text(), "a", "others are answered");
-    let (_, most) = server.memory();
-    assert!(most < 256 << 20, "{} MiB", most >> 20);
+    assert_eq!(server.get("/a.txt").text(), "a", "another client");
+    let (_, peak) = server.memory();
+    assert!(peak < 256 << 20, "{} MiB", peak >> 20);
     drop(clients);
 }

@@ -1,4 +1,4 @@
-//! Methods: GET, HEAD and OPTIONS are answered, and every other is refused with the list of these.
+//! Methods: GET, HEAD and OPTIONS are answered, and every other one is a 405 that lists these.
 
 use tests::on_each_runtime;
 use tests::site::Site;
@@ -22,7 +22,7 @@ fn other_methods_are_refused_with_allow() {
 }
 
 #[test]
-fn options_tells_the_methods_without_a_body_or_a_length() {
+fn options_lists_the_methods_without_a_body_or_a_length() {
     let site = Site::new();
     site.file("a.txt", "a");
     on_each_runtime!(site, |server| {
@@ -38,7 +38,7 @@ fn options_tells_the_methods_without_a_body_or_a_length() {
 }
 
 #[test]
-fn a_tunnel_is_refused_by_the_host() {
+fn the_host_refuses_connect() {
     let site = Site::new();
     let server = tests::programs!().ours(&site, &[]);
     let response = server.connect().request("CONNECT", "localhost:1", &[]);
@@ -46,7 +46,7 @@ fn a_tunnel_is_refused_by_the_host() {
 }
 
 #[test]
-fn the_body_of_a_request_is_never_taken_for_the_next_one() {
+fn the_body_of_a_request_is_never_parsed_as_the_next_one() {
     let site = Site::new();
     site.file("a.txt", "a");
     on_each_runtime!(site, |server| {
@@ -57,7 +57,7 @@ fn the_body_of_a_request_is_never_taken_for_the_next_one() {
             smuggled.len()
         ));
         assert_eq!(client.response("GET").status, 404);
-        // Either the body was read and the connection goes on, or it was not and the connection ends.
+        // Either the server reads the body and the connection continues, or it closes the connection.
         client.try_send("GET /missing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         if !client.is_closed() {
             assert_eq!(client.response("GET").status, 404);

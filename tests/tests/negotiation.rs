@@ -1,4 +1,4 @@
-//! Negotiation: precompressed siblings of a file, RFC 9110 §12.5.3.
+//! Content negotiation: precompressed variants of a file, RFC 9110 §12.5.3.
 
 use std::fs;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn site() -> Site {
     site
 }
 
-/// The coding that a request for `/a.txt` is answered in.
+/// The content coding of the answer to a request for `/a.txt`.
 fn coding(server: &Server, accept_encoding: &[&str]) -> String {
     let fields: Vec<_> = accept_encoding.iter().map(|value| ("Accept-Encoding", *value)).collect();
     let response = server.get_with("/a.txt", &fields);
@@ -36,7 +36,7 @@ fn coding(server: &Server, accept_encoding: &[&str]) -> String {
 }
 
 #[test]
-fn the_client_says_which_codings_it_takes_and_likes() {
+fn the_client_chooses_the_coding() {
     let site = site();
     on_each_runtime!(site, |server| {
         for (accept_encoding, expected) in [
@@ -68,7 +68,7 @@ fn the_client_says_which_codings_it_takes_and_likes() {
 }
 
 #[test]
-fn each_form_has_a_tag_of_its_own() {
+fn each_variant_has_its_own_entity_tag() {
     let site = site();
     on_each_runtime!(site, |server| {
         let tag = |accept_encoding: &str| {
@@ -90,7 +90,7 @@ fn each_form_has_a_tag_of_its_own() {
 }
 
 #[test]
-fn every_answer_about_a_negotiable_file_varies() {
+fn every_answer_for_a_negotiable_file_has_vary() {
     let site = site();
     on_each_runtime!(site, |server| {
         let tag = format!("\"{MODIFIED_TAG}-4-gzip\"");
@@ -108,7 +108,7 @@ fn every_answer_about_a_negotiable_file_varies() {
             assert_eq!(response.status, status, "{method} {fields:?}");
             assert_eq!(response.header("vary"), Some("Accept-Encoding"), "{method} {fields:?}");
         }
-        // Also where nothing lies beside it yet: a cache must ask again when something does.
+        // `Vary` is sent even without a variant, so that a cache revalidates once there is one.
         assert_eq!(server.get("/only.txt").header("vary"), Some("Accept-Encoding"));
         let photo = server.get_with("/photo.png", &[gzip]);
         assert_eq!((photo.text(), photo.header("vary")), ("png", None));
@@ -116,7 +116,7 @@ fn every_answer_about_a_negotiable_file_varies() {
 }
 
 #[test]
-fn ranges_are_of_the_coded_bytes() {
+fn ranges_select_encoded_bytes() {
     let site = site();
     site.file("long.txt", "identity").file("long.txt.gz", noise(1000));
     on_each_runtime!(site, |server| {
@@ -129,14 +129,14 @@ fn ranges_are_of_the_coded_bytes() {
         assert_eq!(response.header("content-encoding"), Some("gzip"));
         assert_eq!(response.header("etag"), Some(format!("\"{MODIFIED_TAG}-4-gzip\"").as_str()));
         assert_eq!(ask("/a.txt", "bytes=4-").header("content-range"), Some("bytes */4"));
-        // Parts of coded bytes would not say which of them are coded together.
+        // Several ranges of an encoded variant get the whole variant: parts do not say how their bytes are encoded.
         let response = ask("/long.txt", "bytes=0-0,-1");
         assert_eq!((response.status, response.body), (200, noise(1000)));
     });
 }
 
 #[test]
-fn head_has_the_length_of_the_form_that_get_would_send() {
+fn head_has_the_length_of_the_variant() {
     let site = site();
     on_each_runtime!(site, |server| {
         for (accept_encoding, length) in [("identity", "8"), ("gzip", "4"), ("br", "6")] {
@@ -148,7 +148,7 @@ fn head_has_the_length_of_the_form_that_get_would_send() {
 }
 
 #[test]
-fn what_lies_beside_a_file_counts_only_if_it_is_a_form_of_it() {
+fn only_a_current_regular_file_is_a_variant() {
     let site = Site::new();
     let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
     site.file("stale.txt", "identity").file_modified("stale.txt.gz", "stale", at(MODIFIED_SECONDS - 1));
@@ -167,7 +167,7 @@ fn what_lies_beside_a_file_counts_only_if_it_is_a_form_of_it() {
             assert_eq!((response.text(), response.header("content-encoding")), ("identity", None), "{name}");
         }
         assert_eq!(get("/newer.txt").text(), "newer");
-        assert_eq!(get("/alone.txt").status, 404, "a form of nothing");
+        assert_eq!(get("/alone.txt").status, 404, "a variant without its file");
         let itself = get("/alone.txt.gz");
         assert_eq!(
             (itself.header("content-type"), itself.header("content-encoding")),
@@ -177,7 +177,7 @@ fn what_lies_beside_a_file_counts_only_if_it_is_a_form_of_it() {
 }
 
 #[test]
-fn a_file_that_changes_outdates_its_other_forms() {
+fn a_change_of_the_file_outdates_its_variants() {
     let site = site();
     on_each_runtime!(site, |server| {
         assert_eq!(coding(&server, &["gzip"]), "gzip");
@@ -189,7 +189,7 @@ fn a_file_that_changes_outdates_its_other_forms() {
 }
 
 #[test]
-fn negotiation_can_be_left_out() {
+fn negotiation_can_be_turned_off() {
     let site = site().with("FILES_PRECOMPRESSED", "off");
     on_each_runtime!(site, |server| {
         let response = server.get_with("/a.txt", &[("Accept-Encoding", "gzip")]);

@@ -1,4 +1,4 @@
-//! Requests that a guest makes: none, but to the hosts that `--allow-host` names.
+//! Requests that a guest sends: only to the hosts that `--allow-host` names.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use tests::guests::{self, GuestFile};
 use tests::{Server, programs};
 
-/// A guest that asks this authority for `/x`, and answers `had an answer` or `had none`.
+/// A guest that requests `/x` from this authority, and answers `had an answer` or `had none`.
 fn asking(authority: &str) -> GuestFile {
     let length = authority.len();
     GuestFile::new(guests::component(
@@ -32,7 +32,7 @@ fn asking(authority: &str) -> GuestFile {
             (data (i32.const 3200) "/x")
             (data (i32.const 3216) "had an answer")
             (data (i32.const 3232) "had none")
-            ;; Whether there was an answer.
+            ;; Whether the request was answered.
             (func $ask (result i32) (local $request i32) (local $future i32)
                 (local.set $request (call $new-request (call $fields)))
                 (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 0)))
@@ -58,7 +58,7 @@ fn asking(authority: &str) -> GuestFile {
     ))
 }
 
-/// A server that answers one request; it gives the lines of that.
+/// Starts a server that answers one request. Its thread returns the lines of the request's head.
 fn answering() -> (SocketAddr, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -89,7 +89,7 @@ fn refuses(authority: &str, options: &[&str], flag: &str) {
         errors.iter().filter(|line| !usual.iter().any(|start| line.starts_with(start))).collect();
     match flag {
         "" => assert_eq!(said, Vec::<&String>::new()),
-        // Once for each that is different.
+        // Each different refusal is reported once.
         flag => {
             assert_eq!(said.len(), 1, "{said:?}");
             let (start, end) =
@@ -100,8 +100,8 @@ fn refuses(authority: &str, options: &[&str], flag: &str) {
 }
 
 #[test]
-fn every_request_is_refused_unless_its_host_is_named() {
-    // Nobody listens there, and nobody is asked.
+fn a_request_is_refused_unless_its_host_is_named() {
+    // The requests are refused without a connection, so nothing needs to listen there.
     refuses("127.0.0.1:9", &[], "--allow-host 127.0.0.1:9");
     refuses("127.0.0.1", &[], "--allow-host 127.0.0.1:80");
     refuses("127.0.0.1:9", &["--allow-host", "127.0.0.1"], "--allow-host 127.0.0.1:9");
@@ -111,7 +111,7 @@ fn every_request_is_refused_unless_its_host_is_named() {
 }
 
 #[test]
-fn a_request_goes_to_a_host_that_is_named() {
+fn a_request_to_a_named_host_is_sent() {
     for name in ["127.0.0.1", "localhost", "LOCALHOST"] {
         let (address, answered) = answering();
         let authority = format!("{}:{}", name.to_ascii_lowercase(), address.port());
@@ -126,11 +126,11 @@ fn a_request_goes_to_a_host_that_is_named() {
 }
 
 #[test]
-fn a_host_that_does_not_answer_is_no_failure_of_the_server() {
+fn an_unreachable_or_silent_host_is_an_error_for_the_guest() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     refuses(&closed, &["--allow-host", &closed], "");
 
-    // One accepts and says nothing, and is given up while the guest still has time to say so.
+    // This host accepts and never answers. The request fails while the guest still has time to answer its own client.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let guest = asking(&address);
@@ -140,7 +140,7 @@ fn a_host_that_does_not_answer_is_no_failure_of_the_server() {
 }
 
 #[test]
-fn a_name_before_the_host_does_not_lead_elsewhere() {
+fn user_information_does_not_change_the_host() {
     let guest = asking("127.0.0.1@localhost:9");
     let server = serve(&guest, &["--allow-host", "127.0.0.1:9", "--allow-host", "localhost:9"]);
     let response = server.get("/");

@@ -22,7 +22,7 @@ fn range(client: &mut Client, value: &str) -> Response {
     client.request("GET", "/a.txt", &[("Range", value)])
 }
 
-/// Expects these bytes of the file, as 206.
+/// Expects a 206 with these bytes of the file.
 fn is_part(response: &Response, first: usize, last: usize, what: &str) {
     assert_eq!(response.status, 206, "{what}");
     let content_range = format!("bytes {first}-{last}/1000");
@@ -45,7 +45,7 @@ fn is_unsatisfiable(response: &Response, what: &str) {
     assert_eq!(response.header("cache-control"), Some("no-store"), "{what}");
 }
 
-/// The parts of a multipart/byteranges body, by RFC 2046 §5.1 without leniency: (fields, bytes).
+/// The parts of a multipart/byteranges body as (fields, bytes), parsed strictly by RFC 2046 §5.1.
 fn parts(response: &Response) -> Vec<(Vec<String>, Vec<u8>)> {
     let media_type = response.header("content-type").unwrap();
     let boundary = media_type.strip_prefix("multipart/byteranges; boundary=").unwrap();
@@ -69,7 +69,7 @@ fn parts(response: &Response) -> Vec<(Vec<String>, Vec<u8>)> {
     }
 }
 
-/// Expects exactly these parts of the file.
+/// Expects a 206 with exactly these parts of the file.
 fn has_parts(response: &Response, ranges: &[(usize, usize)], what: &str) {
     assert_eq!(response.status, 206, "{what}");
     assert_eq!(response.header("content-range"), None, "{what}");
@@ -88,7 +88,7 @@ fn has_parts(response: &Response, ranges: &[(usize, usize)], what: &str) {
 }
 
 #[test]
-fn a_single_range_is_a_206_with_these_bytes() {
+fn a_single_range_is_a_206() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -145,7 +145,7 @@ fn invalid_ranges_and_unknown_units_are_ignored() {
 }
 
 #[test]
-fn any_range_of_an_empty_file_is_all_of_it() {
+fn any_range_of_an_empty_file_is_a_200() {
     let site = site();
     on_each_runtime!(site, |server| {
         for value in ["bytes=0-", "bytes=-5", "bytes=-0", "bytes=7-9"] {
@@ -157,7 +157,7 @@ fn any_range_of_an_empty_file_is_all_of_it() {
 }
 
 #[test]
-fn only_a_get_has_ranges() {
+fn ranges_apply_to_get_only() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -184,13 +184,13 @@ fn several_ranges_are_parts_in_the_order_of_the_request() {
         ] {
             has_parts(&range(&mut client, value), expected, value);
         }
-        // The connection goes on, so that the length was exact.
+        // Another request on the connection shows that the length was exact.
         is_whole(&client.request("GET", "/a.txt", &[]), "afterwards");
     });
 }
 
 #[test]
-fn boundaries_differ_from_answer_to_answer() {
+fn each_answer_has_its_own_boundary() {
     let site = site();
     on_each_runtime!(site, |server| {
         let boundary = || {
@@ -202,7 +202,7 @@ fn boundaries_differ_from_answer_to_answer() {
 }
 
 #[test]
-fn ranges_that_touch_are_sent_as_one() {
+fn ranges_that_nearly_touch_are_joined() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -242,7 +242,7 @@ fn hostile_sets_of_ranges_cost_no_more_than_the_file() {
 }
 
 #[test]
-fn a_range_is_looked_at_only_where_the_answer_would_be_200() {
+fn conditions_are_evaluated_before_ranges() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -257,7 +257,7 @@ fn a_range_is_looked_at_only_where_the_answer_would_be_200() {
 }
 
 #[test]
-fn if_range_has_to_name_the_very_same_state() {
+fn if_range_compares_strongly() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -288,7 +288,7 @@ fn if_range_has_to_name_the_very_same_state() {
 }
 
 #[test]
-fn a_206_carries_what_the_200_would_for_the_cache() {
+fn a_206_has_the_cache_fields_of_the_200() {
     let site = site().with("FILES_CACHE_CONTROL", "max-age=60");
     on_each_runtime!(site, |server| {
         let names = |fields: &[(&str, &str)]| {
@@ -313,7 +313,7 @@ fn a_206_carries_what_the_200_would_for_the_cache() {
                 "x-content-type-options"
             ])
         );
-        // With If-Range, the client has said that it knows the rest.
+        // With `If-Range`, the client already has the other fields (RFC 9110 §15.3.7).
         assert_eq!(
             names(&[("Range", "bytes=0-9"), ("If-Range", &tag())]),
             expected(&["content-range", "etag", "vary", "x-content-type-options"])
@@ -322,7 +322,7 @@ fn a_206_carries_what_the_200_would_for_the_cache() {
 }
 
 #[test]
-fn players_of_media_get_the_ranges_that_they_try_first() {
+fn media_players_get_their_first_ranges() {
     let site = site();
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -339,7 +339,7 @@ fn players_of_media_get_the_ranges_that_they_try_first() {
 }
 
 #[test]
-fn accept_ranges_is_said_of_files_and_of_nothing_else() {
+fn only_files_have_accept_ranges() {
     let site = site().with("FILES_LISTING", "on");
     on_each_runtime!(site, |server| {
         let mut client = server.connect();
@@ -353,7 +353,7 @@ fn accept_ranges_is_said_of_files_and_of_nothing_else() {
 }
 
 #[test]
-fn a_download_in_pieces_comes_together_again() {
+fn a_download_in_pieces_gives_the_whole_file() {
     let site = Site::new();
     let content = noise(10_000_019);
     site.file("large.bin", &content);

@@ -1,4 +1,4 @@
-//! `wasi-httpd run`: commands have what they are given and nothing else, and end as they say.
+//! `wasi-httpd run`: a command has only what it is granted, and its exit status is that of `wasi-httpd`.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Command, Output, Stdio};
@@ -10,7 +10,7 @@ fn run(guest: &GuestFile, options: &[&str], arguments: &[&str]) -> Output {
     programs!().run(options, &guest.path, arguments).output().unwrap()
 }
 
-/// Expects this status, these lines on standard output, and nothing else.
+/// Expects status 0, these lines on standard output, and nothing on standard error.
 fn prints(body: &str, options: &[&str], arguments: &[&str], lines: &[&str]) {
     let output = run(&GuestFile::new(guests::command(body)), options, arguments);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
@@ -53,7 +53,7 @@ fn the_exit_status_is_the_guests() {
 }
 
 #[test]
-fn what_follows_the_guest_are_its_arguments() {
+fn the_arguments_of_the_guest_follow_it() {
     let guest = GuestFile::new(guests::command(PRINT_ARGUMENTS));
     let output = run(&guest, &["--env", "A=b"], &["--env", "", "-h", "--", "größe"]);
     let name = guest.path.to_str().unwrap();
@@ -62,14 +62,14 @@ fn what_follows_the_guest_are_its_arguments() {
 }
 
 #[test]
-fn the_environment_is_what_was_set_and_nothing_else() {
+fn a_guest_sees_only_the_variables_that_are_set() {
     let names = "(call $environment (i32.const 16)) (call $lines (i32.const 16))";
     prints(names, &[], &[], &[]);
     prints(names, &["--env", "A=1", "--env", "B=2"], &[], &["A", "B"]);
 }
 
 #[test]
-fn standard_input_comes_through_and_ends() {
+fn standard_input_is_passed_on_until_its_end() {
     let copy = "(local.set $stdin (call $stdin)) (loop $more
         (call $read (local.get $stdin) (i64.const 100) (i32.const 16))
         (if (i32.eqz (i32.load8_u (i32.const 16))) (then
@@ -88,14 +88,14 @@ fn standard_input_comes_through_and_ends() {
 }
 
 #[test]
-fn output_is_seen_before_the_guest_ends() {
+fn output_is_not_buffered() {
     let guest = GuestFile::new(guests::command(&format!("{PRINT_ARGUMENTS} {FOREVER}")));
     let process = Process::start(&mut programs!().run(&[], &guest.path, &["seen"]));
     process.wait_for_output(|line| line == "seen");
 }
 
 #[test]
-fn signals_end_it_at_once_with_the_status_that_shells_show() {
+fn signals_end_the_guest_with_128_plus_the_signal() {
     let guest = GuestFile::new(guests::command(&format!("{PRINT_ARGUMENTS} {FOREVER}")));
     for (signal, expected) in [("INT", 130), ("TERM", 143)] {
         let process = Process::start(&mut programs!().run(&[], &guest.path, &["ready"]));
@@ -107,14 +107,14 @@ fn signals_end_it_at_once_with_the_status_that_shells_show() {
 }
 
 #[test]
-fn a_guest_whose_output_nobody_reads_ends_in_silence() {
+fn a_closed_standard_output_ends_the_guest_silently() {
     let guest = GuestFile::new(guests::command(PRINT_FOREVER));
     let mut command = programs!().run(&[], &guest.path, &[]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "a.txt\n");
-    // The reader is gone with the end of the statement above.
+    // The read end of the pipe was closed at the end of the statement above.
     assert_eq!(child.wait().unwrap().code(), Some(141));
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
@@ -126,7 +126,7 @@ const COUNT_DIRECTORIES: &str =
     "(call $directories (i32.const 16)) (call $exit (i32.load offset=4 (i32.const 16)))";
 
 #[test]
-fn there_are_no_directories_unless_they_are_given() {
+fn a_guest_has_only_the_directories_that_it_is_given() {
     let (one, two) = (Site::new(), Site::new());
     let guest = GuestFile::new(guests::command(COUNT_DIRECTORIES));
     assert_eq!(run(&guest, &[], &[]).status.code(), Some(0));
@@ -140,7 +140,7 @@ fn there_are_no_directories_unless_they_are_given() {
 fn directories_are_read_only() {
     let site = Site::new();
     site.file("a.txt", "as it was");
-    // Opens a.txt with these flags, and exits with 0 if it was opened, and 1 if not.
+    // Opens a.txt with these flags. Exits with 0 if it was opened, and with 1 otherwise.
     let open = |open_flags: u32, descriptor_flags: u32| {
         format!(
             "(call $directories (i32.const 16))
@@ -166,8 +166,8 @@ fn directories_are_read_only() {
 }
 
 #[test]
-fn names_are_those_that_may_be_connected_to() {
-    // Exits with 0 and how many addresses `localhost` has, or with 100 and the number of the error.
+fn only_names_that_may_be_connected_to_are_looked_up() {
+    // Exits with the number of addresses of `localhost`, or with 100 plus the number of the error.
     let look_up = "(call $resolve (call $network) (i32.const 1040) (i32.const 9) (i32.const 16))
         (if (i32.load8_u (i32.const 16)) (then
             (call $exit (i32.add (i32.const 100) (i32.load8_u offset=4 (i32.const 16))))))
@@ -190,12 +190,12 @@ fn names_are_those_that_may_be_connected_to() {
 }
 
 #[test]
-fn a_trap_is_status_1_and_a_line() {
+fn a_trap_is_status_1_and_one_line() {
     fails(guests::command("unreachable"), &[], 1, &["the guest failed", "unreachable"]);
 }
 
 #[test]
-fn a_trap_after_a_refusal_comes_with_the_flag() {
+fn a_trap_after_a_refusal_is_reported_with_the_flag() {
     let look_up = "(call $resolve (call $network) (i32.const 1040) (i32.const 9) (i32.const 16)) unreachable";
     let words = ["the guest failed", "unreachable", "`localhost`", "--allow-tcp-connect localhost:PORT"];
     fails(guests::command(look_up), &[], 1, &words);
@@ -207,10 +207,10 @@ fn a_guest_that_takes_too_long_is_stopped() {
 }
 
 #[test]
-fn a_guest_that_waits_for_a_file_is_stopped_too() {
+fn a_guest_that_blocks_in_open_is_stopped() {
     let site = Site::new();
     assert!(Command::new("mkfifo").arg(site.path("a.txt")).status().unwrap().success());
-    // The device may be opened for reading once somebody writes, which nobody does.
+    // Opening a FIFO for reading blocks until a writer opens it, and there is none.
     let open = "(call $directories (i32.const 16))
         (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 1032) (i32.const 5)
             (i32.const 0) (i32.const 1) (i32.const 64))";
@@ -219,18 +219,18 @@ fn a_guest_that_waits_for_a_file_is_stopped_too() {
 }
 
 #[test]
-fn a_guest_whose_output_is_not_read_is_stopped_too() {
+fn a_guest_that_blocks_in_a_write_is_stopped() {
     let guest = GuestFile::new(guests::command(PRINT_FOREVER));
     let mut command = programs!().run(&["--timeout", "1"], &guest.path, &[]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(1), "while its pipe is full");
+    assert_eq!(child.wait().unwrap().code(), Some(1), "with a full pipe");
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert!(errors.contains("after 1 s") && errors.lines().count() == 1, "{errors}");
 }
 
 #[test]
-fn nobody_reads_what_is_said_about_it() {
+fn closed_standard_streams_do_not_change_the_status() {
     for arguments in [&["--help"][..], &["inspect"], &["run", "/no/such/guest.wasm"]] {
         let mut command = programs!().command();
         let (out, err) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
@@ -242,7 +242,7 @@ fn nobody_reads_what_is_said_about_it() {
 }
 
 #[test]
-fn a_guest_that_cannot_be_run_is_said() {
+fn a_guest_that_cannot_be_run_is_explained() {
     let core = wat::parse_str("(module)").unwrap();
     let large = guests::component(
         "command",
@@ -272,7 +272,7 @@ fn a_guest_that_cannot_be_run_is_said() {
 }
 
 #[test]
-fn a_component_that_is_both_runs() {
+fn a_component_that_is_also_a_server_runs() {
     let output = run(&GuestFile::new(guests::both()), &[], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -299,7 +299,7 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
-fn what_was_refused_is_said_with_the_flag_when_it_fails() {
+fn a_failure_after_a_refusal_is_reported_with_the_flag() {
     let site = Site::new();
     let write = "(call $directories (i32.const 16))
         (call $open-at (i32.load (i32.load (i32.const 16))) (i32.const 0) (i32.const 1032) (i32.const 5)

@@ -1,14 +1,14 @@
-//! Stopping: no new connections, answers under way are finished, and the exit status is 0.
+//! Shutdown: the server accepts no more connections, finishes answers that have begun, and exits with status 0.
 
 use std::net::TcpStream;
 use tests::eventually;
 use tests::site::{Site, noise};
 use tests::{Client, Server, programs};
 
-/// More than every buffer between the server and a client that does not read.
+/// More bytes than all buffers between the server and a client that does not read.
 const LENGTH: usize = 64 << 20;
 
-/// A client that has sent this many requests for `/big.bin` at once and has read the first head.
+/// A client that has sent this many pipelined requests for `/big.bin` and has read the first head.
 fn download(server: &Server, requests: usize) -> Client {
     let mut client = server.connect();
     client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(requests));
@@ -16,10 +16,10 @@ fn download(server: &Server, requests: usize) -> Client {
     client
 }
 
-/// Waits until the server has taken note of a signal.
+/// Waits until the server no longer accepts connections, which shows that it has received a signal.
 fn accepts_no_more(server: &Server) {
     let address = server.address();
-    eventually("no connection is accepted any more", || TcpStream::connect(address).is_err());
+    eventually("the server accepts no more connections", || TcpStream::connect(address).is_err());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn an_idle_server_stops_at_once() {
 }
 
 #[test]
-fn an_answer_under_way_is_finished() {
+fn an_answer_that_has_begun_is_finished() {
     let site = Site::new();
     let content = noise(LENGTH);
     site.file("big.bin", &content);
@@ -49,14 +49,14 @@ fn an_answer_under_way_is_finished() {
     server.signal("TERM");
     accepts_no_more(&server);
     assert!(client.read(LENGTH) == content);
-    assert!(client.is_closed(), "and the connection is not kept for another request");
+    assert!(client.is_closed(), "the connection is kept for another request");
     let (status, log, _) = server.wait();
     assert_eq!(status.code(), Some(0));
     assert!(log[0].contains(&format!("200 {LENGTH}")), "{log:?}");
 }
 
 #[test]
-fn an_answer_with_another_request_behind_it_is_finished_too() {
+fn an_answer_with_a_pipelined_request_behind_it_is_finished() {
     let site = Site::new();
     let content = noise(LENGTH);
     site.file("big.bin", &content);
@@ -69,7 +69,7 @@ fn an_answer_with_another_request_behind_it_is_finished_too() {
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_it_up_for_so_long_only() {
+fn a_client_that_does_not_read_does_not_block_the_shutdown() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH));
     let server = programs!().ours(&site, &[]);
@@ -82,7 +82,7 @@ fn a_client_that_does_not_read_holds_it_up_for_so_long_only() {
 }
 
 #[test]
-fn told_twice_it_stops_at_once() {
+fn a_second_signal_stops_it_at_once() {
     let site = Site::new();
     site.file("big.bin", noise(LENGTH));
     let server = programs!().ours(&site, &[]);

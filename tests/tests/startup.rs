@@ -1,4 +1,4 @@
-//! Starting: what cannot work is said in one line, with what to do, and an exit status.
+//! Startup: an error is one line that says what to do, and an exit status.
 
 use std::fs;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use tests::guests::{self, GuestFile};
 use tests::site::Site;
 use tests::{Runtime, Server, programs};
 
-/// A user who owns nothing, and may not read what others keep to themselves.
+/// The user id of `nobody`, who owns no files and cannot read those of other users.
 const NOBODY: u32 = 65534;
 
 fn run(arguments: &[&str]) -> Output {
@@ -78,7 +78,7 @@ fn help_and_version_are_status_0() {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_said() {
+fn an_address_that_cannot_be_bound_is_explained() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     fails(&["--addr", &address], 1, &[&address, "another program has it", "--addr"]);
@@ -89,11 +89,11 @@ fn an_address_that_cannot_be_had_is_said() {
 }
 
 #[test]
-fn a_port_of_the_superuser_is_said() {
+fn a_privileged_port_is_explained() {
     let lowest = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     let lowest: u16 = lowest.trim().parse().unwrap();
     let site = Site::new();
-    // Where every port is everybody's, there is none to be refused: then the address is to blame.
+    // If the kernel has no privileged ports, test an address that cannot be bound instead.
     let (address, word) =
         if lowest > 1 { ("127.0.0.1:1", "superuser") } else { ("192.0.2.1:1", "not an address") };
     let arguments = ["--addr", address, "--dir", site.root().to_str().unwrap()];
@@ -129,7 +129,7 @@ fn several_addresses_serve_the_same() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_served_is_said() {
+fn a_directory_that_cannot_be_served_is_explained() {
     let site = Site::new();
     site.file("a.txt", "a");
     let file = site.path("a.txt").display().to_string();
@@ -137,32 +137,33 @@ fn a_directory_that_cannot_be_served_is_said() {
     fails(&["--dir", &file], 1, &["--dir", &file, "not a directory"]);
 }
 
-/// The program where every user may run it.
+/// A copy of the program that every user may run, as a command that runs without root's privileges.
 fn public_copy(directory: &Path) -> Command {
     let copy = directory.join("wasi-httpd");
-    // By another process: one of our own that is started meanwhile would hold the copy open for writing.
+    // `cp` runs in another process. If this one wrote the copy, a child started meanwhile could inherit the open file,
+    // and executing the copy would fail with `ETXTBSY`.
     assert!(Command::new("cp").arg(programs!().ours).arg(&copy).status().unwrap().success());
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
     let mut command = Command::new(copy);
-    // A user without a home has no cache, which is no failure.
+    // A user without a home directory has no cache, which is not an error.
     command.env_remove("HOME").env("XDG_CACHE_HOME", "/nowhere");
-    // Only the superuser can become another user; anybody else is already one who may not read everything.
+    // Only root can change the user, and only root needs to: other users cannot read every file.
     if fs::metadata("/proc/self").is_ok_and(|myself| std::os::unix::fs::MetadataExt::uid(&myself) == 0) {
         command.uid(NOBODY).gid(NOBODY);
     }
     command
 }
 
-fn nobody_may_read(path: &Path) {
+fn deny_all_access(path: &Path) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
 }
 
 #[test]
-fn what_may_not_be_read_is_said_at_the_start_and_not_there_later() {
+fn an_unreadable_root_is_an_error_and_an_unreadable_file_a_404() {
     let site = Site::new();
     site.file("open.txt", "open").file("closed.txt", "closed").file("closed/a.txt", "a");
-    nobody_may_read(&site.path("closed.txt"));
-    nobody_may_read(&site.path("closed"));
+    deny_all_access(&site.path("closed.txt"));
+    deny_all_access(&site.path("closed"));
 
     let closed = site.path("closed").display().to_string();
     let arguments = ["--dir", closed.as_str()];
@@ -187,7 +188,7 @@ fn a_cache_that_cannot_be_written_is_a_warning() {
     let site = Site::new();
     site.file("a.txt", "a");
     let mut command = programs!().command();
-    // A file where a directory should be cannot be written even by the superuser.
+    // Even root cannot create a cache below a regular file.
     command.env("XDG_CACHE_HOME", site.path("a.txt")).env("HOME", site.path("a.txt"));
     command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
     let server = Server::start(Runtime::Ours, command);
@@ -196,7 +197,7 @@ fn a_cache_that_cannot_be_written_is_a_warning() {
 }
 
 #[test]
-fn a_guest_that_cannot_be_served_is_said() {
+fn a_guest_that_cannot_be_served_is_explained() {
     let core = wat::parse_str("(module)").unwrap();
     let adapted = guests::handler(guests::ANSWER);
     let truncated = &adapted[..adapted.len() / 2];
@@ -245,7 +246,7 @@ fn a_guest_that_cannot_be_served_is_said() {
 }
 
 #[test]
-fn the_built_in_guest_can_be_written_out_and_served_again() {
+fn the_built_in_guest_can_be_written_to_a_file_and_served() {
     let site = Site::new();
     site.file("a.txt", "a");
     let file = site.outside().join("out.wasm");

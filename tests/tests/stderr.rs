@@ -1,5 +1,5 @@
-//! Standard error that nobody reads, a terminal that was stopped, or none at all: requests are answered as before, and what
-//! could not be said is counted.
+//! Standard error that is not read, is a stopped terminal, or is closed: requests are answered as usual, and lines that
+//! could not be printed are counted.
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use tests::guests::{self, GuestFile};
 use tests::{Client, eventually, programs};
 
-/// Prints 4 KiB to standard error with each request.
+/// A guest that prints 4 KiB to standard error with each request.
 fn talkative() -> GuestFile {
     let print = "(call $say (call $stderr) (i32.const 4096) (i32.const 4096))";
     GuestFile::new(guests::handler(&format!("{print} {}", guests::ANSWER)))
@@ -21,12 +21,12 @@ fn command(guest: &GuestFile, address: &str) -> Command {
     command
 }
 
-/// Starts a server that says where it listens to `errors`, which is read no further.
+/// Starts a server and reads its address from `errors`, its standard error, but nothing after that.
 fn start(mut command: Command, errors: &mut impl Read) -> (Process, SocketAddr) {
     let process = Process(command.spawn().unwrap());
     drop(command);
     let mut line = String::new();
-    // Byte by byte, so that nothing more is taken.
+    // Read byte by byte, so that no byte after the line is consumed.
     while !line.ends_with('\n') {
         let mut byte = [0];
         errors.read_exact(&mut byte).unwrap();
@@ -45,7 +45,7 @@ impl Drop for Process {
     }
 }
 
-/// Asks often enough for more to be printed than any pipe, terminal or queue takes.
+/// Sends so many requests that the guest prints more than any pipe, terminal or queue holds.
 fn answers(address: SocketAddr) {
     let mut client = Client::connect(address);
     for _ in 0..1_000 {
@@ -54,14 +54,14 @@ fn answers(address: SocketAddr) {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_nothing() {
+fn a_pipe_that_is_not_read_does_not_block_requests() {
     let guest = talkative();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut command = command(&guest, "127.0.0.1:0");
     command.stderr(writer);
     let (mut process, address) = start(command, &mut reader);
     answers(address);
-    // When it is read again, it says what was dropped.
+    // Once the pipe is read again, the server reports the dropped lines.
     let lines = BufReader::new(reader).lines();
     let reading = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
     answers(address);
@@ -77,11 +77,11 @@ fn a_pipe_that_nobody_reads_holds_up_nothing() {
     };
     let missing = counted(" lines were dropped here") + counted(" lines that guests printed are not shown");
     assert!(missing > 0, "{} lines", lines.len());
-    assert_eq!(printed + missing, 2_000, "each line was printed or counted");
+    assert_eq!(printed + missing, 2_000, "printed and counted lines");
 }
 
 #[test]
-fn a_stop_is_not_held_up_either() {
+fn a_pipe_that_is_not_read_does_not_block_the_shutdown() {
     let guest = talkative();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut command = command(&guest, "127.0.0.1:0");
@@ -93,7 +93,7 @@ fn a_stop_is_not_held_up_either() {
 }
 
 #[test]
-fn a_terminal_that_is_stopped_holds_up_nothing() {
+fn a_stopped_terminal_does_not_block_requests() {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
     unlockpt(&terminal).unwrap();
@@ -104,15 +104,15 @@ fn a_terminal_that_is_stopped_holds_up_nothing() {
     let mut command = command(&guest, "127.0.0.1:0");
     command.stderr(end);
     let (_process, address) = start(command, &mut terminal);
-    // Ctrl-S.
+    // Ctrl-S stops the terminal.
     terminal.write_all(b"\x13").unwrap();
     answers(address);
 }
 
 #[test]
-fn without_standard_error_it_serves() {
+fn a_closed_standard_error_does_not_block_requests() {
     let guest = talkative();
-    // A port that was free a moment ago: nothing can say which one a server has taken.
+    // A port that was free a moment ago, because the server cannot print the one that it has taken.
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let server = command(&guest, &free.to_string());
     let mut shell = Command::new("sh");
@@ -121,6 +121,6 @@ fn without_standard_error_it_serves() {
         shell.env(name, value.unwrap_or_default());
     }
     let _process = Process(shell.stdin(Stdio::null()).spawn().unwrap());
-    eventually("it listens", || std::net::TcpStream::connect(free).is_ok());
+    eventually("the server listens", || std::net::TcpStream::connect(free).is_ok());
     answers(free);
 }

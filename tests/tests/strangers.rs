@@ -1,4 +1,4 @@
-//! Components that other people's tools make of other languages run as they are, without a flag.
+//! Components in other languages, built with third-party tools, run unchanged and without a flag.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -6,10 +6,10 @@ use tests::site::{Site, noise};
 use tests::strangers::path;
 use tests::{Server, programs};
 
-/// The components that say hello and serve single files.
+/// The components that serve a greeting and single files.
 const LANGUAGES: [&str; 2] = ["javascript.wasm", "python.wasm"];
 
-/// A guest on each runtime, with a directory.
+/// The guest on each runtime, with this site as its directory.
 fn each(guest: &str, site: &Site) -> [Server; 2] {
     let guest = path(guest);
     let dir = site.root().to_str().unwrap();
@@ -18,7 +18,7 @@ fn each(guest: &str, site: &Site) -> [Server; 2] {
 }
 
 #[test]
-fn each_says_hello_and_reads_files_of_its_directory() {
+fn each_serves_a_greeting_and_files_of_its_directory() {
     let site = Site::new();
     let big = noise(1 << 20);
     site.file("a.txt", "a").file("empty", "").file("größe.bin", &big);
@@ -52,7 +52,7 @@ fn each_answers_ten_thousand_requests_over_16_connections() {
     }
 }
 
-/// A server that answers everybody the same, until the test is over.
+/// Starts a server that gives the same answer to every request, until the test process exits.
 fn origin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -75,7 +75,7 @@ fn origin() -> SocketAddr {
 }
 
 #[test]
-fn a_request_to_another_server_is_refused_by_default_and_allowed_by_its_flag() {
+fn a_request_to_another_server_needs_its_flag() {
     let origin = origin();
     let target = format!("/?url=http://{origin}/path");
     let guest = path("fetch.wasm");
@@ -96,7 +96,7 @@ fn a_request_to_another_server_is_refused_by_default_and_allowed_by_its_flag() {
 }
 
 #[test]
-fn they_need_no_flag_and_say_what_they_want() {
+fn inspect_finds_nothing_lacking() {
     for (name, word) in
         [("javascript.wasm", "wasi:filesystem/types@0.2.12"), ("python.wasm", "wasi:sockets/tcp@0.2.")]
     {

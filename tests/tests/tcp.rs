@@ -1,5 +1,5 @@
-//! `tcp-server` and `tcp-client`: each step is said as it happens, while the system says the same of their sockets; and
-//! what goes wrong is explained in a sentence.
+//! `tcp-server` and `tcp-client`: each step is printed as it happens, the kernel's state of the sockets agrees with it,
+//! and an error is explained in a sentence.
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,7 @@ use tests::guests::{GuestFile, HELLO_SOCKET, TCP_CLIENT, TCP_SERVER};
 use tests::sockets::{State, listening, state};
 use tests::{Process, programs};
 
-/// A server on a free port, which listens by now, and where.
+/// Starts a server on a free port. Returns it with its address once it listens.
 fn start_server() -> (Process, SocketAddr, GuestFile) {
     let guest = GuestFile::new(TCP_SERVER);
     let options = ["--allow-tcp-listen", "127.0.0.1:0"];
@@ -20,7 +20,7 @@ fn start_server() -> (Process, SocketAddr, GuestFile) {
     (process, address, guest)
 }
 
-/// A client that says `hello` to this address.
+/// Starts a client that sends `hello` to this address.
 fn start_client(address: SocketAddr) -> (Process, GuestFile) {
     let guest = GuestFile::new(TCP_CLIENT);
     let address = address.to_string();
@@ -28,14 +28,14 @@ fn start_client(address: SocketAddr) -> (Process, GuestFile) {
     (Process::start(&mut programs!().run(&options, &guest.path, &["hello", &address])), guest)
 }
 
-/// The lines with `SERVER` and `CLIENT` for these addresses.
+/// The lines, with these addresses replaced by `SERVER` and `CLIENT`.
 fn masked(lines: &[String], server: SocketAddr, client: SocketAddr) -> Vec<String> {
     let mask =
         |line: &String| line.replace(&server.to_string(), "SERVER").replace(&client.to_string(), "CLIENT");
     lines.iter().map(mask).collect()
 }
 
-const SERVER_SAYS: [&str; 12] = [
+const SERVER_OUTPUT: [&str; 12] = [
     "socket created: an end of a connection to be, without an address",
     "bound: SERVER is ours, and nobody can connect to it yet",
     "listening at SERVER: from now on the system accepts connections, and keeps them for us",
@@ -50,7 +50,7 @@ const SERVER_SAYS: [&str; 12] = [
     "closed: SERVER, where nobody listens any more",
 ];
 
-const CLIENT_SAYS: [&str; 9] = [
+const CLIENT_OUTPUT: [&str; 9] = [
     "socket created: an end of a connection to be, without an address",
     "connecting to SERVER: the system chooses a port for our end, and asks the other one (SYN)",
     "connected: CLIENT <-> SERVER, which the server may not even have noticed yet",
@@ -63,7 +63,7 @@ const CLIENT_SAYS: [&str; 9] = [
 ];
 
 #[test]
-fn the_server_says_each_step_as_it_happens() {
+fn the_server_prints_each_step_as_it_happens() {
     let (server, address, _guest) = start_server();
     server.wait_for_output(|line| line.starts_with("blocked in accept: "));
     assert_eq!(listening(address), Some(State::Listen));
@@ -74,7 +74,7 @@ fn the_server_says_each_step_as_it_happens() {
     server.wait_for_output(|line| line.starts_with("still listening"));
     assert_eq!(state(address, ours), Some(State::Established));
     assert_eq!(state(ours, address), Some(State::Established));
-    assert_eq!(listening(address), Some(State::Listen), "the listening socket is still there");
+    assert_eq!(listening(address), Some(State::Listen), "the listening socket is closed");
 
     client.write_all(b"hel").unwrap();
     client.write_all(b"lo\n").unwrap();
@@ -86,19 +86,19 @@ fn the_server_says_each_step_as_it_happens() {
 
     let (status, output, errors) = server.wait();
     assert_eq!((status.code(), errors), (Some(0), vec![]));
-    assert_eq!(masked(&output, address, ours), SERVER_SAYS);
+    assert_eq!(masked(&output, address, ours), SERVER_OUTPUT);
     assert_eq!(listening(address), None);
 }
 
 #[test]
-fn the_client_says_each_step_as_it_happens() {
+fn the_client_prints_each_step_as_it_happens() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let (client, _guest) = start_client(address);
     client.wait_for_output(|line| line.starts_with("connected: "));
     let (mut server, theirs) = listener.accept().unwrap();
     client.wait_for_output(|line| line.starts_with("sent "));
-    // The client waits for its answer, as it did when it was connected.
+    // The connection stays established while the client waits for its answer.
     assert_eq!(state(theirs, address), Some(State::Established));
     assert_eq!(state(address, theirs), Some(State::Established));
     let mut line = [0; 6];
@@ -110,7 +110,7 @@ fn the_client_says_each_step_as_it_happens() {
 
     let (status, output, errors) = client.wait();
     assert_eq!((status.code(), errors), (Some(0), vec![]));
-    assert_eq!(masked(&output, address, theirs), CLIENT_SAYS);
+    assert_eq!(masked(&output, address, theirs), CLIENT_OUTPUT);
 }
 
 #[test]
@@ -124,15 +124,15 @@ fn the_two_talk_to_each_other() {
 
     let connected = client_output.iter().find_map(|line| line.strip_prefix("connected: ")).unwrap();
     let client_address = connected.split(" <-> ").next().unwrap().parse().unwrap();
-    assert_eq!(masked(&server_output, address, client_address), SERVER_SAYS);
-    assert_eq!(masked(&client_output, address, client_address), CLIENT_SAYS);
+    assert_eq!(masked(&server_output, address, client_address), SERVER_OUTPUT);
+    assert_eq!(masked(&client_output, address, client_address), CLIENT_OUTPUT);
 }
 
 #[test]
-fn the_diagram_shows_what_is_said() {
+fn the_diagram_shows_each_step() {
     let diagram = include_str!("../../guest/examples/tcp-connection.svg");
-    for line in SERVER_SAYS.iter().chain(&CLIENT_SAYS) {
-        // What happens, without where and what about it.
+    for line in SERVER_OUTPUT.iter().chain(&CLIENT_OUTPUT) {
+        // The diagram has only the step itself, without the address and the explanation.
         let steps = [" at SERVER", " to SERVER", " to CLIENT", " from SERVER", " from CLIENT", ": "];
         let step = steps.iter().fold(*line, |step, rest| step.split(rest).next().unwrap_or(step));
         let step = if *line == "You said: hello" { line } else { step };
@@ -151,7 +151,7 @@ fn fails(process: Process, words: &[&str]) {
 }
 
 #[test]
-fn without_its_flag_each_says_which_it_needs() {
+fn without_a_flag_each_program_names_the_one_it_needs() {
     for (component, name, flag) in [
         (TCP_SERVER, "tcp-server: ", "--allow-tcp-listen 127.0.0.1:7000"),
         (TCP_CLIENT, "tcp-client: ", "--allow-tcp-connect 127.0.0.1:7000"),
@@ -163,7 +163,7 @@ fn without_its_flag_each_says_which_it_needs() {
 }
 
 #[test]
-fn flags_hold_for_one_address() {
+fn a_flag_allows_one_address() {
     for (component, flag, granted, asked) in [
         (TCP_SERVER, "--allow-tcp-listen", "127.0.0.1:1", "127.0.0.1:0"),
         (TCP_SERVER, "--allow-tcp-listen", "127.0.0.1:0", "0.0.0.0:0"),
@@ -184,7 +184,7 @@ fn flags_hold_for_one_address() {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_said() {
+fn an_address_that_cannot_be_bound_is_explained() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for component in [TCP_SERVER, HELLO_SOCKET] {
@@ -207,7 +207,7 @@ fn a_connection_that_is_refused_is_explained() {
     fails(client, &[&format!("refused by {closed}"), "RST"]);
 }
 
-/// Drops a connection with RST.
+/// Closes a connection with RST.
 fn reset(stream: TcpStream) {
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
     drop(stream);
@@ -232,7 +232,7 @@ fn a_connection_that_is_reset_is_explained_at_either_end() {
 }
 
 #[test]
-fn a_client_that_never_ends_its_line_is_cut_short() {
+fn a_line_that_is_too_long_is_an_error() {
     let (server, address, _guest) = start_server();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(&[b'x'; 2048]).unwrap();
@@ -240,14 +240,14 @@ fn a_client_that_never_ends_its_line_is_cut_short() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_given_up() {
+fn a_server_that_does_not_answer_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (client, _guest) = start_client(listener.local_addr().unwrap());
     let _accepted = listener.accept().unwrap();
     fails(client, &["timed out", "has sent nothing for 5 s"]);
 }
 
-/// A socket that listens and has no room left, with the connections that fill it.
+/// A listening socket with a full backlog, its address, and the connections that fill the backlog.
 fn full() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
     let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
     rustix::net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
@@ -256,12 +256,12 @@ fn full() -> (OwnedFd, SocketAddr, Vec<TcpStream>) {
     let wait = Duration::from_millis(500);
     let connections =
         (0..16).map_while(|_| TcpStream::connect_timeout(&address, wait).ok()).collect::<Vec<_>>();
-    assert!(connections.len() < 16, "the socket has room for as many as want");
+    assert!(connections.len() < 16, "the backlog is not full");
     (socket, address, connections)
 }
 
 #[test]
-fn a_server_that_does_not_even_accept_is_given_up() {
+fn a_server_that_does_not_accept_is_a_timeout() {
     let (_socket, address, _connections) = full();
     let (client, _guest) = start_client(address);
     fails(client, &[&format!("timed out: {address} has not answered in 5 s")]);

@@ -1,4 +1,4 @@
-//! Every phase of an exchange has a time limit, and none holds up the next request.
+//! Timeouts: every phase of an exchange has one, and the next request is not delayed.
 
 use tests::guests::{self, GuestFile};
 use tests::{Runtime, Server, Site, programs};
@@ -13,14 +13,14 @@ fn a_head_that_does_not_arrive_is_a_408() {
         assert_eq!((response.status, response.header("connection")), (408, Some("close")));
         assert!(client.is_closed());
     }
-    // Also behind a request that was answered.
+    // The same holds for a later request on the connection.
     let mut client = server.connect();
     assert_eq!(client.request("GET", "/", &[]).status, 404);
     assert_eq!(client.send("GET /").response("GET").status, 408);
 }
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word() {
+fn an_idle_connection_is_closed_silently() {
     let site = Site::new();
     let server = programs!().ours(&site, &["--idle-timeout", "1"]);
     let mut unused = server.connect();
@@ -38,7 +38,7 @@ fn an_idle_connection_answers_when_it_is_used_again() {
     let mut client = server.connect();
     for _ in 0..2 {
         assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");
-        // Longer than the limit for a head: being idle is no part of it.
+        // Wait for longer than the head timeout: idle time does not count towards it.
         let mut other = server.connect();
         assert_eq!(other.send("G").response("GET").status, 408);
     }
@@ -49,8 +49,8 @@ fn an_idle_connection_answers_when_it_is_used_again() {
     assert_eq!(pipelined.response("GET").text(), "a");
 }
 
-/// Reads the body of a request to its end, and answers.
-const READ_AND_ANSWER: &str = "
+/// Reads the body of the request to its end.
+const READ_BODY: &str = "
     (call $consume (local.get $request) (i32.const 80))
     (call $stream-of (i32.load offset=4 (i32.const 80)) (i32.const 96))
     (block $end (loop $more
@@ -58,14 +58,15 @@ const READ_AND_ANSWER: &str = "
         (br_if $end (i32.load8_u (i32.const 112)))
         (br $more)))";
 
+/// Serves a guest that reads the body of the request and then does this.
 fn reader(then: &str, options: &[&str]) -> (Server, GuestFile) {
-    let guest = GuestFile::new(guests::handler_with(guests::READING, &format!("{READ_AND_ANSWER} {then}")));
+    let guest = GuestFile::new(guests::handler_with(guests::READING, &format!("{READ_BODY} {then}")));
     (programs!().ours_with_guest(&guest.path, options), guest)
 }
 
 #[test]
 fn a_body_that_does_not_arrive_is_a_408() {
-    // The guest gives up without a response, or traps.
+    // The guest returns without a response, or traps.
     for then in ["", "unreachable"] {
         let (server, _guest) = reader(then, &["--body-timeout", "1", "--max-instances", "1"]);
         let mut client = server.connect();
@@ -73,7 +74,7 @@ fn a_body_that_does_not_arrive_is_a_408() {
         assert_eq!(client.response("POST").status, 408);
         assert!(client.is_closed());
     }
-    // What the guest itself answers comes first.
+    // An answer of the guest takes precedence over the 408.
     let (server, _guest) = reader(guests::ANSWER, &["--body-timeout", "1"]);
     let mut client = server.connect();
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n");
@@ -93,9 +94,9 @@ fn a_body_that_arrives_is_read() {
     }
 }
 
-/// Answers with a part of a body and then waits for an hour; with a field of the response, if it is given one.
+/// A guest that sends a part of a body and then waits for an hour. The response has this field, if one is given.
 fn silent(field: Option<(&str, &str)>) -> GuestFile {
-    // A list of one field: addresses and lengths of its name and value.
+    // A list of one field: the addresses and lengths of its name and value.
     let (name, value) = field.unwrap_or_default();
     let prepare = format!(
         "(i32.store (i32.const 160) (i32.const 176)) (i32.store (i32.const 164) (i32.const {}))
@@ -135,13 +136,13 @@ fn a_guest_that_is_silent_is_stopped() {
 }
 
 #[test]
-fn a_guest_may_ask_for_more_silence() {
+fn a_response_field_can_extend_the_silence_timeout() {
     let long = silent(Some(("silence-timeout", "3600")));
     let server = programs!().ours_with_guest(&long.path, &["--silence-timeout", "1"]);
     let mut client = server.connect();
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(client.head().header("silence-timeout"), None, "it is for the host");
-    // Another guest is stopped in less, and this one is not.
+    assert_eq!(client.head().header("silence-timeout"), None, "the host passed its own field on");
+    // The field also shortens the timeout: this other guest is stopped after 1 s, and the first one is still running.
     let short = silent(Some(("silence-timeout", "1")));
     let other = programs!().ours_with_guest(&short.path, &["--silence-timeout", "3600"]);
     assert!(!other.get("/").complete);
@@ -152,8 +153,8 @@ fn a_guest_may_ask_for_more_silence() {
 }
 
 #[test]
-fn an_answer_without_a_length_that_is_cut_is_a_reset() {
-    // For HTTP/1.0 the end of the connection is the end of the body: an orderly one would pass for the whole answer.
+fn a_truncated_answer_without_a_length_is_a_reset() {
+    // In HTTP/1.0 the end of the connection is the end of the body. An orderly close would hide the truncation.
     let guest = silent(None);
     let mut command = programs!().command();
     command.args(["--addr", "127.0.0.1:0", "--silence-timeout", "1"]).arg(&guest.path);
@@ -161,7 +162,7 @@ fn an_answer_without_a_length_that_is_cut_is_a_reset() {
     let mut client = server.connect();
     let response = client.send("GET / HTTP/1.0\r\n\r\n").response("GET");
     assert_eq!((response.status, response.text(), response.complete), (200, "half", false));
-    // One that is whole ends in order.
+    // A complete answer ends with an orderly close.
     let guest = GuestFile::new(guests::handler(guests::ANSWER));
     let server = programs!().ours_with_guest(&guest.path, &[]);
     let response = server.connect().send("GET / HTTP/1.0\r\n\r\n").response("GET");
