@@ -1,19 +1,20 @@
 //! `wasi:filesystem/types.descriptor`: the calls that every request for a file makes, with fewer system calls than the
 //! runtime's own, and none that waits for a FIFO.
 
+use super::entries::descriptor_type;
 use super::known_files::KnownFiles;
 use super::last_file::{Found, LastFile};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, statat};
 use rustix::io::Errno;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Instant;
 use wasmtime_wasi::filesystem::Dir;
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+    DescriptorFlags, DescriptorStat, ErrorCode, OpenFlags, PathFlags,
 };
 
 /// How often a path is resolved anew when the kernel could not prove that it stays below its directory, because something
@@ -46,8 +47,14 @@ pub struct OpenHow {
     pub special_files: bool,
 }
 
-/// Opens what a path below a directory leads to.
-pub fn open_at(directory: &Dir, path: &str, how: OpenHow, last: &mut LastFile) -> Result<Found, Failure> {
+/// Opens what a path below a directory leads to. A path that leads to a regular file is remembered in `known`.
+pub fn open_at(
+    directory: &Dir,
+    path: &str,
+    how: OpenHow,
+    known: &KnownFiles,
+    last: &mut LastFile,
+) -> Result<Found, Failure> {
     let creates = how.open & (OpenFlags::CREATE | OpenFlags::EXCLUSIVE | OpenFlags::TRUNCATE);
     let creates = creates != OpenFlags::empty();
     let syncs = DescriptorFlags::FILE_INTEGRITY_SYNC
@@ -76,11 +83,14 @@ pub fn open_at(directory: &Dir, path: &str, how: OpenHow, last: &mut LastFile) -
     if !(how.special_files || kind.is_file() || kind.is_dir()) {
         return Err(Failure::SpecialFile);
     }
+    if is_plain && kind.is_file() {
+        known.set(directory.dir.as_raw_fd(), path, true);
+    }
     Ok(found)
 }
 
-/// Examines what a path below a directory leads to. A regular file is opened, and remembered in `last`, where the path
-/// has led to one before: guests open what they examine.
+/// Examines what a path below a directory leads to. A path that a guest has opened before is opened again, and the file kept
+/// in `last`: it is likely to be opened next.
 pub fn stat_at(
     directory: &Dir,
     path: &str,
@@ -102,10 +112,21 @@ pub fn stat_at(
         last.examine(&directory.dir, path, found);
         return Ok(stat);
     }
+    known.set(number, path, false);
+    // A name in the directory itself leads out of it only by a symbolic link, so anything else takes one system call.
+    if is_plain_name(path)
+        && let Ok(stat) = statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW)
+        && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink
+    {
+        return Ok(describe_stat(&stat));
+    }
     // This opens nothing, so that it waits for nothing, has no side effects and needs no permission to read.
-    let outcome = open_beneath(directory, path, OFlags::PATH);
-    known.set(number, path, outcome.as_ref().is_ok_and(|found| found.metadata.is_file()));
-    outcome.map(|found| describe(&found.metadata))
+    open_beneath(directory, path, OFlags::PATH).map(|found| describe(&found.metadata))
+}
+
+/// Whether a path is one name.
+fn is_plain_name(path: &str) -> bool {
+    !path.is_empty() && !path.contains('/') && !matches!(path, "." | "..")
 }
 
 /// Opens what a path leads to. Symbolic links are followed as long as they stay below the directory.
@@ -127,34 +148,38 @@ fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Fai
     Ok(Found { file, metadata, since })
 }
 
-/// Metadata as guests have them. Times before 1970 cannot be expressed, and are left out.
+/// Metadata as guests have them.
 pub fn describe(metadata: &Metadata) -> DescriptorStat {
-    let kind = metadata.file_type();
-    let type_ = if kind.is_file() {
-        DescriptorType::RegularFile
-    } else if kind.is_dir() {
-        DescriptorType::Directory
-    } else if kind.is_symlink() {
-        DescriptorType::SymbolicLink
-    } else if kind.is_block_device() {
-        DescriptorType::BlockDevice
-    } else if kind.is_char_device() {
-        DescriptorType::CharacterDevice
-    } else {
-        DescriptorType::Unknown
-    };
-    let moment = |time: io::Result<SystemTime>| {
-        let since = time.ok()?.duration_since(UNIX_EPOCH).ok()?;
-        Some(Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() })
-    };
     DescriptorStat {
-        type_,
+        type_: descriptor_type(FileType::from_raw_mode(metadata.mode())),
         link_count: metadata.nlink(),
         size: metadata.len(),
-        data_access_timestamp: moment(metadata.accessed()),
-        data_modification_timestamp: moment(metadata.modified()),
-        status_change_timestamp: moment(metadata.created()),
+        data_access_timestamp: moment(metadata.atime(), metadata.atime_nsec()),
+        data_modification_timestamp: moment(metadata.mtime(), metadata.mtime_nsec()),
+        status_change_timestamp: moment(metadata.ctime(), metadata.ctime_nsec()),
     }
+}
+
+/// The same of a system call's result.
+#[allow(
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "lengths and nanoseconds are small and not negative"
+)]
+fn describe_stat(stat: &Stat) -> DescriptorStat {
+    DescriptorStat {
+        type_: descriptor_type(FileType::from_raw_mode(stat.st_mode)),
+        link_count: stat.st_nlink,
+        size: stat.st_size as u64,
+        data_access_timestamp: moment(stat.st_atime, stat.st_atime_nsec as i64),
+        data_modification_timestamp: moment(stat.st_mtime, stat.st_mtime_nsec as i64),
+        status_change_timestamp: moment(stat.st_ctime, stat.st_ctime_nsec as i64),
+    }
+}
+
+/// Times before 1970 cannot be expressed, and are left out.
+fn moment(seconds: i64, nanoseconds: i64) -> Option<Datetime> {
+    Some(Datetime { seconds: seconds.try_into().ok()?, nanoseconds: nanoseconds.try_into().ok()? })
 }
 
 #[cfg(test)]
@@ -209,7 +234,8 @@ mod tests {
     #[test]
     fn files_and_directories_are_opened_and_nothing_else() {
         let Fixture { directory, outside: _outside } = &fixture();
-        let open = |path, how| open_at(directory, path, how, &mut LastFile::default());
+        let open =
+            |path, how| open_at(directory, path, how, &KnownFiles::default(), &mut LastFile::default());
         for path in ["f", "link", "d", "d/../f", "."] {
             assert!(open(path, read()).is_ok(), "{path}");
         }
@@ -242,7 +268,7 @@ mod tests {
             OpenHow { open: OpenFlags::TRUNCATE, ..read() },
         ] {
             for path in ["f", "new"] {
-                let outcome = open_at(directory, path, how, &mut LastFile::default());
+                let outcome = open_at(directory, path, how, &KnownFiles::default(), &mut LastFile::default());
                 assert!(matches!(outcome, Err(Failure::Write)), "{how:?}");
             }
         }
@@ -251,13 +277,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_examined_twice_is_opened_the_second_time() {
+    fn a_path_that_was_opened_is_opened_when_it_is_examined_again() {
         let Fixture { directory, outside: _outside } = &fixture();
         let (known, mut last) = (KnownFiles::default(), LastFile::default());
-        for is_kept in [false, true] {
+        for is_opened in [false, true, true] {
             let stat = stat_at(directory, "f", PathFlags::SYMLINK_FOLLOW, &known, &mut last).unwrap();
             assert_eq!((stat.type_, stat.size), (DescriptorType::RegularFile, 7));
-            assert_eq!(last.take_examined(&directory.dir, "f").is_some(), is_kept);
+            assert_eq!(last.take_examined(&directory.dir, "f").is_some(), is_opened);
+            open_at(directory, "f", read(), &known, &mut last).unwrap();
         }
     }
 

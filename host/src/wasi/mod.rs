@@ -1,15 +1,18 @@
 //! What WASI calls mean on this host, without the glue that links them to guests.
 //!
+//! - [`entries`]: the entries of a directory
 //! - [`files`]: opening and examining files below a directory; [`last_file`], [`known_files`]: with few system calls
 //! - [`streams`]: which of an instance's streams are files and bodies, so that one can be handed to the other
 //! - [`messages`]: fields and lengths of HTTP messages
 
+mod entries;
 pub mod files;
 mod known_files;
 mod last_file;
 pub mod messages;
 mod streams;
 
+pub use entries::Entries;
 pub use known_files::KnownFiles;
 pub use last_file::{Found, LastFile};
 pub use streams::Streams;

@@ -104,7 +104,9 @@ fn open_at(mut store: Store<'_>, (descriptor, path_flags, path, open, flags): Op
     let special_files = state.may_block();
     let how = OpenHow { path: path_flags, open, flags, special_files };
     let (outcome, perms) = match state.resources().get(&descriptor)? {
-        Descriptor::Dir(directory) => (files::open_at(directory, &path, how, &mut last), directory.perms),
+        Descriptor::Dir(directory) => {
+            (files::open_at(directory, &path, how, state.known_files(), &mut last), directory.perms)
+        }
         Descriptor::File(_) => return Ok((Err(ErrorCode::NotDirectory),)),
     };
     match outcome {

@@ -1,10 +1,12 @@
 //! WASI 0.2 and `wasi:http` 0.2: the runtime's own functions, and ours in the place of some of them.
 //!
+//! - [`directories`]: the entries of directories
 //! - [`files`]: examining and opening files, and writing, which is always refused
 //! - [`messages`]: fields, responses and the bodies of messages
 //! - [`streams`]: files that are spliced into bodies
 //! - [`network`]: sockets that a guest may not have, and the names of hosts
 
+mod directories;
 mod files;
 mod messages;
 mod network;
@@ -34,6 +36,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
             Ok((store.data().environment().to_vec(),))
         })?;
     interface(&mut linker, "wasi:clocks/wall-clock")?.func_wrap("now", |_, (): ()| Ok((now(),)))?;
+    directories::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
     messages::add_to_linker(&mut linker)?;
     streams::add_to_linker(&mut linker)?;
