@@ -1,6 +1,6 @@
 //! Compiles sources to a core module, and turns a core module into a component.
 
-use crate::toolchain::Toolchain;
+use crate::toolchain::{TARGET, Toolchain};
 use crate::{FILE_SERVER, Source, workspace};
 use anyhow::{Context as _, Result, ensure};
 use std::env;
@@ -8,9 +8,6 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use wit_component::ComponentEncoder;
-
-/// The target of every component. It has no imports of its own, so a component imports only what its code calls.
-pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The size of a component's stack, in bytes: several times what any of the components uses. The stack lies at the
 /// start of the memory, so an overflow traps. It is small because the runtime scans the whole memory to reset an
@@ -47,13 +44,16 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     for (variable, _) in env::vars_os().filter(|(variable, _)| belongs_to_outer_cargo(variable)) {
         cargo.env_remove(variable);
     }
-    cargo.env("RUSTC", &compiler.rustc).env("CARGO_ENCODED_RUSTFLAGS", rust_flags(compiler.sysroot()));
+    let mut flags = rust_flags(compiler.sysroot());
     if let Toolchain::Source(_) = toolchain {
+        // Line numbers for panics, which no component prints. Without them, a change of comments changes no byte.
+        flags.push("\u{1f}-Zlocation-detail=none");
         cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
         let linker =
             compiler.linker().context("no linker for WebAssembly; `apt-get install lld` provides one")?;
         cargo.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
     }
+    cargo.env("RUSTC", &compiler.rustc).env("CARGO_ENCODED_RUSTFLAGS", flags);
 
     let output = cargo.output().with_context(|| format!("cannot start {}", compiler.cargo.display()))?;
     ensure!(
@@ -103,6 +103,8 @@ fn rust_flags(sysroot: &Path) -> OsString {
     remapped.extend(registries.into_iter().flatten().flatten().map(|registry| (registry.path(), "/crates")));
 
     let mut flags = OsString::from(format!("-Clink-arg=-zstack-size={STACK_BYTES}"));
+    // Vector instructions, which runtimes have had for years, search rules and names sixteen bytes at a time.
+    flags.push("\u{1f}-Ctarget-feature=+simd128");
     for (from, to) in remapped {
         flags.push("\u{1f}--remap-path-prefix=");
         flags.push(from);

@@ -127,7 +127,7 @@ pub fn obtain(source: Source, target_dir: &Path, policy: Policy) -> Result<Compo
             format!(
                 "components must be built from source, but no toolchain on this machine can build for \
                  {target}; {remedy}",
-                target = build::TARGET,
+                target = toolchain::TARGET,
                 remedy = HOW_TO_BUILD_FROM_SOURCE
             )
         })?),

@@ -2,6 +2,7 @@
 
 use crate::{Compiler, FILE_SERVER, workspace};
 use anyhow::{Context as _, Result};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -39,13 +40,71 @@ pub(crate) fn digest() -> Result<String> {
     for source in SOURCES {
         for path in files_below(&root.join(source))? {
             let name = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            add(&name, &std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?);
+            let content = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            add(&name, &compiled_part(&path, content));
         }
     }
     add("manifest", manifest(&root)?.as_bytes());
     add("dependencies", locked_dependencies(&root, FILE_SERVER.name())?.as_bytes());
     add("componentizer", locked_dependencies(&root, "wit-component")?.as_bytes());
     Ok(hex(&hash.finalize()))
+}
+
+/// Returns the part of a source file that the compiler turns into code: Rust without comments, documentation and tests. A file
+/// that is not Rust, or does not parse, counts as it is.
+fn compiled_part(path: &Path, content: Vec<u8>) -> Vec<u8> {
+    let is_rust = path.extension().is_some_and(|extension| extension == "rs");
+    let text = str::from_utf8(&content).ok().filter(|_| is_rust);
+    match text.and_then(|text| text.parse::<TokenStream>().ok()) {
+        Some(tokens) => {
+            let mut text = String::new();
+            write_compiled(tokens, &mut text);
+            text.into_bytes()
+        }
+        None => content,
+    }
+}
+
+/// Writes tokens, without attributes for documentation and without items for tests.
+fn write_compiled(tokens: TokenStream, text: &mut String) {
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == '#' => {
+                // An inner attribute has a `!`.
+                let mark =
+                    tokens.next_if(|next| matches!(next, TokenTree::Punct(punct) if punct.as_char() == '!'));
+                let attribute =
+                    tokens.peek().map(|next| next.to_string().replace(' ', "")).unwrap_or_default();
+                if attribute.starts_with("[doc=") {
+                    tokens.next();
+                } else if attribute == "[cfg(test)]" {
+                    // The item ends with its block, or with a semicolon.
+                    tokens.by_ref().find(|next| match next {
+                        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+                        TokenTree::Punct(punct) => punct.as_char() == ';',
+                        _ => false,
+                    });
+                } else {
+                    text.push_str(if mark.is_some() { "#!" } else { "#" });
+                }
+            }
+            TokenTree::Group(group) => {
+                let (open, close) = match group.delimiter() {
+                    Delimiter::Brace => ("{", "}"),
+                    Delimiter::Bracket => ("[", "]"),
+                    Delimiter::Parenthesis => ("(", ")"),
+                    Delimiter::None => ("", ""),
+                };
+                text.push_str(open);
+                write_compiled(group.stream(), text);
+                text.push_str(close);
+            }
+            token => {
+                let _ = write!(text, "{token} ");
+            }
+        }
+    }
 }
 
 /// Formats bytes as hexadecimal digits.
@@ -120,4 +179,24 @@ fn locked_dependencies(root: &Path, package: &str) -> Result<String> {
         }
     }
     Ok(found.into_iter().collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compiled_part;
+    use std::path::Path;
+
+    #[test]
+    fn comments_and_tests_are_not_compiled() {
+        let part = |text: &str| compiled_part(Path::new("a.rs"), text.as_bytes().to_vec());
+        let bare = part("fn f(a: [u8; 2]) -> u8 { a[0] }");
+        let full = "//! Doc.\n\n/// Doc.\nfn f(a: [u8; 2]) -> u8 {\n    // Why.\n    a[0]\n}\n\n\
+            #[cfg(test)]\nmod tests {\n    #[test]\n    fn g() {}\n}\n#[cfg(test)]\nuse x::y;\n";
+        assert_eq!(part(full), bare);
+        assert_ne!(part("fn f(a: [u8; 2]) -> u8 { a[1] }"), bare);
+        assert_ne!(part("#[inline]\nfn f(a: [u8; 2]) -> u8 { a[0] }"), bare);
+        assert_ne!(part("#![allow(x)]"), part("#[allow(x)]"));
+        let toml = b"# A comment.\n".to_vec();
+        assert_eq!(compiled_part(Path::new("a.toml"), toml.clone()), toml);
+    }
 }

@@ -1,11 +1,13 @@
 //! Finds a compiler on this machine that can build for WebAssembly.
 
-use crate::build::TARGET;
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The target of every component. It has no imports of its own, so a component imports only what its code calls.
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The oldest compiler that the guest's crates accept, as (major, minor). A distribution may have an older one.
 const VERSION_MIN: (u32, u32) = (1, 95);
