@@ -4,13 +4,14 @@
 //! `../tests/fuzz.rs`. A target must not panic, and checks what must hold for every result.
 
 use guest::conditional;
+use guest::config::Settings;
 use guest::date::{self, Date};
 use guest::encoding::{self, Coding};
 use guest::listing::View;
-use guest::path::{Hidden, UrlPath};
+use guest::path::{NamePolicy, UrlPath, sibling_reference, with_query};
 use guest::range::{self, Selection};
 use guest::request::{Headers, Method, Request};
-use guest::rules;
+use guest::rules::{self, Rules, Target, Which};
 use guest::validators::{EntityTag, Validators};
 use guest::{accept, disposition};
 
@@ -33,18 +34,24 @@ const NOW: u64 = 1_800_000_000;
 /// Input: a request target. Its path stays below the root, and its location is parsed to the same path.
 pub fn path(bytes: &[u8]) {
     let Ok(target) = str::from_utf8(bytes) else { return };
-    for hidden in [Hidden::Refused, Hidden::Served] {
-        let Ok(path) = UrlPath::parse(target, hidden) else { continue };
+    for hidden in [false, true] {
+        let policy = NamePolicy { hidden, portable: !hidden };
+        let Ok(path) = UrlPath::parse(target, policy) else { continue };
         let relative = path.relative();
         for segment in relative.as_str().split('/').filter(|_| !relative.as_str().is_empty()) {
             assert!(!segment.is_empty() && segment != "." && segment != "..", "{target:?}");
-            assert!(!segment.contains(['\\', ':', '\0']), "{target:?}");
+            assert!(!segment.contains(['\\', '\0']), "{target:?}");
         }
-        let location = relative.location(path.is_directory(), path.query());
-        assert!(location.starts_with('/') && !location.starts_with("//"), "{location:?}");
-        assert!(location.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{location:?}");
-        let again = UrlPath::parse(&location, hidden).expect("a location is a path");
-        assert_eq!((again.relative(), again.is_directory()), (relative, path.is_directory()));
+        // A reference to the last segment leads to the same path again.
+        let reference =
+            with_query(sibling_reference(relative.file_name(), path.is_directory()), path.query());
+        assert!(reference.starts_with("./"), "{reference:?}");
+        assert!(reference.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{reference:?}");
+        let parent = relative.parent().map_or_else(String::new, |parent| parent.as_str().to_owned());
+        if parent.is_empty() && !relative.as_str().is_empty() {
+            let again = UrlPath::parse(&reference[1..], policy).expect("a reference is a path");
+            assert_eq!((again.relative(), again.is_directory()), (relative, path.is_directory()));
+        }
         if let Some(value) = disposition::of(path.query(), relative.file_name()) {
             assert!(value.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{value:?}");
         }
@@ -100,33 +107,29 @@ pub fn accept_encoding(bytes: &[u8]) {
     accept::wants_json(&field("accept"));
 }
 
-/// Input: a path, a line feed, and a file of rules. No rule redirects to a host that it does not name.
+/// Input: a path, a line feed, and a file of rules. Fields are visible ASCII, and no rule redirects to a host that it does
+/// not name.
 pub fn rules(bytes: &[u8]) {
     let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
     let (target, content) = bytes.split_at(line_end);
-    let path = str::from_utf8(target).ok().and_then(|target| UrlPath::parse(target, Hidden::Refused).ok());
-    if let (Ok(rules), Some(path)) = (rules::parse_headers(content), &path) {
-        let decoded = path.decoded();
-        for rule in rules {
-            let _ = rule.pattern.matches(&decoded);
-            for (name, value) in &rule.set {
-                assert!(name.bytes().chain(value.bytes()).all(|byte| matches!(byte, b'\t' | b' '..=b'~')));
-            }
+    rules::check(content, content, NamePolicy::default());
+    let target = str::from_utf8(target).ok();
+    let Some(Ok(path)) = target.map(|target| UrlPath::parse(target, NamePolicy::default())) else { return };
+    let settings = Settings::default();
+    let mut rules = Rules::new(&settings, path.decoded());
+    rules.add_site(content.to_vec(), content.to_vec());
+    if let Ok(changes) = rules.changes() {
+        for (name, value) in &changes.set {
+            assert!(name.bytes().chain(value.bytes()).all(|byte| matches!(byte, b'\t' | b' '..=b'~')));
         }
     }
-    if let (Ok(rules), Some(path)) = (rules::parse_redirects(content, Hidden::Refused), &path) {
-        for rule in rules {
-            match rule.apply(&path.decoded(), path.query()) {
-                Some(rules::Target::Location(location)) => {
-                    assert!(location.bytes().all(|byte| matches!(byte, b'!'..=b'~' | b' ')), "{location:?}");
-                    assert!(!location.starts_with("//") && !location.starts_with("/\\"), "{location:?}");
-                }
-                Some(rules::Target::File(file)) => {
-                    assert!(file.starts_with('/') && !file.starts_with("//"), "{file:?}");
-                }
-                Some(rules::Target::TooLong) | None => {}
-            }
+    match rules.redirect(Which::Any, path.query()).map(|rule| rule.map(|rule| rule.target)) {
+        Ok(Some(Target::Location(location))) => {
+            assert!(location.bytes().all(|byte| matches!(byte, b'!'..=b'~' | b' ')), "{location:?}");
+            assert!(!location.starts_with("//") && !location.starts_with("/\\"), "{location:?}");
         }
+        Ok(Some(Target::File(file))) => assert!(file.starts_with('/') && !file.starts_with("//"), "{file:?}"),
+        Ok(None | Some(Target::TooLong)) | Err(_) => {}
     }
 }
 

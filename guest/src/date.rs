@@ -10,6 +10,9 @@ const MONTHS: [&str; 12] =
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
+/// The days from 1 March of the year 0 to 1970-01-01.
+const DAYS_BEFORE_1970: u32 = 719_468;
+
 /// The first second of the year 10000, which none of the formats can express.
 const END_OF_DATES: u64 = 253_402_300_800;
 
@@ -33,16 +36,25 @@ pub struct Date {
 impl Date {
     /// The date of a time in seconds since 1970; `None` after the year 9999.
     pub fn of(seconds: u64) -> Option<Self> {
-        let seconds = i64::try_from(seconds).ok().filter(|_| seconds < END_OF_DATES)?;
-        let (days, rest) = (seconds / SECONDS_PER_DAY, seconds % SECONDS_PER_DAY);
-        // Start from an estimate by the mean length of a year, minus one so that it is never too late, and count up.
-        let mut year = 1970 + days * 400 / 146_097 - 1;
-        while days_before(year + 1, 1, 1) <= days {
-            year += 1;
+        if seconds >= END_OF_DATES {
+            return None;
         }
-        let month = (1..=12).rfind(|&month| days_before(year, month, 1) <= days)?;
-        let day = days - days_before(year, month, 1) + 1;
-        Some(Self { year, month, day, hour: rest / 3600, minute: rest / 60 % 60, second: rest % 60 })
+        // Until then both numbers fit into 32 bits, whose division by a constant is a multiplication.
+        let rest = u32::try_from(seconds % 86_400).ok()?;
+        let days = u32::try_from(seconds / 86_400).ok()?;
+        // Eras of 400 years start on 1 March of the year 0. Within one, the leap days of 4, 100 and 400 years are taken out,
+        // and within a year that starts on 1 March, the months before a day average 30.6 days.
+        let (era, day_of_era) = ((days + DAYS_BEFORE_1970) / 146_097, (days + DAYS_BEFORE_1970) % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+        let year = 400 * era + year_of_era + u32::from(month <= 2);
+        let [year, month, day, hour, minute, second] =
+            [year, month, day, rest / 3600, rest / 60 % 60, rest % 60].map(i64::from);
+        Some(Self { year, month, day, hour, minute, second })
     }
 
     /// Seconds since 1970; negative before that.
@@ -62,16 +74,12 @@ impl Date {
 
     /// ISO 8601, to the second: `2023-11-14T22:13:20Z`.
     pub fn iso(self) -> String {
-        let mut text = String::with_capacity(20);
-        push_digits(&mut text, self.year, 4);
-        text.push('-');
-        push_digits(&mut text, self.month, 2);
-        text.push('-');
-        push_digits(&mut text, self.day, 2);
-        text.push('T');
-        self.push_time(&mut text);
-        text.push('Z');
-        text
+        let mut text = *b"0000-00-00T00:00:00Z";
+        text[..4].copy_from_slice(&four_digits(self.year));
+        text[5..7].copy_from_slice(&two_digits(self.month));
+        text[8..10].copy_from_slice(&two_digits(self.day));
+        self.write_time(&mut text[11..19]);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     /// IMF-fixdate, the only format that may be sent (RFC 9110 §5.6.7): `Tue, 14 Nov 2023 22:13:20 GMT`.
@@ -79,42 +87,40 @@ impl Date {
     /// It is written digit by digit: nearly every answer has a date, and the standard library's formatting takes
     /// several times as long.
     pub fn imf_fixdate(self) -> String {
+        let mut text = *b"Day, 00 Mon 0000 00:00:00 GMT";
         // The first day of 1970 was a Thursday.
         let weekday = (days_before(self.year, self.month, self.day) + 4).rem_euclid(7);
-        let mut text = String::with_capacity(29);
-        push_name(&mut text, &DAYS, weekday);
-        text.push_str(", ");
-        push_digits(&mut text, self.day, 2);
-        text.push(' ');
-        push_name(&mut text, &MONTHS, self.month - 1);
-        text.push(' ');
-        push_digits(&mut text, self.year, 4);
-        text.push(' ');
-        self.push_time(&mut text);
-        text.push_str(" GMT");
-        text
+        text[..3].copy_from_slice(short_name(&DAYS, weekday));
+        text[5..7].copy_from_slice(&two_digits(self.day));
+        text[8..11].copy_from_slice(short_name(&MONTHS, self.month - 1));
+        text[12..16].copy_from_slice(&four_digits(self.year));
+        self.write_time(&mut text[17..25]);
+        String::from_utf8_lossy(&text).into_owned()
     }
 
-    fn push_time(self, text: &mut String) {
-        push_digits(text, self.hour, 2);
-        text.push(':');
-        push_digits(text, self.minute, 2);
-        text.push(':');
-        push_digits(text, self.second, 2);
+    /// Writes `00:00:00`.
+    fn write_time(self, text: &mut [u8]) {
+        for (at, number) in [self.hour, self.minute, self.second].into_iter().enumerate() {
+            text[3 * at..3 * at + 2].copy_from_slice(&two_digits(number));
+        }
     }
 }
 
-/// Appends the last `digits` digits of a number.
-fn push_digits(text: &mut String, number: i64, digits: u32) {
-    for place in (0..digits).rev() {
-        let digit = number / 10_i64.pow(place) % 10;
-        text.push(u32::try_from(digit).ok().and_then(|digit| char::from_digit(digit, 10)).unwrap_or('0'));
-    }
+/// The last two digits of a number.
+fn two_digits(number: i64) -> [u8; 2] {
+    let number = u8::try_from(number.rem_euclid(100)).unwrap_or(0);
+    [b'0' + number / 10, b'0' + number % 10]
 }
 
-/// Appends the first three letters of the name of a day or month.
-fn push_name(text: &mut String, names: &[&str], at: i64) {
-    text.push_str(usize::try_from(at).ok().and_then(|at| names.get(at)).map_or("", |name| &name[..3]));
+/// The last four digits of a number.
+fn four_digits(number: i64) -> [u8; 4] {
+    let ([a, b], [c, d]) = (two_digits(number.div_euclid(100)), two_digits(number));
+    [a, b, c, d]
+}
+
+/// The first three letters of the name of a day or month.
+fn short_name(names: &[&'static str], at: i64) -> &'static [u8] {
+    usize::try_from(at).ok().and_then(|at| names.get(at)).map_or(b"???", |name| &name.as_bytes()[..3])
 }
 
 /// The number of days from 1970-01-01 to this one.

@@ -1,26 +1,41 @@
-//! `?download`: the field that has a browser save a file and not show it (RFC 6266).
+//! `?download`: the field that makes a browser save a file instead of showing it (RFC 6266).
 
-use crate::path::encode_segment;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// The longest name, in bytes, that a request may give a file: no file system takes a longer one.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
-/// The value of `Content-Disposition`, if the query asks for a download: under the file's own name, or the one given.
+/// What is encoded in `filename*`: all but the `attr-char` of RFC 8187 §3.2.1 that need no thought.
+const EXTENDED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The value of `Content-Disposition`, if the query asks for a download: under the file's own name, or the given one. The
+/// given name keeps the file's extension, so that a link cannot turn data into a program.
 pub fn of(query: Option<&str>, file_name: &str) -> Option<String> {
     let asked = query?.split('&').find_map(|pair| match pair.split_once('=') {
         None => (pair == "download").then_some(""),
         Some((key, value)) => (key == "download").then_some(value),
     })?;
     let asked = percent_decode_str(asked).decode_utf8_lossy();
-    // What follows the last separator: a name is no path on the client's machine either.
-    let asked = asked.rsplit(['/', '\\']).next().unwrap_or_default().trim();
-    let is_usable = !asked.is_empty() && asked.len() <= LONGEST_NAME;
-    Some(attachment(if is_usable { asked } else { file_name }))
+    // A name is not a path on the client's machine either: only what follows the last separator counts. Windows drops dots and
+    // spaces at the end.
+    let asked = asked.rsplit(['/', '\\']).next().unwrap_or_default().trim().trim_end_matches(['.', ' ']);
+    if asked.is_empty() || asked.len() > MAX_NAME_BYTES {
+        return Some(attachment(file_name));
+    }
+    let extension = |name: &str| name.rfind('.').map_or("", |dot| &name[dot..]).to_owned();
+    let own = extension(file_name.trim_end_matches(['.', ' ']));
+    let asked_extension = extension(asked);
+    Some(if asked_extension.eq_ignore_ascii_case(&own) {
+        attachment(asked)
+    } else if own.is_empty() {
+        attachment(file_name)
+    } else {
+        attachment(&[asked, &own].concat())
+    })
 }
 
 fn attachment(name: &str) -> String {
-    // For old clients, in which an escape is as likely to be taken literally: everything doubtful becomes `_`.
+    // Old clients read only this, and may take an escape literally: every doubtful character becomes `_`.
     let plain: String = name
         .chars()
         .map(|character| match character {
@@ -33,10 +48,9 @@ fn attachment(name: &str) -> String {
     let mut value = format!("attachment; filename=\"{plain}\"");
     if !plain_is_exact {
         value.push_str("; filename*=UTF-8''");
-        // What no name has on any system is not given to one.
         let visible: String =
             name.chars().map(|character| if character.is_control() { '_' } else { character }).collect();
-        value.extend(encode_segment(&visible));
+        value.extend(utf8_percent_encode(&visible, EXTENDED));
     }
     value
 }
@@ -54,6 +68,11 @@ mod tests {
             ("x=1&download&y", Some("attachment; filename=\"a b.txt\"")),
             ("download=other.txt", Some("attachment; filename=\"other.txt\"")),
             ("download=..%2f..%5cx.txt", Some("attachment; filename=\"x.txt\"")),
+            ("download=X.TXT", Some("attachment; filename=\"X.TXT\"")),
+            ("download=setup.bat", Some("attachment; filename=\"setup.bat.txt\"")),
+            ("download=.bashrc", Some("attachment; filename=\".bashrc.txt\"")),
+            ("download=..", Some("attachment; filename=\"a b.txt\"")),
+            ("download=.", Some("attachment; filename=\"a b.txt\"")),
             ("downloads", None),
             ("x=download", None),
             ("", None),
@@ -61,6 +80,9 @@ mod tests {
             assert_eq!(of(Some(query), "a b.txt").as_deref(), expected, "{query}");
         }
         assert_eq!(of(None, "a.txt"), None);
+        assert_eq!(of(Some("download=setup.exe"), "tool").as_deref(), Some("attachment; filename=\"tool\""));
+        assert_eq!(of(Some("download=setup"), "tool").as_deref(), Some("attachment; filename=\"setup\""));
+        assert_eq!(of(Some("download=setup.exe"), "x.").as_deref(), Some("attachment; filename=\"x.\""));
         let long = format!("download={}", "x".repeat(256));
         assert_eq!(of(Some(&long), "a.txt").as_deref(), Some("attachment; filename=\"a.txt\""));
     }

@@ -1,7 +1,6 @@
 //! Header fields that operators add: which are well-formed, and which are the server's own to say.
 
-/// A field: its name in lower case, and its value.
-pub type OwnField = (String, String);
+use crate::media_type;
 
 /// Why a field cannot be added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,12 +12,13 @@ pub enum FieldError {
 }
 
 /// Fields that frame the message, describe the file, or belong to the connection. Set by hand they would be wrong at best
-/// and split answers at worst; most runtimes refuse some of them. `Set-Cookie` is the one that cannot be joined from
-/// several rules (RFC 9110 §5.3), and files know no visitors.
+/// and split answers at worst; most runtimes refuse some of them. `Set-Cookie` cannot be joined from several rules (RFC
+/// 9110 §5.3). `Basic-Auth` is a setting of other servers and holds a password.
 const RESERVED: [&str; 23] = [
     "accept-ranges",
     "age",
     "allow",
+    "basic-auth",
     "connection",
     "content-encoding",
     "content-length",
@@ -38,20 +38,65 @@ const RESERVED: [&str; 23] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "vary",
 ];
 
-/// A field as it is sent, if it may be.
-pub fn checked(name: &str, value: &str) -> Result<OwnField, FieldError> {
+/// Fields with one value, which a later rule replaces. The values of other fields join (RFC 9110 §5.3).
+const SINGLETONS: [&str; 27] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-max-age",
+    "content-disposition",
+    "content-location",
+    "content-type",
+    "cross-origin-embedder-policy",
+    "cross-origin-embedder-policy-report-only",
+    "cross-origin-opener-policy",
+    "cross-origin-opener-policy-report-only",
+    "cross-origin-resource-policy",
+    "expires",
+    "origin-agent-cluster",
+    "pragma",
+    "refresh",
+    "retry-after",
+    "server",
+    "service-worker-allowed",
+    "sourcemap",
+    "strict-transport-security",
+    "x-content-type-options",
+    "x-dns-prefetch-control",
+    "x-download-options",
+    "x-frame-options",
+    "x-permitted-cross-domain-policies",
+    "x-ua-compatible",
+    "x-xss-protection",
+];
+
+/// Whether a field in lower case has one value.
+pub fn is_singleton(name: &str) -> bool {
+    SINGLETONS.contains(&name)
+}
+
+/// A field without the spaces around its name and value, if it may be sent.
+pub fn checked<'a>(name: &'a str, value: &'a str) -> Result<(&'a str, &'a str), FieldError> {
     const WHITESPACE: [char; 2] = [' ', '\t'];
-    let (name, value) = (name.trim_matches(WHITESPACE).to_ascii_lowercase(), value.trim_matches(WHITESPACE));
-    if !is_name(&name) || value.is_empty() || !is_value(value) {
+    let (name, value) = (name.trim_matches(WHITESPACE), value.trim_matches(WHITESPACE));
+    if !is_name(name) || value.is_empty() || !is_value(value) {
         Err(FieldError::Malformed)
-    } else if is_reserved(&name) {
+    } else if is_reserved(name) {
         Err(FieldError::Reserved)
+    } else if (name.eq_ignore_ascii_case("content-type") && !media_type::is_valid(value))
+        || (name.eq_ignore_ascii_case("x-content-type-options") && !value.eq_ignore_ascii_case("nosniff"))
+    {
+        Err(FieldError::Malformed)
     } else {
-        Ok((name, value.to_owned()))
+        Ok((name, value))
     }
+}
+
+/// Whether rules can neither set nor remove this field: it is reserved, or protects every answer.
+pub fn is_own(name: &str) -> bool {
+    is_reserved(name)
+        || ["content-type", "vary", "x-content-type-options"].iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 /// Whether the server alone says what this field is.
@@ -76,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_field_is_a_token_and_visible_text() {
-        assert_eq!(checked(" X-Frame-Options ", " DENY\t"), Ok(("x-frame-options".into(), "DENY".into())));
+        assert_eq!(checked(" X-Frame-Options ", " DENY\t"), Ok(("X-Frame-Options", "DENY")));
         for (name, value) in
             [("", "x"), ("a b", "x"), ("a:", "x"), ("é", "x"), ("a", ""), ("a", "\r\nb: c"), ("a", "é")]
         {

@@ -1,13 +1,16 @@
-//! Pages that the server writes itself: text that stays text, and one plain frame around it.
+//! Pages that the server writes itself: escaped text, and the frame around it.
 
 use std::fmt::{self, Write as _};
 
-/// Text in which nothing is markup, whatever it holds, in an element or in a quoted attribute.
+/// Text that is escaped for an element or a quoted attribute.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a>(pub &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.bytes().any(|byte| matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'')) {
+            return f.write_str(self.0);
+        }
         for character in self.0.chars() {
             match character {
                 '&' => f.write_str("&amp;")?,
@@ -27,8 +30,20 @@ impl fmt::Display for Text<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a>(pub &'a str);
 
+impl<'a> Name<'a> {
+    /// The name itself, if it is visible ASCII without markup, as most names are.
+    pub fn as_plain(&self) -> Option<&'a str> {
+        let is_plain =
+            |byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\'');
+        self.0.bytes().all(is_plain).then_some(self.0)
+    }
+}
+
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(plain) = self.as_plain() {
+            return f.write_str(plain);
+        }
         let mut buffer = [0; 4];
         for character in self.0.chars() {
             match character {
@@ -37,7 +52,7 @@ impl fmt::Display for Name<'_> {
                     f.write_char(char::from_u32(0x2400 + u32::from(character)).unwrap_or('?'))?;
                 }
                 '\u{7f}' => f.write_char('\u{2421}')?,
-                _ if is_unseen(character) => write!(f, "\u{27e8}U+{:04X}\u{27e9}", u32::from(character))?,
+                _ if is_invisible(character) => write!(f, "\u{27e8}U+{:04X}\u{27e9}", u32::from(character))?,
                 _ => Text(character.encode_utf8(&mut buffer)).fmt(f)?,
             }
         }
@@ -45,8 +60,8 @@ impl fmt::Display for Name<'_> {
     }
 }
 
-/// Whether a character shows nothing of its own: further controls, marks of direction, joiners, fillers, separators.
-fn is_unseen(character: char) -> bool {
+/// Whether a character has no shape: C1 controls, marks of direction, joiners, fillers, separators.
+pub fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{80}'..='\u{a0}'
         | '\u{ad}'
@@ -65,58 +80,75 @@ fn is_unseen(character: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// How every page looks: the colours and the font that the reader has chosen, and little more.
+/// The style of every page: the reader's own colours and font, and little more.
 const STYLE: &str = "\
 :root{color-scheme:light dark;--line:#8884;--quiet:#666}\
 @media(prefers-color-scheme:dark){:root{--quiet:#aaa}}\
+html{background:Canvas;color:CanvasText}\
 body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem}\
 h1{font-size:1.25rem;overflow-wrap:anywhere}\
+h1 a{text-decoration:underline}\
+h2{font-size:1.1rem;overflow-wrap:anywhere}\
 a{text-decoration:none;border-radius:2px}\
 a:hover{text-decoration:underline}\
 a:focus-visible{outline:2px solid;outline-offset:2px}\
+form{display:flex;flex-wrap:wrap;align-items:center;gap:.5rem;margin-block:1rem}\
+input,button{font:inherit;padding:.2rem .5rem}\
+input{flex:0 1 16rem;min-width:0}\
+::placeholder{color:inherit;opacity:.75}\
 table{border-collapse:collapse;width:100%}\
 th,td{padding:.4rem .5rem;text-align:start;border-bottom:1px solid var(--line)}\
+th:first-child{padding-inline-start:0;width:99%}\
 tbody tr:hover{background:#8881}\
-td:first-child{overflow-wrap:anywhere}\
-td:nth-child(n+2),th:nth-child(n+2){text-align:end;white-space:nowrap;font-variant-numeric:tabular-nums}\
-td:nth-child(n+2),footer,small{color:var(--quiet)}\
+tbody th{font-weight:inherit;overflow-wrap:anywhere}\
+td,thead th+th{text-align:end;white-space:nowrap;font-variant-numeric:tabular-nums}\
+td,footer,small{color:var(--quiet)}\
 pre{white-space:pre-wrap;overflow-wrap:anywhere;border:1px solid var(--line);border-radius:6px;padding:1rem}\
 nav ul{display:flex;gap:1rem;list-style:none;padding:0}\
-footer{padding:.5rem}\
-@media(max-width:36rem){th small,time span{display:none}}";
+footer{padding-block:.5rem}\
+@media(max-width:36rem){thead small,time span{display:none}}";
 
-/// A whole page: `title` as text, `body` as markup. The style is the only thing in it that is allowed to do anything,
-/// by `nonce`.
-pub fn page(title: &str, nonce: &str, body: &str) -> String {
-    format!(
+/// The `Content-Security-Policy` of every page: the style is the only thing that may do anything, by its hash, and a form
+/// may ask this site. If a name ever escaped its quotes, it could do nothing.
+pub const POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-rfH8V8AY+R2rUzwRd4LY8P97ZijqC30Bf1RhaM+dRTA='; img-src data:; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'self'";
+
+/// A whole page: `title` as text, and a body that `write_body` appends as markup. `body_bytes` is how long the body is about
+/// to be.
+pub fn page(title: &str, body_bytes: usize, write_body: impl FnOnce(&mut String)) -> String {
+    let mut page = String::with_capacity(STYLE.len() + body_bytes + 512);
+    page.push_str(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-        <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-        <title>{}</title>\n<link rel=\"icon\" href=\"data:,\">\n\
-        <style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n",
-        Name(title)
-    )
+        <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
+    );
+    // Writing to a string does not fail.
+    let _ = write!(page, "{}", Name(title));
+    for part in
+        ["</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>", STYLE, "</style>\n</head>\n<body>\n"]
+    {
+        page.push_str(part);
+    }
+    write_body(&mut page);
+    page.push_str("</body>\n</html>\n");
+    page
 }
 
-/// The `Content-Security-Policy` of a page with this nonce: should a name ever escape its quotes, it can do nothing.
-pub fn policy(nonce: &str) -> String {
-    format!(
-        "default-src 'none'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; form-action 'none'; \
-        frame-ancestors 'self'"
-    )
-}
-
-/// The page of an error, with a sentence that begins with a small letter elsewhere.
-pub fn error(heading: &str, sentence: &str, nonce: &str) -> String {
+/// The page of an error. The sentence begins with a small letter, as other clients get it after a colon.
+pub fn error(heading: &str, sentence: &str) -> String {
     let (first, rest) = sentence.split_at_checked(1).unwrap_or_default();
     let sentence = format!("{}{rest}", first.to_ascii_uppercase());
-    let body = format!("<main>\n<h1>{}</h1>\n<p>{}</p>\n</main>\n", Text(heading), Text(&sentence));
-    page(heading, nonce, &body)
+    page(heading, 256, |body| {
+        let _ = write!(body, "<main>\n<h1>{}</h1>\n<p>{}</p>\n</main>\n", Text(heading), Text(&sentence));
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Name, Text, page};
+    use super::{Name, POLICY, STYLE, Text, page};
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
     use proptest::prelude::*;
+    use sha2::{Digest as _, Sha256};
 
     #[test]
     fn no_character_is_markup() {
@@ -125,6 +157,16 @@ mod tests {
             "&lt;a href=&quot;x&quot;&gt;&amp;&#39;&lt;/a&gt;"
         );
         assert_eq!(Text("a\nb").to_string(), "a\nb");
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_and_no_other() {
+        let digest = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+        assert!(
+            POLICY.contains(&format!("style-src 'sha256-{digest}';")),
+            "the hash of the style is {digest}"
+        );
+        assert!(page("", 0, |_| {}).contains(&format!("<style>{STYLE}</style>")));
     }
 
     #[test]
@@ -140,8 +182,8 @@ mod tests {
             let shown = Name(&name).to_string();
             let forbidden = ['<', '>', '"', '\'', '\n', '\u{202e}'];
             prop_assert!(!shown.contains(forbidden));
-            let page = page(&name, "n", "");
-            prop_assert_eq!(page.matches('<').count(), super::page("", "n", "").matches('<').count());
+            let page = page(&name, 0, |_| {});
+            prop_assert_eq!(page.matches('<').count(), super::page("", 0, |_| {}).matches('<').count());
         }
     }
 }

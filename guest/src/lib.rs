@@ -1,24 +1,24 @@
 //! The file server: a `wasi:http` component that answers requests with the files of its first preopened directory.
 //!
-//! Decide first, render later. All modules but the adapter are pure, import nothing of WASI, and are tested natively.
+//! Decide first, render later. All modules but the adapters are pure: they import nothing of WASI, and are tested natively.
 //! In the order in which a request passes through them:
 //!
-//! 1. [`config`]: what the operator wants, with [`pattern`]s of paths and checked header [`fields`]
-//! 2. [`request`]: what was asked, in plain types
+//! 1. [`config`]: the operator's settings, with [`pattern`]s of paths and checked header [`fields`]
+//! 2. [`request`]: method, target and header fields, in plain types
 //! 3. [`path`]: which relative path the URL names
-//! 4. [`rules`]: what the site's own `_headers` and `_redirects` say of it
-//! 5. [`resolve`]: which file that is
-//! 6. [`encoding`]: in which coding ([`weight`]s decide)
+//! 4. [`rules`]: what `_headers` and `_redirects` say of it
+//! 5. [`resolve`]: which file that is, in the [`tree`] of the disk
+//! 6. [`encoding`]: which precompressed variant of it ([`weight`]s decide)
 //! 7. [`validators`]: what identifies the file's present state
 //! 8. [`conditional`]: whether the client has it already ([`date`]s decide)
 //! 9. [`range`]: which bytes of it
-//! 10. [`listing`]: what is in a directory, in the form that [`accept`] tells
+//! 10. [`listing`]: the entries of a directory, in the form that [`accept`] chooses
 //! 11. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
-//!     [`disposition`] and, for what the server writes itself, [`html`])
-//! 12. [`policy`]: what the operator has added to it
-//! 13. `wasi02`: reads the request from the runtime and sends the answer (in the component only)
+//!     [`disposition`] and, for pages of the server's own, [`html`])
+//! 12. [`policy`]: what settings and rules add to the answer
+//! 13. `wasi`: reads the request from the runtime and sends the answer (in the component only)
 //!
-//! What they allocate lies in an [`arena`], as the component's `heap` has it.
+//! Their allocations lie in an [`arena`], which the component's `heap` owns.
 
 pub mod accept;
 pub mod answer;
@@ -41,12 +41,13 @@ pub mod request;
 pub mod resolve;
 pub mod response;
 pub mod rules;
+pub mod tree;
 pub mod validators;
 pub mod weight;
 
 #[cfg(target_family = "wasm")]
 mod heap;
 #[cfg(target_family = "wasm")]
-mod wasi02;
+mod wasi;
 
-pub use answer::respond;
+pub use answer::{handle, respond};

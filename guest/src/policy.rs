@@ -1,14 +1,12 @@
-//! What the operator has added to every answer: fields by rule, the security preset, CORS.
+//! What settings and rules add to every answer, and remove from it: fields by rule, the security preset, CORS.
 
 use crate::config::{Cors, Settings};
-use crate::fields::{self, OwnField};
-use crate::path::RelativePath;
+use crate::fields;
 use crate::request::{Method, Request};
-use crate::response::{ALLOW, Body, Plan};
-use crate::rules::{HeaderRule, Redirect};
+use crate::response::{ALLOW, Body, Origin, Plan};
+use crate::rules::Changes;
 
-/// Fields that nobody expects and that keep a site to itself: where it may be framed and embedded, what other sites learn
-/// of its paths.
+/// The security preset: which sites may frame and embed this one, and what they learn of its paths.
 const SECURITY: [(&str, &str); 5] = [
     ("content-security-policy", "frame-ancestors 'self'"),
     ("cross-origin-opener-policy", "same-origin"),
@@ -17,108 +15,57 @@ const SECURITY: [(&str, &str); 5] = [
     ("x-frame-options", "SAMEORIGIN"),
 ];
 
-/// What scripts of other origins may see of an answer, beyond what every script may.
+/// The fields of an answer that scripts of other origins may read, beyond those that CORS always allows.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag";
 
-/// What scripts of other origins may send, beyond what every script may.
-const ALLOWED: &str = "If-Match, If-Modified-Since, If-None-Match, If-Range, If-Unmodified-Since, Range";
+/// The fields that scripts of other origins may send: all of them, because a file server has no secrets for some clients.
+const ALLOWED: &str = "*";
 
-/// How long a browser may remember that, in seconds: the most that one of them takes.
-const REMEMBERED_SECONDS: &str = "86400";
+/// How long a browser may remember that, in seconds: the longest time that any browser accepts.
+const PREFLIGHT_MAX_AGE_SECONDS: &str = "86400";
 
-/// All rules about paths, and the paths of this request that they are compared with.
-pub struct Rules<'a> {
-    settings: &'a Settings,
-    /// The rules of `_headers`.
-    pub site_headers: Vec<HeaderRule>,
-    /// The rules of `_redirects`.
-    pub site_redirects: Vec<Redirect>,
-    requested: String,
-    /// The path of the file that is answered, where it is another than the one requested.
-    pub opened: String,
-}
-
-impl<'a> Rules<'a> {
-    /// The rules of the settings, for a request for this decoded path.
-    pub fn new(settings: &'a Settings, requested: String) -> Self {
-        let opened = String::new();
-        Self { settings, site_headers: Vec::new(), site_redirects: Vec::new(), requested, opened }
-    }
-
-    /// Says which file is answered. Rules about it hold however it was asked for.
-    pub fn opened(&mut self, file: &RelativePath) {
-        let has_rules = !self.settings.headers.is_empty()
-            || !self.site_headers.is_empty()
-            || !self.site_redirects.is_empty();
-        if has_rules {
-            self.opened = file.decoded();
-        }
-    }
-
-    fn paths(&self) -> impl Iterator<Item = &str> {
-        [self.requested.as_str(), self.opened.as_str()].into_iter().filter(|path| !path.is_empty())
-    }
-
-    /// The first redirect about the request, `forced` or any, and the path that it is about.
-    pub fn redirect(&self, forced: bool) -> Option<(Redirect, String)> {
-        self.site_redirects.iter().filter(|rule| rule.forced || !forced).find_map(|rule| {
-            let path = self.paths().find(|path| rule.is_about(path))?;
-            Some((rule.clone(), path.to_owned()))
-        })
-    }
-
-    /// The value that rules give a field, if they do. Values of the same name join (RFC 9110 §5.3).
-    pub fn value(&self, name: &str) -> Option<String> {
-        let sources = [&self.site_headers, &self.settings.headers];
-        sources.into_iter().find_map(|rules| {
-            let (fields, _) = self.collect(rules);
-            fields.into_iter().find(|(known, _)| known == name).map(|(_, value)| value)
-        })
-    }
-
-    /// The fields that rules give the request, and the names that they take from it. Values of the same name join,
-    /// unless a later rule takes the earlier ones back.
-    fn collect<'r>(&self, rules: &'r [HeaderRule]) -> (Vec<OwnField>, Vec<&'r str>) {
-        let mut fields: Vec<OwnField> = Vec::new();
-        let mut unset = Vec::new();
-        let is_about = |rule: &&HeaderRule| self.paths().any(|path| rule.pattern.matches(path));
-        for rule in rules.iter().filter(is_about) {
-            fields.retain(|(name, _)| !rule.unset.contains(name));
-            unset.extend(rule.unset.iter().map(String::as_str));
-            for (name, value) in &rule.set {
-                match fields.iter_mut().find(|(known, _)| known == name) {
-                    Some((_, joined)) => {
-                        joined.push_str(", ");
-                        joined.push_str(value);
-                    }
-                    None => fields.push((name.clone(), value.clone())),
-                }
-            }
-        }
-        (fields, unset)
-    }
-}
-
-/// Completes an answer.
-pub fn apply<F>(plan: &mut Plan<F>, settings: &Settings, rules: &Rules<'_>, request: &Request) {
-    // Browsers are told to believe the media type, in every answer: a text must not become a script by its looks.
+/// Completes an answer with what the settings and rules say.
+pub fn apply<F>(plan: &mut Plan<F>, settings: &Settings, changes: &Changes, request: &Request) {
+    // The media type counts in every answer: a text must not become a script because it looks like one.
     plan.set("x-content-type-options", "nosniff".to_owned());
     if settings.security_headers {
         add_security(plan, settings);
     }
     add_cors(plan, settings, request);
-    for source in [&settings.headers[..], &rules.site_headers] {
-        let (fields, unset) = rules.collect(source);
-        plan.headers.retain(|(name, _)| !unset.contains(&name.as_ref()) || fields::is_reserved(name));
-        for (name, value) in fields {
-            if may_be_set(&name, plan) {
-                plan.set(name, value);
-            }
+    for name in &changes.unset {
+        if is_open(name, plan) {
+            plan.headers.retain(|(known, _)| known != name);
+        }
+    }
+    for (name, value) in &changes.set {
+        if name == "vary" {
+            let members = value.split(',').map(str::trim).filter(|member| !member.is_empty());
+            members.for_each(|member| plan.add_to_list("vary", member));
+        } else if is_open(name, plan) {
+            plan.set(name.clone(), value.clone());
         }
     }
 }
 
-/// Adds the preset, but for what the answer says already and more strictly.
+/// Whether rules may set or remove a field of an answer. The rest is the server's own: what describes the message, what keeps
+/// errors out of caches, and what keeps pages that the server writes from running anything.
+fn is_open<F>(name: &str, plan: &Plan<F>) -> bool {
+    let origin = plan.origin;
+    match name {
+        // The type of a file was chosen with the rules in view.
+        "x-content-type-options" | "content-type" | "vary" => false,
+        "cache-control" | "expires" => matches!(origin, Origin::File | Origin::Rule | Origin::Listing),
+        "content-disposition" | "content-language" => {
+            matches!(origin, Origin::File | Origin::ErrorPage)
+                && plan.headers.iter().any(|(name, _)| name == "content-type")
+        }
+        // A page of the server's own has a policy that was written for it.
+        "content-security-policy" => !matches!(plan.body, Body::Bytes(_)),
+        _ => !fields::is_reserved(name),
+    }
+}
+
+/// Adds the preset. Fields that the answer has already are stricter and stay.
 fn add_security<F>(plan: &mut Plan<F>, settings: &Settings) {
     for (name, value) in SECURITY {
         let is_shared = name == "cross-origin-resource-policy" && settings.cors != Cors::None;
@@ -135,7 +82,7 @@ fn add_cors<F>(plan: &mut Plan<F>, settings: &Settings, request: &Request) {
         Cors::None => return,
         Cors::Any => "*",
         Cors::Origins(origins) => {
-            // Also where there is no such field: the answer would be another one if there were.
+            // Add `Vary` even when the request has no `Origin`: its presence would change the answer.
             plan.add_to_list("vary", "Origin");
             let origin = request.headers.single("origin").and_then(|origin| str::from_utf8(origin).ok());
             let found = origin.and_then(|origin| {
@@ -151,35 +98,19 @@ fn add_cors<F>(plan: &mut Plan<F>, settings: &Settings, request: &Request) {
     if request.method == Method::Options && request.headers.contains("access-control-request-method") {
         plan.set("access-control-allow-methods", ALLOW.to_owned());
         plan.set("access-control-allow-headers", ALLOWED.to_owned());
-        plan.set("access-control-max-age", REMEMBERED_SECONDS.to_owned());
+        plan.set("access-control-max-age", PREFLIGHT_MAX_AGE_SECONDS.to_owned());
     } else {
         plan.set("access-control-expose-headers", EXPOSED.to_owned());
     }
 }
 
-/// Whether a rule about a file may say this of an answer. An error is no file: caches must not keep it as long. A page
-/// that the server has written keeps the policy that it was written for. What a file is has been said already, where
-/// it is to be said.
-fn may_be_set<F>(name: &str, plan: &Plan<F>) -> bool {
-    let is_own = matches!(plan.body, Body::Bytes(_));
-    match name {
-        "cache-control" | "expires" => matches!(plan.status, 200 | 206 | 304),
-        "content-type" => false,
-        "content-disposition" | "content-language" => {
-            !is_own && plan.headers.iter().any(|(name, _)| name == "content-type")
-        }
-        "content-security-policy" => !is_own,
-        _ => true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Rules, apply};
+    use super::apply;
     use crate::config::Settings;
     use crate::request::{Headers, Method, Request};
-    use crate::response::Plan;
-    use crate::rules::{HeaderRule, parse_headers};
+    use crate::response::{Body, Origin, Plan};
+    use crate::rules::Changes;
 
     fn settings(variables: &[(&str, &str)]) -> Settings {
         let variables: Vec<_> =
@@ -192,56 +123,69 @@ mod tests {
         Request { method, target: "/".into(), headers: Headers::new(fields) }
     }
 
-    fn applied(
-        settings: &Settings,
-        site: &[HeaderRule],
-        request: &Request,
-        plan: Plan<()>,
-    ) -> Vec<(String, String)> {
-        let mut plan = plan;
-        let rules = Rules { site_headers: site.to_vec(), ..Rules::new(settings, "/a/b.css".to_owned()) };
-        apply(&mut plan, settings, &rules, request);
-        plan.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
+    fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    fn expect(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-        fields.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+    fn applied(settings: &Settings, request: &Request, plan: Plan<()>) -> Vec<(String, String)> {
+        changed(settings, &Changes::default(), request, plan)
+    }
+
+    fn changed(
+        settings: &Settings,
+        changes: &Changes,
+        request: &Request,
+        mut plan: Plan<()>,
+    ) -> Vec<(String, String)> {
+        apply(&mut plan, settings, changes, request);
+        plan.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
     }
 
     const NOSNIFF: (&str, &str) = ("x-content-type-options", "nosniff");
 
     #[test]
-    fn fields_of_all_rules_join_and_the_sites_own_count_last() {
-        let settings = settings(&[("FILES_HEADERS", "*: X-A: 1\n*.css: X-A: 2\n*.js: X-B: 3\n*: X-C: c")]);
-        let site = parse_headers(b"/*\n  X-C: d\n  X-D: e\n/a/*\n  ! X-D\n  X-E: f\n").unwrap();
+    fn the_servers_own_fields_are_neither_set_nor_removed() {
+        let own =
+            [("cache-control", "a"), ("content-type", "a"), ("content-security-policy", "a"), ("etag", "a")];
+        let names: Vec<String> = own
+            .iter()
+            .map(|(name, _)| (*name).to_owned())
+            .chain([NOSNIFF.0.to_owned(), "vary".into()])
+            .collect();
+        let removing = Changes { set: Vec::new(), unset: names.clone() };
+        let setting =
+            Changes { set: names.iter().map(|name| (name.clone(), "b".into())).collect(), unset: vec![] };
         let get = request(Method::Get, &[]);
-        assert_eq!(
-            applied(&settings, &site, &get, Plan::new(200)),
-            expect(&[NOSNIFF, ("x-a", "1, 2"), ("x-c", "d"), ("x-e", "f")])
-        );
-    }
-
-    #[test]
-    fn an_error_keeps_its_own_type_and_is_not_kept() {
-        let rules = "*: Cache-Control: max-age=9\n*: Content-Type: text/x\n*: X-A: b";
-        let settings = settings(&[("FILES_HEADERS", rules)]);
-        let get = request(Method::Get, &[]);
-        let plan = || Plan::new(404).with("cache-control", "no-store").with("content-type", "text/plain");
-        assert_eq!(
-            applied(&settings, &[], &get, plan()),
-            expect(&[("cache-control", "no-store"), ("content-type", "text/plain"), NOSNIFF, ("x-a", "b")])
-        );
-        assert_eq!(
-            applied(&settings, &[], &get, Plan::new(304)),
-            expect(&[NOSNIFF, ("cache-control", "max-age=9"), ("x-a", "b")])
-        );
+        for (origin, open) in [
+            (Origin::File, ["cache-control", "content-security-policy"].as_slice()),
+            (Origin::ErrorPage, &["content-security-policy"]),
+            (Origin::Rule, &["cache-control", "content-security-policy"]),
+            (Origin::Listing, &["cache-control"]),
+            (Origin::Server, &[]),
+        ] {
+            let plan = || {
+                let mut plan = Plan::new(origin, 200);
+                if matches!(origin, Origin::Listing | Origin::Server) {
+                    plan.body = Body::Bytes(b"page".to_vec());
+                }
+                own.iter().fold(plan, |plan, &(name, value)| plan.with(name, value))
+            };
+            let removed = changed(&Settings::default(), &removing, &get, plan());
+            let kept = own.iter().filter(|(name, _)| !open.contains(name)).copied().chain([NOSNIFF]);
+            assert_eq!(removed, fields(&kept.collect::<Vec<_>>()), "{origin:?}");
+            let set = changed(&Settings::default(), &setting, &get, plan());
+            let expected =
+                own.iter().map(|&(name, value)| (name, if open.contains(&name) { "b" } else { value }));
+            let expected = expected.chain([NOSNIFF, ("vary", "b")]);
+            assert_eq!(set, fields(&expected.collect::<Vec<_>>()), "{origin:?}");
+        }
     }
 
     #[test]
     fn any_origin_is_a_star_and_does_not_vary() {
         let settings = settings(&[("FILES_CORS", "*")]);
         let get = request(Method::Get, &[("Origin", "https://a.example")]);
-        let headers = applied(&settings, &[], &get, Plan::new(200));
+        let headers = applied(&settings, &get, Plan::new(Origin::File, 200));
         assert!(headers.contains(&("access-control-allow-origin".into(), "*".into())));
         assert!(!headers.iter().any(|(name, _)| name == "vary"));
     }
@@ -250,7 +194,7 @@ mod tests {
     fn a_known_origin_is_named_and_every_answer_varies() {
         let settings = settings(&[("FILES_CORS", "https://a.example https://b.example")]);
         let names = |origin: &[(&str, &str)]| {
-            let headers = applied(&settings, &[], &request(Method::Get, origin), Plan::new(200));
+            let headers = applied(&settings, &request(Method::Get, origin), Plan::new(Origin::File, 200));
             let value = |wanted: &str| {
                 headers.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone())
             };
@@ -267,7 +211,8 @@ mod tests {
     fn a_preflight_is_told_what_may_be_sent() {
         let settings = settings(&[("FILES_CORS", "*")]);
         let preflight = [("Origin", "https://a.example"), ("Access-Control-Request-Method", "GET")];
-        let headers = applied(&settings, &[], &request(Method::Options, &preflight), Plan::new(204));
+        let headers =
+            applied(&settings, &request(Method::Options, &preflight), Plan::new(Origin::Server, 204));
         let names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(
             names,
@@ -284,12 +229,12 @@ mod tests {
     #[test]
     fn the_preset_yields_to_stricter_policies_and_to_cors() {
         let get = request(Method::Get, &[]);
-        let plan = Plan::new(200).with("content-security-policy", "default-src 'none'");
-        let headers = applied(&settings(&[("FILES_SECURITY_HEADERS", "on")]), &[], &get, plan);
+        let plan = Plan::new(Origin::File, 200).with("content-security-policy", "default-src 'none'");
+        let headers = applied(&settings(&[("FILES_SECURITY_HEADERS", "on")]), &get, plan);
         assert_eq!(headers.len(), 6);
         assert_eq!(headers[0].1, "default-src 'none'");
         let shared = settings(&[("FILES_SECURITY_HEADERS", "on"), ("FILES_CORS", "*")]);
-        let headers = applied(&shared, &[], &get, Plan::new(200));
+        let headers = applied(&shared, &get, Plan::new(Origin::File, 200));
         assert!(!headers.iter().any(|(name, _)| name == "cross-origin-resource-policy"));
     }
 }

@@ -1,151 +1,77 @@
-//! Which file answers a path: itself, a page of its name, the index or the listing of a directory, another place to
-//! ask, or nothing.
+//! Which file answers a path: itself, the page of a clean URL, the index or the listing of a directory, another URL, or
+//! none.
 
-use crate::config::{ErrorPages, Settings};
+use crate::config::{CleanUrls, ErrorPages, Settings};
 use crate::encoding::Coding;
 use crate::media_type;
-use crate::path::{RelativePath, UrlPath};
+use crate::path::{RelativePath, UrlPath, sibling_reference, with_query};
+use crate::tree::{Kind, Metadata, Tree, TreeError, open_file, stat, stat_file};
 
-/// A moment, counted from 1970-01-01T00:00:00Z.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Timestamp {
-    /// Whole seconds.
-    pub seconds: u64,
-    /// The rest, in nanoseconds.
-    pub nanoseconds: u32,
-}
+/// The extension of pages that have a clean URL.
+const PAGE: &str = ".html";
 
-/// What a path leads to, symbolic links followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A device, a FIFO, a socket: nothing that is served, and opening it might block or do something.
-    Other,
-}
-
-/// What is known of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// What it is.
-    pub kind: Kind,
-    /// Its length in bytes.
-    pub length: u64,
-    /// When its content last changed, where the runtime tells.
-    pub modified: Option<Timestamp>,
-}
-
-/// Why the tree gave no file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TreeError {
-    /// There is none that may be served: missing, forbidden or outside the root. A client is not told which.
-    NotFound,
-    /// There is more of it than was asked for.
-    TooMany,
-    /// The system failed (an I/O error, no descriptor left): not an answer about the file.
-    Failed,
-}
-
-/// What is in a directory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
-    /// The names, in no order, with what they are; `None` where only following the name can tell.
-    pub entries: Vec<(String, Option<Kind>)>,
-    /// How many names there are that no path can have, not being UTF-8.
-    pub unreadable: usize,
-    bytes: usize,
-}
-
-/// How much there is in a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extent {
-    /// How many names.
-    pub names: usize,
-    /// How many bytes these have together.
-    pub bytes: usize,
-}
-
-impl Names {
-    /// Adds a name, unless the directory is then larger than wanted.
-    ///
-    /// # Errors
-    /// [`TreeError::TooMany`]
-    pub fn push(&mut self, name: String, kind: Option<Kind>, largest: Extent) -> Result<(), TreeError> {
-        self.bytes += name.len();
-        if self.entries.len() >= largest.names || self.bytes > largest.bytes {
-            return Err(TreeError::TooMany);
-        }
-        self.entries.push((name, kind));
-        Ok(())
-    }
-}
-
-/// The files below the served directory: all that the server ever asks of a disk.
-pub trait Tree {
-    /// An opened file.
-    type File;
-
-    /// Tells what `path` leads to, without opening it.
-    fn stat(&self, path: &RelativePath) -> impl Future<Output = Result<Metadata, TreeError>>;
-
-    /// Opens the file at `path`. The metadata are those of the opened file, whatever has become of the path since.
-    fn open(&self, path: &RelativePath) -> impl Future<Output = Result<(Self::File, Metadata), TreeError>>;
-
-    /// Reads the next piece of a file from `offset` on; nothing at its end.
-    fn read(&self, file: &Self::File, offset: u64) -> impl Future<Output = Result<Vec<u8>, TreeError>>;
-
-    /// Lists a directory.
-    fn list(&self, path: &RelativePath, largest: Extent) -> impl Future<Output = Result<Names, TreeError>>;
-}
-
-/// A regular file, opened.
+/// A regular file that was found.
 #[derive(Debug)]
-pub struct Representation<F> {
-    /// The opened file.
-    pub file: F,
-    /// The path of the file; of the file as it is, where this is a coded form.
+pub struct Found {
+    /// Where it is.
     pub path: RelativePath,
-    /// Its media type, without parameters.
-    pub media_type: &'static str,
-    /// What the opened file said of itself.
+    /// What it was when it was found.
     pub metadata: Metadata,
-    /// The coding in which this is.
-    pub coding: Option<Coding>,
-    /// Whether another coding would have been looked for, had the client asked for it.
-    pub is_negotiable: bool,
+    /// A reference to its clean URL, where it was requested by another one.
+    pub canonical: Option<String>,
+}
+
+impl Found {
+    fn new(path: RelativePath, metadata: Metadata) -> Self {
+        Self { path, metadata, canonical: None }
+    }
 }
 
 /// What a path resolves to.
 #[derive(Debug)]
 pub enum Resolution {
-    /// This file, which was a regular one a moment ago.
-    File(RelativePath, Metadata),
+    /// A file.
+    File(Found),
+    /// A relative reference to the same resource at its own URL: a directory with an index, or a page without its extension.
+    Redirect(String),
+    /// A directory without an index, and without its slash: a relative reference to it with its slash.
+    Directory(String),
     /// A directory without an index, to be listed.
     Listing(RelativePath),
-    /// The same thing at its proper address: a directory with its slash, a page without its extension.
-    Redirect(String),
     /// Nothing.
     NotFound,
 }
 
 /// Finds what answers `path`.
-///
-/// # Errors
-/// When the system fails.
 pub async fn resolve<T: Tree>(
     tree: &T,
     path: &UrlPath<'_>,
     settings: &Settings,
 ) -> Result<Resolution, TreeError> {
     if path.is_directory() {
-        directory(tree, path.relative(), settings).await
-    } else {
-        file(tree, path, settings).await
+        return directory(tree, path.relative(), settings).await;
+    }
+    let candidate = path.relative();
+    match stat(tree, candidate).await? {
+        Some(Metadata { kind: Kind::Directory, .. }) => without_slash(tree, path, settings).await,
+        Some(metadata) => {
+            let mut found = Found::new(candidate.clone(), metadata);
+            found.canonical = clean_url(tree, candidate, settings).await?;
+            at_its_url(tree, path, found, settings).await
+        }
+        None => match page(tree, candidate, settings).await? {
+            Some(mut found) => {
+                if settings.index.iter().any(|index| index == found.path.file_name()) {
+                    found.canonical = Some(sibling_reference("", true));
+                }
+                at_its_url(tree, path, found, settings).await
+            }
+            None => Ok(Resolution::NotFound),
+        },
     }
 }
 
+/// The index of a directory, or its listing.
 async fn directory<T: Tree>(
     tree: &T,
     path: &RelativePath,
@@ -154,7 +80,7 @@ async fn directory<T: Tree>(
     for name in &settings.index {
         let index = path.join(name);
         if let Some(metadata) = stat_file(tree, &index).await? {
-            return Ok(Resolution::File(index, metadata));
+            return Ok(Resolution::File(Found::new(index, metadata)));
         }
     }
     let is_listed =
@@ -162,143 +88,183 @@ async fn directory<T: Tree>(
     Ok(if is_listed { Resolution::Listing(path.clone()) } else { Resolution::NotFound })
 }
 
-/// The extension of pages that can be asked for without it.
-const PAGE: &str = ".html";
+/// What answers a directory that was requested without its slash, without which its relative links would be wrong. Where it has
+/// no index, a page of its name comes first. A directory that cannot be read is missing: a redirect would tell that it exists.
+async fn without_slash<T: Tree>(
+    tree: &T,
+    path: &UrlPath<'_>,
+    settings: &Settings,
+) -> Result<Resolution, TreeError> {
+    let location = || with_query(sibling_reference(path.relative().file_name(), true), path.query());
+    match directory(tree, path.relative(), settings).await? {
+        Resolution::File(found) => Ok(match open_file(tree, &found.path).await? {
+            Some(_) => Resolution::Redirect(location()),
+            None => Resolution::NotFound,
+        }),
+        _ => match page(tree, path.relative(), settings).await? {
+            Some(page) => Ok(Resolution::File(page)),
+            None => match tree.open_directory(path.relative()).await {
+                Ok(_) => Ok(Resolution::Directory(location())),
+                Err(TreeError::NotFound) => Ok(Resolution::NotFound),
+                Err(error) => Err(error),
+            },
+        },
+    }
+}
 
-async fn file<T: Tree>(tree: &T, path: &UrlPath<'_>, settings: &Settings) -> Result<Resolution, TreeError> {
-    let candidate = path.relative();
-    match stat(tree, candidate).await? {
-        Some(metadata) if metadata.kind == Kind::File => {
-            if settings.clean_urls
-                && !settings.index.iter().any(|index| index == candidate.file_name())
-                && let Some(clean) = candidate.without_suffix(PAGE, settings.hidden)
-                // Where something else has the shorter name, this page keeps its own.
-                && stat(tree, &clean).await?.is_none()
-            {
-                // Nobody is sent to a page that cannot be had: the redirect would tell that it exists.
-                match tree.open(candidate).await {
-                    Ok(_) => {}
-                    Err(TreeError::NotFound) => return Ok(Resolution::NotFound),
-                    Err(error) => return Err(error),
-                }
-                return Ok(Resolution::Redirect(clean.location(false, path.query())));
+/// A reference from a page to its clean URL, if that leads to the page.
+async fn clean_url<T: Tree>(
+    tree: &T,
+    file: &RelativePath,
+    settings: &Settings,
+) -> Result<Option<String>, TreeError> {
+    if settings.clean_urls == CleanUrls::Off {
+        return Ok(None);
+    }
+    if let Some(at) = settings.index.iter().position(|index| index == file.file_name()) {
+        // An index that comes before this one would answer for the directory.
+        for earlier in &settings.index[..at] {
+            let other = file.parent().unwrap_or_else(RelativePath::root).join(earlier);
+            if stat_file(tree, &other).await?.is_some() {
+                return Ok(None);
             }
-            Ok(Resolution::File(candidate.clone(), metadata))
         }
-        // Relative links would break without the slash.
-        Some(metadata) if metadata.kind == Kind::Directory => {
-            Ok(Resolution::Redirect(candidate.location(true, path.query())))
-        }
-        _ => Ok(match page(tree, candidate, settings).await? {
-            Some((page, metadata)) => Resolution::File(page, metadata),
+        return Ok(Some(sibling_reference("", true)));
+    }
+    let Some(clean) = file.without_suffix(PAGE, settings.names) else { return Ok(None) };
+    // A file of the shorter name answers there, and so does the index of a directory.
+    let is_taken = match stat(tree, &clean).await?.map(|metadata| metadata.kind) {
+        None => false,
+        Some(Kind::Directory) => matches!(directory(tree, &clean, settings).await?, Resolution::File(_)),
+        Some(_) => true,
+    };
+    Ok((!is_taken).then(|| sibling_reference(clean.file_name(), false)))
+}
+
+/// A file, or the redirect to its clean URL where settings demand it.
+async fn at_its_url<T: Tree>(
+    tree: &T,
+    path: &UrlPath<'_>,
+    mut found: Found,
+    settings: &Settings,
+) -> Result<Resolution, TreeError> {
+    if settings.clean_urls != CleanUrls::Redirect {
+        return Ok(Resolution::File(found));
+    }
+    match found.canonical.take() {
+        None => Ok(Resolution::File(found)),
+        // A page that cannot be read is missing: a redirect would tell that it exists.
+        Some(location) => Ok(match open_file(tree, &found.path).await? {
+            Some(_) => Resolution::Redirect(with_query(location, path.query())),
             None => Resolution::NotFound,
         }),
     }
 }
 
-/// The page that can be asked for as `path`.
+/// The page whose clean URL is `path`.
 async fn page<T: Tree>(
     tree: &T,
     path: &RelativePath,
     settings: &Settings,
-) -> Result<Option<(RelativePath, Metadata)>, TreeError> {
-    if !settings.clean_urls {
+) -> Result<Option<Found>, TreeError> {
+    if settings.clean_urls == CleanUrls::Off {
         return Ok(None);
     }
-    let page = path.with_suffix(PAGE);
+    let Some(page) = path.with_suffix(PAGE, settings.names) else { return Ok(None) };
     let metadata = stat_file(tree, &page).await?;
-    Ok(metadata.map(|metadata| (page, metadata)))
+    Ok(metadata.map(|metadata| Found::new(page, metadata)))
 }
 
-/// The file that a path of this site means when the site's own rules name it: as [`resolve`], without sending anybody
-/// to a more proper address.
-///
-/// # Errors
-/// When the system fails.
+/// Finds the file that a path means as the target of a rule: the file, the index of the directory, or the page. This never
+/// redirects.
 pub async fn find<T: Tree>(
     tree: &T,
     path: &UrlPath<'_>,
     settings: &Settings,
-) -> Result<Option<(RelativePath, Metadata)>, TreeError> {
+) -> Result<Option<Found>, TreeError> {
     let candidate = path.relative();
-    if path.is_directory() {
-        return Ok(match directory(tree, candidate, settings).await? {
-            Resolution::File(index, metadata) => Some((index, metadata)),
-            _ => None,
-        });
+    let metadata = if path.is_directory() { None } else { stat(tree, candidate).await? };
+    if let Some(metadata) = metadata.filter(|metadata| metadata.kind == Kind::File) {
+        return Ok(Some(Found::new(candidate.clone(), metadata)));
     }
-    match stat_file(tree, candidate).await? {
-        Some(metadata) => Ok(Some((candidate.clone(), metadata))),
-        None => page(tree, candidate, settings).await,
+    if (path.is_directory() || metadata.is_some())
+        && let Resolution::File(index) = directory(tree, candidate, settings).await?
+    {
+        return Ok(Some(index));
     }
+    if path.is_directory() { Ok(None) } else { page(tree, candidate, settings).await }
 }
 
-/// What a path leads to, if it leads to a file or a directory. Anything else is treated as missing.
-async fn stat<T: Tree>(tree: &T, path: &RelativePath) -> Result<Option<Metadata>, TreeError> {
-    match tree.stat(path).await {
-        Ok(metadata) => Ok(Some(metadata).filter(|metadata| metadata.kind != Kind::Other)),
-        Err(TreeError::NotFound) => Ok(None),
-        Err(error) => Err(error),
-    }
+/// A regular file, opened.
+#[derive(Debug)]
+pub struct Representation<'s, F> {
+    /// The opened file.
+    pub file: F,
+    /// The path of the file; of the original, where this is a precompressed variant.
+    pub path: RelativePath,
+    /// Its media type.
+    pub media_type: &'s str,
+    /// The metadata of the opened file.
+    pub metadata: Metadata,
+    /// The coding of a precompressed variant.
+    pub coding: Option<Coding>,
+    /// Whether other requests may get another variant.
+    pub is_negotiable: bool,
+    /// A reference to the clean URL, where another one was requested.
+    pub canonical: Option<String>,
 }
 
-/// What a path leads to, if it leads to a regular file.
+/// Opens a file that was found, or the precompressed variant that the client prefers.
+///
+/// A variant counts only if it is not older than the file: otherwise the file was changed and the variant was not. Its kind
+/// is known before it is opened, because opening a FIFO waits for a writer.
 ///
 /// # Errors
-/// When the system fails.
-pub async fn stat_file<T: Tree>(tree: &T, path: &RelativePath) -> Result<Option<Metadata>, TreeError> {
-    Ok(stat(tree, path).await?.filter(|metadata| metadata.kind == Kind::File))
-}
-
-/// Opens a file that was found, or the best of the coded forms beside it that the client would rather have.
-///
-/// A coded form counts only when it is not older than the file itself: otherwise the file was changed and the other
-/// forgotten. Its kind comes before it is opened, for opening a FIFO would wait for somebody to write to it.
-///
-/// # Errors
-/// [`TreeError::NotFound`] when the file has gone meanwhile, or when the system fails.
-pub async fn open<T: Tree>(
+/// [`TreeError::NotFound`] when the file has gone meanwhile.
+pub async fn open<'s, T: Tree>(
     tree: &T,
-    path: RelativePath,
-    metadata: &Metadata,
+    found: Found,
     wanted: &[Coding],
-    settings: &Settings,
-) -> Result<Representation<T::File>, TreeError> {
-    let media_type = media_type::of(&path);
+    settings: &'s Settings,
+) -> Result<Representation<'s, T::File>, TreeError> {
+    let Found { path, metadata, canonical } = found;
+    let media_type = settings.types.first_about(&path).unwrap_or_else(|| media_type::of(&path));
     let is_negotiable = settings.precompressed && !media_type::is_compressed(media_type);
     for &coding in wanted.iter().filter(|_| is_negotiable) {
-        let sibling = path.with_suffix(coding.suffix());
-        let is_usable = |other: &Metadata| other.kind == Kind::File && other.modified >= metadata.modified;
-        if !stat(tree, &sibling).await?.is_some_and(|other| is_usable(&other)) {
+        let Some(sibling) = path.with_suffix(coding.suffix(), settings.names) else { continue };
+        let is_usable = |other: &Metadata| other.modified >= metadata.modified;
+        if !stat_file(tree, &sibling).await?.is_some_and(|other| is_usable(&other)) {
             continue;
         }
-        match tree.open(&sibling).await {
-            Ok((file, metadata)) if is_usable(&metadata) => {
-                let coding = Some(coding);
-                return Ok(Representation { file, path, media_type, metadata, coding, is_negotiable });
-            }
-            Ok(_) | Err(TreeError::NotFound) => {}
-            Err(error) => return Err(error),
+        if let Some((file, metadata)) = open_file(tree, &sibling).await?
+            && is_usable(&metadata)
+        {
+            let coding = Some(coding);
+            return Ok(Representation { file, path, media_type, metadata, coding, is_negotiable, canonical });
         }
     }
-    let (file, metadata) = tree.open(&path).await?;
-    // It may have been replaced since it was looked at.
-    if metadata.kind != Kind::File {
-        return Err(TreeError::NotFound);
-    }
-    Ok(Representation { file, path, media_type, metadata, coding: None, is_negotiable })
+    let (file, metadata) = open_file(tree, &path).await?.ok_or(TreeError::NotFound)?;
+    Ok(Representation { file, path, media_type, metadata, coding: None, is_negotiable, canonical })
 }
 
-/// The page that tells a person of an error, opened, if the site has one.
-///
-/// # Errors
-/// When the system fails.
+/// The site's page for an error.
+#[derive(Debug)]
+pub struct ErrorPage<F> {
+    /// Where it is.
+    pub path: RelativePath,
+    /// The opened file.
+    pub file: F,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// Opens the site's page for an error, if it has one.
 pub async fn error_page<T: Tree>(
     tree: &T,
     status: u16,
     missing: &RelativePath,
     settings: &Settings,
-) -> Result<Option<(T::File, Metadata)>, TreeError> {
+) -> Result<Option<ErrorPage<T::File>>, TreeError> {
     let candidates = match &settings.error_pages {
         ErrorPages::None => Vec::new(),
         ErrorPages::Directory(directory) => vec![directory.clone()],
@@ -306,20 +272,18 @@ pub async fn error_page<T: Tree>(
         ErrorPages::Nearest => existing_directories(tree, missing).await?,
     };
     for directory in candidates.iter().rev() {
-        let page = directory.join(&format!("{status}{PAGE}"));
-        if stat_file(tree, &page).await?.is_some() {
-            match tree.open(&page).await {
-                Ok((file, metadata)) if metadata.kind == Kind::File => return Ok(Some((file, metadata))),
-                Ok(_) | Err(TreeError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
+        let path = directory.join(&format!("{status}{PAGE}"));
+        if stat_file(tree, &path).await?.is_some()
+            && let Some((file, metadata)) = open_file(tree, &path).await?
+        {
+            return Ok(Some(ErrorPage { path, file, length: metadata.length }));
         }
     }
     Ok(None)
 }
 
-/// The directories above a path that exist, from the root down: looked for from there, so that a path of a thousand
-/// segments that are not there costs one question.
+/// The directories above a path that exist, from the root down. The search begins at the root, so that a path of a thousand
+/// missing segments costs one call.
 async fn existing_directories<T: Tree>(
     tree: &T,
     path: &RelativePath,
@@ -332,26 +296,4 @@ async fn existing_directories<T: Tree>(
         directories.push(directory);
     }
     Ok(directories)
-}
-
-/// The first bytes of a file, at most `most`, and whether there are more.
-///
-/// # Errors
-/// When the file cannot be read.
-pub async fn read_start<T: Tree>(
-    tree: &T,
-    file: &T::File,
-    most: usize,
-) -> Result<(Vec<u8>, bool), TreeError> {
-    let mut bytes = Vec::new();
-    while bytes.len() <= most {
-        let piece = tree.read(file, bytes.len() as u64).await?;
-        if piece.is_empty() {
-            break;
-        }
-        bytes.extend_from_slice(&piece);
-    }
-    let is_cut = bytes.len() > most;
-    bytes.truncate(most);
-    Ok((bytes, is_cut))
 }

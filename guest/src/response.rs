@@ -1,6 +1,6 @@
-//! The answer as a plan: status, header fields, and a body that is nothing, bytes, or pieces of a file.
+//! The answer as a plan: status, header fields, and a body that is empty, bytes, or pieces of a file.
 //!
-//! A plan is complete before the first byte of it is sent, so that rendering it decides nothing any more.
+//! A plan is complete before its first byte is sent, so that rendering it decides nothing.
 
 use crate::range::ByteRange;
 use std::borrow::Cow;
@@ -30,21 +30,38 @@ pub enum Body<F> {
         file: F,
         /// The pieces, each behind the head of its part.
         parts: Vec<(String, ByteRange)>,
-        /// What comes after the last.
+        /// What follows the last one.
         end: String,
     },
+}
+
+/// Where an answer comes from. It decides which of its fields are the server's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file of the site.
+    File,
+    /// A file of the site that tells of an error.
+    ErrorPage,
+    /// A redirect of the site's rules.
+    Rule,
+    /// A listing.
+    Listing,
+    /// The server: errors, redirects to the URL of a directory, methods.
+    Server,
 }
 
 /// A response, decided and not yet sent.
 #[derive(Debug)]
 pub struct Plan<F> {
+    /// Where it comes from.
+    pub origin: Origin,
     /// The status code (RFC 9110 §15).
     pub status: u16,
     /// The header fields, in the order in which they are sent.
     pub headers: Vec<Field>,
     /// The body.
     pub body: Body<F>,
-    /// What the operator has to be told, on one line.
+    /// What the operator must know, on one line.
     pub complaint: Option<String>,
 }
 
@@ -53,8 +70,8 @@ pub const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 impl<F> Plan<F> {
     /// A response with this status and nothing else yet.
-    pub fn new(status: u16) -> Self {
-        Self { status, headers: Vec::with_capacity(12), body: Body::Empty, complaint: None }
+    pub fn new(origin: Origin, status: u16) -> Self {
+        Self { origin, status, headers: Vec::with_capacity(12), body: Body::Empty, complaint: None }
     }
 
     /// Adds a field.
@@ -94,7 +111,7 @@ impl<F> Plan<F> {
         }
     }
 
-    /// Sets a field, in the place of any of its name.
+    /// Sets a field, and replaces one of the same name.
     pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: String) {
         let name = name.into();
         match self.headers.iter_mut().find(|(field, _)| *field == name) {
@@ -113,11 +130,11 @@ impl<F> Plan<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::Plan;
+    use super::{Origin, Plan};
 
     #[test]
     fn a_list_has_every_member_once() {
-        let mut plan: Plan<()> = Plan::new(200);
+        let mut plan: Plan<()> = Plan::new(Origin::File, 200);
         plan.add_to_list("vary", "Accept-Encoding");
         plan.add_to_list("vary", "Origin");
         plan.add_to_list("vary", "accept-encoding");
@@ -126,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_field_that_is_set_replaces_the_one_before() {
-        let mut plan: Plan<()> = Plan::new(200).with("a", "1").with("b", "2");
+        let mut plan: Plan<()> = Plan::new(Origin::File, 200).with("a", "1").with("b", "2");
         plan.set("a", "3".to_owned());
         plan.set("c".to_owned(), "4".to_owned());
         let expected = [("a", "3"), ("b", "2"), ("c", "4")];

@@ -1,19 +1,17 @@
 //! Validators: the entity tag and the modification date of an opened file (RFC 9110 §8.8).
 
+use crate::config::TagSource;
 use crate::encoding::Coding;
-use crate::resolve::{Metadata, Timestamp};
-use xxhash_rust::xxh3::Xxh3Default;
+use crate::tree::{Metadata, Timestamp};
+use xxhash_rust::xxh3::xxh3_128;
 
 /// A file changed less than this long ago may change again without its timestamp moving, so its tag is weak until then
 /// (RFC 9110 §8.8.1).
 const SETTLED_AFTER_SECONDS: u64 = 1;
 
-/// Modification times up to this many seconds after 1970 are no times: reproducible builds (Nix, container images) give
-/// every file the time 0 or 1, whatever it holds.
-const LATEST_PLACEHOLDER_SECONDS: u64 = 1;
-
-/// The largest file, in bytes, whose content is hashed for a tag where the time says nothing: a few milliseconds' work.
-pub const LARGEST_HASHED: u64 = 8 * 1024 * 1024;
+/// Modification times before 1990 are placeholders, which reproducible builds and archives give to every file: 0 and 1
+/// (Nix, container images), 1980-01-01 (zip), 1985-10-26 (npm).
+const EARLIEST_CREDIBLE_SECONDS: u64 = 631_152_000;
 
 /// An entity tag (RFC 9110 §8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +23,12 @@ pub struct EntityTag {
 }
 
 impl EntityTag {
-    /// The tag as a field says it. Its opaque part is of this server's making, and so is text.
+    /// The tag of a text that the server has written: a hash of it.
+    pub fn of(text: &[u8]) -> Self {
+        Self { weak: false, opaque: format!("{:032x}", xxh3_128(text)).into_bytes() }
+    }
+
+    /// The tag as it stands in a field. Its opaque part was made by this server, and is text.
     pub fn field(&self) -> String {
         let mark = if self.weak { "W/\"" } else { "\"" };
         [mark, &String::from_utf8_lossy(&self.opaque), "\""].concat()
@@ -49,32 +52,37 @@ pub struct Validators {
     pub entity_tag: Option<EntityTag>,
     /// The `Last-Modified` date in whole seconds since 1970, where there is one.
     pub last_modified: Option<u64>,
-    /// Whether that date identifies the state byte by byte: when the file was last changed a second or more before the
-    /// date of this answer (RFC 9110 §8.8.2.2).
+    /// Whether that date identifies the state byte by byte: the file was modified a second or more before the date of this
+    /// answer (RFC 9110 §8.8.2.2), and no tool has set the time.
     pub date_is_strong: bool,
 }
 
 impl Validators {
-    /// The validators of a file whose modification time can be believed; `None` when it cannot, and the content has to
-    /// be hashed instead.
+    /// The validators of a file at the time of the answer.
     ///
-    /// The tag is made of time and length, never of the inode: replicas of a site have to agree on it.
-    pub fn from_metadata(metadata: &Metadata, now: Timestamp) -> Option<Self> {
-        let modified = metadata.modified.filter(|time| time.seconds > LATEST_PLACEHOLDER_SECONDS)?;
-        // Runtimes count nanoseconds since 1970 in 64 bits; a clock beyond that is wrong, and still a clock.
-        let nanoseconds =
-            modified.seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::from(modified.nanoseconds));
-        let settled =
-            Timestamp { seconds: modified.seconds.saturating_add(SETTLED_AFTER_SECONDS), ..modified };
-        Some(Self {
-            entity_tag: Some(EntityTag {
-                weak: settled > now,
-                opaque: opaque_tag(nanoseconds, metadata.length),
-            }),
+    /// The tag is made of times and the length, not of the inode, on which replicas of a site never agree. A modification
+    /// time of whole seconds was set by a tool (tar, zip, rsync, a reproducible build), and tools give the same time to
+    /// different content. So the time of the last change, which only the kernel sets, is added to it.
+    pub fn new(metadata: &Metadata, source: TagSource, now: Timestamp) -> Self {
+        let modified = metadata.modified.filter(|time| time.seconds >= EARLIEST_CREDIBLE_SECONDS);
+        let is_exact =
+            modified.is_some_and(|time| time.nanoseconds != 0 || source == TagSource::Modification);
+        let changed = metadata.changed.filter(|_| !is_exact);
+        let settled = |time: Timestamp| {
+            Timestamp { seconds: time.seconds.saturating_add(SETTLED_AFTER_SECONDS), ..time } <= now
+        };
+        let is_known = is_exact || changed.is_some();
+        let is_settled = modified.is_none_or(settled) && changed.is_none_or(settled);
+        let entity_tag = (modified.is_some() || changed.is_some()).then(|| EntityTag {
+            weak: !(is_known && is_settled),
+            opaque: opaque_tag(modified, metadata.length, changed),
+        });
+        Self {
+            entity_tag,
             // A date later than the answer's own must not be sent (RFC 9110 §8.8.2.1).
-            last_modified: Some(modified.seconds.min(now.seconds)),
-            date_is_strong: modified.seconds < now.seconds,
-        })
+            last_modified: modified.map(|time| time.seconds.min(now.seconds)),
+            date_is_strong: is_exact && modified.is_some_and(|time| time.seconds < now.seconds),
+        }
     }
 
     /// The same for a coded form of the file, which is another sequence of bytes (RFC 9110 §8.8.3.3).
@@ -88,12 +96,20 @@ impl Validators {
     }
 }
 
-/// Both numbers in hexadecimal digits, written one by one: it is done for every request.
-fn opaque_tag(nanoseconds: u64, length: u64) -> Vec<u8> {
-    let mut tag = Vec::with_capacity(33);
-    push_hexadecimal(&mut tag, nanoseconds);
+/// Modification time, length and time of change in hexadecimal digits. They are written by hand because the formatting
+/// machinery would cost more than all else about validators.
+fn opaque_tag(modified: Option<Timestamp>, length: u64, changed: Option<Timestamp>) -> Vec<u8> {
+    // Runtimes count nanoseconds since 1970 in 64 bits; a later time wraps around and still makes a tag.
+    let nanoseconds =
+        |time: Timestamp| time.seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::from(time.nanoseconds));
+    let mut tag = Vec::with_capacity(50);
+    push_hexadecimal(&mut tag, modified.map_or(0, nanoseconds));
     tag.push(b'-');
     push_hexadecimal(&mut tag, length);
+    if let Some(changed) = changed {
+        tag.push(b'-');
+        push_hexadecimal(&mut tag, nanoseconds(changed));
+    }
     tag
 }
 
@@ -104,54 +120,70 @@ fn push_hexadecimal(tag: &mut Vec<u8>, number: u64) {
     }
 }
 
-/// Makes the validators of a file that is told apart by its content alone, piece by piece.
-#[derive(Default)]
-pub struct ContentHasher {
-    hash: Xxh3Default,
-    length: u64,
-}
-
-impl ContentHasher {
-    /// Takes in the next piece.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.hash.update(piece);
-        self.length += piece.len() as u64;
-    }
-
-    /// How many bytes were taken in.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// The validators of what was taken in.
-    pub fn finish(&self) -> Validators {
-        let opaque = format!("{:032x}", self.hash.digest128()).into_bytes();
-        Validators { entity_tag: Some(EntityTag { weak: false, opaque }), ..Validators::default() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ContentHasher, EntityTag, Validators};
+    use super::{EntityTag, Validators};
+    use crate::config::TagSource;
     use crate::encoding::Coding;
-    use crate::resolve::{Kind, Metadata, Timestamp};
+    use crate::tree::{Kind, Metadata, Timestamp};
     use proptest::prelude::*;
 
     fn file(seconds: u64, nanoseconds: u32, length: u64) -> Metadata {
-        Metadata { kind: Kind::File, length, modified: Some(Timestamp { seconds, nanoseconds }) }
+        let modified = Some(Timestamp { seconds, nanoseconds });
+        Metadata { kind: Kind::File, length, modified, changed: None }
+    }
+
+    fn changed(seconds: u64, metadata: Metadata) -> Metadata {
+        Metadata { changed: Some(at(seconds, 7)), ..metadata }
     }
 
     fn at(seconds: u64, nanoseconds: u32) -> Timestamp {
         Timestamp { seconds, nanoseconds }
     }
 
-    fn tag(metadata: &Metadata, now: Timestamp) -> String {
-        Validators::from_metadata(metadata, now).unwrap().entity_tag.unwrap().field()
+    fn validators(metadata: &Metadata, now: Timestamp) -> Validators {
+        Validators::new(metadata, TagSource::Auto, now)
     }
+
+    fn tag(metadata: &Metadata, now: Timestamp) -> String {
+        validators(metadata, now).entity_tag.unwrap().field()
+    }
+
+    const LATER: Timestamp = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
 
     #[test]
     fn a_tag_is_the_time_in_nanoseconds_and_the_length() {
-        assert_eq!(tag(&file(1_700_000_000, 5, 1000), at(1_800_000_000, 0)), "\"17979cfe362a0005-3e8\"");
+        assert_eq!(tag(&file(1_700_000_000, 5, 1000), LATER), "\"17979cfe362a0005-3e8\"");
+        let touched = changed(1_750_000_000, file(1_700_000_000, 5, 1000));
+        assert_eq!(tag(&touched, LATER), "\"17979cfe362a0005-3e8\"");
+    }
+
+    #[test]
+    fn a_time_of_whole_seconds_does_not_tell_contents_apart() {
+        let set_by_a_tool = |at| changed(at, file(1_700_000_000, 0, 5));
+        assert_eq!(tag(&set_by_a_tool(1_750_000_000), LATER), "\"17979cfe362a0000-5-18493fba64ef0007\"");
+        assert_ne!(tag(&set_by_a_tool(1_750_000_000), LATER), tag(&set_by_a_tool(1_750_000_001), LATER));
+        assert!(tag(&set_by_a_tool(1_800_000_000), LATER).starts_with("W/"), "it changed a moment ago");
+        assert_eq!(
+            tag(&file(1_700_000_000, 0, 5), LATER),
+            "W/\"17979cfe362a0000-5\"",
+            "no other time is known"
+        );
+        let trusted = Validators::new(&set_by_a_tool(1_750_000_000), TagSource::Modification, LATER);
+        assert_eq!(trusted.entity_tag.unwrap().field(), "\"17979cfe362a0000-5\"");
+    }
+
+    #[test]
+    fn placeholder_times_are_not_believed() {
+        for seconds in [0, 1, 315_532_800, 499_162_500] {
+            let metadata = file(seconds, 0, 5);
+            assert_eq!(validators(&metadata, LATER), Validators::default(), "no other time is known");
+            let validators = validators(&changed(1_750_000_000, metadata), LATER);
+            assert_eq!(validators.last_modified, None);
+            assert_eq!(validators.entity_tag.unwrap().field(), "\"0-5-18493fba64ef0007\"");
+        }
+        let absent = Metadata { modified: None, ..file(0, 0, 1) };
+        assert_eq!(validators(&absent, LATER), Validators::default());
     }
 
     #[test]
@@ -164,32 +196,9 @@ mod tests {
 
     #[test]
     fn a_date_in_the_future_is_sent_as_now() {
-        let validators = Validators::from_metadata(&file(4_102_444_800, 0, 1), at(1_700_000_000, 0)).unwrap();
+        let validators = validators(&file(4_102_444_800, 0, 1), at(1_700_000_000, 0));
         assert_eq!(validators.last_modified, Some(1_700_000_000));
         assert!(validators.entity_tag.unwrap().weak);
-    }
-
-    #[test]
-    fn placeholder_times_are_not_believed() {
-        for seconds in [0, 1] {
-            assert_eq!(Validators::from_metadata(&file(seconds, 0, 1), at(1_700_000_000, 0)), None);
-        }
-        let absent = Metadata { modified: None, ..file(0, 0, 1) };
-        assert_eq!(Validators::from_metadata(&absent, at(1_700_000_000, 0)), None);
-    }
-
-    #[test]
-    fn content_is_told_apart_however_it_comes_in_pieces() {
-        let validators = |pieces: &[&[u8]]| {
-            let mut hasher = ContentHasher::default();
-            for piece in pieces {
-                hasher.update(piece);
-            }
-            hasher.finish()
-        };
-        assert_eq!(validators(&[b"ab", b"c"]), validators(&[b"a", b"bc"]));
-        assert_ne!(validators(&[b"abc"]), validators(&[b"abd"]));
-        assert_eq!(validators(&[b"abc"]).last_modified, None);
     }
 
     #[test]
@@ -209,34 +218,31 @@ mod tests {
 
     #[test]
     fn a_date_is_strong_once_its_second_is_over() {
-        let is_strong =
-            |now| Validators::from_metadata(&file(100, 999_999_999, 1), now).unwrap().date_is_strong;
-        assert!(!is_strong(at(100, 999_999_999)));
-        assert!(is_strong(at(101, 0)));
-        assert!(!is_strong(at(99, 0)));
+        let is_strong = |now| validators(&file(700_000_000, 999_999_999, 1), now).date_is_strong;
+        assert!(!is_strong(at(700_000_000, 999_999_999)));
+        assert!(is_strong(at(700_000_001, 0)));
+        assert!(!is_strong(at(699_999_999, 0)));
     }
 
     #[test]
     fn a_coded_form_has_a_tag_of_its_own() {
-        let validators = Validators::from_metadata(&file(1_700_000_000, 0, 5), at(1_800_000_000, 0)).unwrap();
-        let coded = validators.with_coding(Coding::Gzip);
-        assert_eq!(coded.entity_tag.unwrap().field(), "\"17979cfe362a0000-5-gzip\"");
+        let coded = validators(&file(1_700_000_000, 1, 5), LATER).with_coding(Coding::Gzip);
+        assert_eq!(coded.entity_tag.unwrap().field(), "\"17979cfe362a0001-5-gzip\"");
     }
 
     proptest! {
         #[test]
         fn no_time_or_length_is_too_odd(seconds: u64, nanoseconds: u32, length: u64, now: u64) {
-            if let Some(validators) = Validators::from_metadata(&file(seconds, nanoseconds, length), at(now, 0)) {
-                prop_assert!(validators.last_modified.unwrap() <= now);
-            }
+            let validators = validators(&file(seconds, nanoseconds, length), at(now, 0));
+            prop_assert!(validators.last_modified.is_none_or(|date| date <= now));
         }
 
         #[test]
-        fn another_time_or_length_is_another_tag(a in 2..1_u64 << 34, b in 2..1_u64 << 34, length: u64) {
+        fn another_time_or_length_is_another_tag(a in 1_u64 << 30..1 << 34, b in 1_u64 << 30..1 << 34, length: u64) {
             let now = at(u64::MAX, 0);
             prop_assume!(a != b);
-            prop_assert_ne!(tag(&file(a, 0, length), now), tag(&file(b, 0, length), now));
-            prop_assert_ne!(tag(&file(a, 0, a), now), tag(&file(a, 0, b), now));
+            prop_assert_ne!(tag(&file(a, 1, length), now), tag(&file(b, 1, length), now));
+            prop_assert_ne!(tag(&file(a, 1, a), now), tag(&file(a, 1, b), now));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Runs each fuzz target for a few seconds, with any compiler: on its corpus, and on random mutations of it.
 //!
-//! This finds less than `cargo fuzz`, which is guided by coverage, but it runs with every `cargo test`.
+//! This finds less than `cargo fuzz`, which is guided by coverage, but it runs with every `cargo test`. `FUZZ_SEED` repeats the
+//! mutations of an earlier run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by a panic")]
 
@@ -8,9 +9,9 @@
 mod entry_points;
 
 use entry_points::ENTRY_POINTS;
-use rand::RngExt as _;
-use rand::rngs::ThreadRng;
+use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
+use rand::{RngExt as _, SeedableRng as _};
 use std::panic::catch_unwind;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 }
 
 /// Applies one random mutation to an input.
-fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut ThreadRng) {
+fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut StdRng) {
     let at = random.random_range(0..=input.len());
     match random.random_range(0..6) {
         0 => input.insert(at, random.random()),
@@ -93,12 +94,12 @@ fn mutate(input: &mut Vec<u8>, corpus: &[Vec<u8>], random: &mut ThreadRng) {
     input.truncate(MAX_INPUT_BYTES);
 }
 
-fn fuzz(target: &str, entry_point: entry_points::EntryPoint) {
+fn fuzz(target: &str, entry_point: entry_points::EntryPoint, seed: u64) {
     let corpus = corpus(target);
     for input in &corpus {
         entry_point(input);
     }
-    let mut random = rand::rng();
+    let mut random = StdRng::seed_from_u64(seed);
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     let end = Instant::now() + seconds.map_or(FUZZ_TIME, Duration::from_secs);
     while Instant::now() < end {
@@ -107,15 +108,18 @@ fn fuzz(target: &str, entry_point: entry_points::EntryPoint) {
             mutate(&mut input, &corpus, &mut random);
         }
         let outcome = catch_unwind(|| entry_point(&input));
-        assert!(outcome.is_ok(), "{target} fails on {}", input.escape_ascii());
+        assert!(outcome.is_ok(), "{target} fails with FUZZ_SEED={seed} on {}", input.escape_ascii());
     }
 }
 
 #[test]
 fn no_target_fails_within_a_few_seconds() {
+    let seed = std::env::var("FUZZ_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| rand::rng().random());
+    println!("FUZZ_SEED={seed}");
     std::thread::scope(|scope| {
         for (target, entry_point) in ENTRY_POINTS {
-            scope.spawn(move || fuzz(target, entry_point));
+            scope.spawn(move || fuzz(target, entry_point, seed));
         }
     });
 }

@@ -5,12 +5,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
-use guest::config::Settings;
+use guest::config::{Settings, TagSource};
 use guest::path::RelativePath;
 use guest::request::{Headers, Method, Request};
-use guest::resolve::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use guest::respond;
 use guest::response::{Body, Plan};
+use guest::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ struct OneFile {
 
 impl OneFile {
     fn metadata(&self) -> Metadata {
-        Metadata { kind: Kind::File, length: self.length, modified: Some(self.modified) }
+        Metadata { kind: Kind::File, length: self.length, modified: Some(self.modified), changed: None }
     }
 
     /// The value of its entity tag, between the quotes.
@@ -57,21 +57,34 @@ impl OneFile {
 
 impl Tree for OneFile {
     type File = ();
+    type Directory = ();
 
     async fn stat(&self, path: &RelativePath) -> Result<Metadata, TreeError> {
         if path.as_str() == "f" { Ok(self.metadata()) } else { Err(TreeError::NotFound) }
+    }
+
+    async fn exists(&self, path: &RelativePath) -> Result<bool, TreeError> {
+        Ok(path.as_str() == "f")
     }
 
     async fn open(&self, _: &RelativePath) -> Result<((), Metadata), TreeError> {
         Ok(((), self.metadata()))
     }
 
-    async fn read(&self, (): &(), _: u64) -> Result<Vec<u8>, TreeError> {
-        Err(TreeError::Failed)
+    async fn read_start(&self, _: &RelativePath, _: usize) -> Result<Vec<u8>, TreeError> {
+        unreachable!("a file is moved by the runtime")
     }
 
-    async fn list(&self, _: &RelativePath, _: Extent) -> Result<Names, TreeError> {
-        Err(TreeError::Failed)
+    async fn open_directory(&self, _: &RelativePath) -> Result<(), TreeError> {
+        Err(TreeError::NotFound)
+    }
+
+    async fn names(&self, (): &(), _: Extent) -> Result<Names, TreeError> {
+        Err(TreeError::NotFound)
+    }
+
+    async fn stat_in(&self, (): &(), _: &str) -> Result<Metadata, TreeError> {
+        Err(TreeError::NotFound)
     }
 }
 
@@ -348,7 +361,7 @@ fn write(spec: &RequestSpec, file: &OneFile) -> Request {
 }
 
 fn answer(file: &OneFile, request: &Request) -> Plan<()> {
-    let settings = Settings::default();
+    let settings = Settings { tags: TagSource::Modification, ..Settings::default() };
     let mut plan = pin!(respond(file, &settings, request, || Timestamp { seconds: NOW, nanoseconds: 0 }));
     match plan.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(plan) => plan,

@@ -14,7 +14,7 @@ pub const MODIFIED_SECONDS: u64 = 1_700_000_000;
 pub const MODIFIED: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 
 /// [`MODIFIED_SECONDS`] in nanoseconds and hexadecimal digits: the first part of an entity tag.
-pub const MODIFIED_TAG: &str = "17979cfe362a0000";
+pub const MODIFIED_TAG: &str = "17979cfe362a0001";
 
 /// A directory `www` to serve, inside a directory that is not served.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Site {
 
     /// Adds a file that was modified at [`MODIFIED`], and its parent directories.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Self {
-        self.file_modified(name, content, UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS))
+        self.file_modified(name, content, UNIX_EPOCH + Duration::new(MODIFIED_SECONDS, 1))
     }
 
     /// Adds a file that was modified at this time, and its parent directories.

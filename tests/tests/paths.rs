@@ -102,8 +102,23 @@ fn malformed_paths_and_control_characters_are_a_400() {
 }
 
 #[test]
-fn what_windows_would_open_is_refused_everywhere() {
+fn names_that_linux_can_hold_are_served() {
     let site = site();
+    let names = ["aux.c", "com1.txt", "12:30.log", "Movie: Part 2.mp4", "a.", "log~1.txt", "b ", "@scope+x"];
+    for name in names {
+        site.file(name, name);
+    }
+    on_each_runtime!(site, |server| {
+        for name in names {
+            let target = format!("/{}", name.replace(' ', "%20"));
+            assert_eq!(server.get(&target).text(), name);
+        }
+    });
+}
+
+#[test]
+fn what_windows_would_open_is_refused_where_names_must_be_portable() {
+    let site = site().with("FILES_PORTABLE_NAMES", "on");
     for name in ["NUL", "con.txt", "a:b", "A~1.TXT", "a.txt.", "a.txt ", "COM¹"] {
         site.file(name, SECRET);
     }

@@ -1,77 +1,48 @@
-//! Errors: a page of the site, a page of ours, or a line for what is no browser.
+//! Errors: a page of the site, a page of ours for browsers, or a line of text for other clients.
 
 use super::Answerer;
-use super::file::page;
-use crate::config::{Settings, SettingsError};
+use super::failure::Failure;
+use super::file::error_page;
+use crate::config::{ErrorPages, Settings, SettingsError};
 use crate::path::RelativePath;
-use crate::policy::{self, Rules};
+use crate::policy;
 use crate::request::{Method, Request};
-use crate::resolve::{self, Timestamp, Tree, TreeError};
-use crate::response::{ALLOW, Plan};
-use crate::rules::RuleError;
+use crate::resolve::{self, ErrorPage};
+use crate::response::{ALLOW, Origin, Plan};
+use crate::rules::{Changes, Which};
+use crate::tree::{Kind, Timestamp, Tree, stat};
 use crate::{accept, cache, html};
 
 /// The type of the pages that the server writes.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 
-/// The type of what the server says to tools.
+/// The type of errors for clients that are not browsers.
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// Why there is no file to answer with.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// An error of this status (RFC 9110 §15).
-    Status(u16),
-    /// No piece of the file was asked for that exists; it has so many bytes.
-    Unsatisfiable(u64),
-    /// A file of rules cannot be obeyed.
-    Rules(RuleError),
-}
-
-impl From<TreeError> for Failure {
-    fn from(error: TreeError) -> Self {
-        Self::Status(match error {
-            TreeError::NotFound => 404,
-            TreeError::TooMany => 507,
-            TreeError::Failed => 500,
-        })
-    }
-}
-
-impl From<RuleError> for Failure {
-    fn from(error: RuleError) -> Self {
-        Self::Rules(error)
-    }
-}
-
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
-    /// An error: the site's own page for it, a page of ours, or text for what is no browser.
-    pub(super) async fn error(&self, failure: Failure, missing: &RelativePath) -> Plan<T::File> {
-        let (status, complaint) = match &failure {
-            Failure::Status(status) => (*status, None),
-            Failure::Unsatisfiable(_) => (416, None),
-            Failure::Rules(error) => (500, Some(error.to_string())),
-        };
-        let is_page = accept::wants_html(&self.request.headers);
-        // Where the system fails, asking it for a page would fail too.
-        let own = if is_page && status != 500 {
+    /// The answer to a request that fails. `missing` tells where the site's page for it is looked for.
+    pub(super) async fn error(&mut self, failure: Failure, missing: &RelativePath) -> Plan<T::File> {
+        let status = failure.status();
+        let mut complaint = failure.complaint();
+        let page = if accept::wants_html(&self.request.headers) && status != 500 {
+            // Where the system fails at the page too, ours does.
             resolve::error_page(self.tree, status, missing, self.settings).await.unwrap_or(None)
         } else {
             None
         };
-        let mut plan = if let Some((file, metadata)) = own {
-            page(status, HTML.to_owned(), file, metadata.length)
+        if let Some(page) = &page {
+            self.rules.answers_with(&page.path);
+        }
+        // A page that a rule guards is not shown.
+        let is_open = || matches!(self.rules.redirect(Which::Forced, None), Ok(None));
+        let mut plan = if let Some(ErrorPage { file, length, .. }) = page.filter(|_| is_open()) {
+            error_page(status, HTML.to_owned(), file, length)
         } else {
-            let (reason, sentence) = explain(&failure, status);
-            let heading = format!("{status} {reason}");
-            let plan = Plan::new(status).with("cache-control", cache::NEVER);
-            if is_page {
-                let nonce = self.clock.nonce(b"");
-                plan.with("content-security-policy", html::policy(&nonce))
-                    .with_text(HTML, html::error(&heading, sentence, &nonce))
-            } else {
-                plan.with_text(TEXT, format!("{heading}: {sentence}\n"))
+            self.rules.answers_with_none();
+            if complaint.is_none() && status != 500 {
+                complaint = self.missing_error_pages().await;
             }
+            own(&failure, self.request)
         };
         plan.add_to_list("vary", "Accept");
         if status == 405 {
@@ -83,37 +54,38 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         plan.complaint = complaint;
         plan
     }
+
+    /// What the operator must know where the directory of error pages is missing.
+    async fn missing_error_pages(&self) -> Option<String> {
+        let ErrorPages::Directory(directory) = &self.settings.error_pages else { return None };
+        let found = stat(self.tree, directory).await.ok()?;
+        let is_missing = found.is_none_or(|metadata| metadata.kind != Kind::Directory);
+        is_missing.then(|| {
+            let name = directory.as_str().escape_debug();
+            format!("FILES_ERROR_PAGE is `{name}`, but there is no such directory in the served one")
+        })
+    }
+}
+
+/// An error as the server itself writes it.
+fn own<F>(failure: &Failure, request: &Request) -> Plan<F> {
+    let status = failure.status();
+    let (reason, sentence) = failure.explain();
+    let heading = format!("{status} {reason}");
+    let plan = Plan::new(Origin::Server, status).with("cache-control", cache::NEVER);
+    if accept::wants_html(&request.headers) {
+        plan.with("content-security-policy", html::POLICY).with_text(HTML, html::error(&heading, sentence))
+    } else {
+        plan.with_text(TEXT, format!("{heading}: {sentence}\n"))
+    }
 }
 
 /// The answer where the settings themselves are wrong.
-pub fn misconfigured<F>(error: &SettingsError, request: &Request) -> Plan<F> {
-    let text = "500 Internal Server Error: the settings of this server are wrong; its log says which.\n";
-    let mut plan = Plan::new(500).with("cache-control", cache::NEVER).with_text(TEXT, text.to_owned());
-    plan.complaint = Some(error.to_string());
-    let settings = Settings::default();
-    policy::apply(&mut plan, &settings, &Rules::new(&settings, String::new()), request);
+pub(super) fn misconfigured<F>(error: SettingsError, request: &Request) -> Plan<F> {
+    let failure = Failure::Settings(error);
+    let mut plan = own(&failure, request);
+    plan.add_to_list("vary", "Accept");
+    plan.complaint = failure.complaint();
+    policy::apply(&mut plan, &Settings::default(), &Changes::default(), request);
     if request.method == Method::Head { plan.without_body() } else { plan }
-}
-
-/// What an error is called, and what a person is told of it.
-fn explain(failure: &Failure, status: u16) -> (&'static str, &'static str) {
-    if let Failure::Rules(_) = failure {
-        return (
-            "Internal Server Error",
-            "the rules of this site cannot be obeyed; the server's log says why.",
-        );
-    }
-    match status {
-        400 => ("Bad Request", "this is not a valid path."),
-        404 => ("Not Found", "there is no such file here."),
-        405 => ("Method Not Allowed", "this server answers GET, HEAD and OPTIONS."),
-        412 => ("Precondition Failed", "the file is not in the state that the request asked for."),
-        414 => ("URI Too Long", "this address is longer than that of any file."),
-        416 => ("Range Not Satisfiable", "the file has no such part."),
-        507 => (
-            "Insufficient Storage",
-            "this directory has too many entries to be listed; its files can be asked for by name.",
-        ),
-        _ => ("Internal Server Error", "the file could not be read; the server's system reported a fault."),
-    }
 }

@@ -1,30 +1,46 @@
 //! The answer to a request: every step in its turn.
 //!
-//! 1. [`site`]: what the site's own rules say
-//! 2. this module: what there is at the path
-//! 3. [`mod@file`]: how a file is answered
-//! 4. [`error`]: what is said where there is none
+//! 1. [`site`]: reads the site's own rules, and follows them
+//! 2. this module: what the path leads to
+//! 3. [`mod@file`]: a file as an answer
+//! 4. [`error`]: the answer to a request that fails, for a [`failure`]
 
 mod error;
+mod failure;
 mod file;
 mod site;
-
-pub use error::misconfigured;
 
 use crate::conditional::{self, Outcome};
 use crate::config::Settings;
 use crate::listing::{self, View};
 use crate::path::{PathError, RelativePath, UrlPath};
-use crate::policy::{self, Rules};
+use crate::policy;
 use crate::request::{LONGEST_TARGET, Method, Request};
-use crate::resolve::{self, Metadata, Resolution, Timestamp, Tree, TreeError};
-use crate::response::{ALLOW, Plan};
-use crate::validators::Validators;
+use crate::resolve::{self, Found, Resolution};
+use crate::response::{ALLOW, Origin, Plan};
+use crate::rules::{Changes, Rules, Which};
+use crate::tree::{Timestamp, Tree, stat_file};
+use crate::validators::{EntityTag, Validators};
 use crate::{accept, cache, html};
-use error::{Failure, HTML};
+use error::{HTML, misconfigured};
+use failure::Failure;
 use site::redirect;
 use std::cell::OnceCell;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
+
+/// Decides the whole answer to a request, with the settings among the variables of the environment. `now` is asked only when
+/// the answer depends on the time.
+pub async fn handle<T: Tree>(
+    tree: &T,
+    variables: &[(String, String)],
+    request: &Request,
+    now: impl Fn() -> Timestamp,
+) -> Plan<T::File> {
+    match Settings::from_environment(variables) {
+        Ok(settings) => respond(tree, &settings, request, now).await,
+        Err(error) => misconfigured(error, request),
+    }
+}
 
 /// Decides the whole answer to a request. `now` is asked only when the answer depends on the time.
 pub async fn respond<T: Tree>(
@@ -34,35 +50,31 @@ pub async fn respond<T: Tree>(
     now: impl Fn() -> Timestamp,
 ) -> Plan<T::File> {
     let clock = Clock { now, cell: OnceCell::new() };
-    let path = UrlPath::parse(&request.target, settings.hidden);
-    // What the rules are compared with. A name that cannot be is, for them too, a name that is not there.
-    let requested = match &path {
-        Ok(path) => path.decoded(),
-        Err(PathError::NoSuchName(missing)) => missing.decoded(),
-        Err(PathError::Malformed) => RelativePath::root().decoded(),
+    let path = UrlPath::parse(&request.target, settings.names);
+    // For rules and error pages, a name that no file has is a missing name in the same directory.
+    let (requested, missing) = match &path {
+        Ok(path) => (path.decoded(), path.relative().clone()),
+        Err(PathError::NoSuchName(missing)) => (missing.decoded(), missing.clone()),
+        Err(PathError::Malformed) => (RelativePath::root().decoded(), RelativePath::root()),
     };
     let rules = Rules::new(settings, requested);
     let mut answerer = Answerer { tree, settings, request, clock: &clock, rules };
-    let outcome = match answerer.read_rules().await {
-        Ok(()) => answerer.answer(path.as_ref()).await,
-        Err(failure) => Err(failure),
-    };
-    let mut plan = match outcome {
+    let mut plan = match answerer.answer(path.as_ref()).await {
         Ok(plan) => plan,
-        Err(failure) => {
-            let missing = match &path {
-                Ok(path) => path.relative().clone(),
-                Err(PathError::NoSuchName(missing)) => missing.clone(),
-                Err(PathError::Malformed) => RelativePath::root(),
-            };
-            answerer.error(failure, &missing).await
-        }
+        Err(failure) => answerer.error(failure, &missing).await,
     };
-    policy::apply(&mut plan, settings, &answerer.rules, request);
+    if let Err(error) = answerer.rules.changes() {
+        // Without its rules, no part of the site is sent.
+        answerer.rules.remove_site();
+        plan = answerer.error(error.into(), &missing).await;
+    }
+    // Where the rules of the settings are wrong too, only the server's own fields remain.
+    let none = Changes::default();
+    policy::apply(&mut plan, settings, answerer.rules.changes().unwrap_or(&none), request);
     if request.method == Method::Head { plan.without_body() } else { plan }
 }
 
-/// The time of the answer: one moment, however often it is asked for.
+/// The time of the answer. It is the same however often it is read.
 struct Clock<N> {
     now: N,
     cell: OnceCell<Timestamp>,
@@ -73,11 +85,11 @@ impl<N: Fn() -> Timestamp> Clock<N> {
         *self.cell.get_or_init(&self.now)
     }
 
-    /// Digits that nobody can know beforehand who does not know the nanosecond of this answer.
-    fn nonce(&self, salt: &[u8]) -> String {
+    /// A boundary between parts that occurs in no file: its author cannot know the nanosecond of this answer beforehand.
+    fn boundary(&self, target: &str) -> String {
         let now = self.now();
         let seed = now.seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::from(now.nanoseconds));
-        format!("{:032x}", xxh3_128_with_seed(salt, seed))
+        format!("{:032x}", xxh3_128_with_seed(target.as_bytes(), seed))
     }
 }
 
@@ -91,13 +103,14 @@ struct Answerer<'a, T, N> {
 
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     async fn answer(&mut self, path: Result<&UrlPath<'_>, &PathError>) -> Result<Plan<T::File>, Failure> {
+        self.read_rules().await?;
         if self.request.target.len() > LONGEST_TARGET {
             return Err(Failure::Status(414));
         }
         match self.request.method {
             Method::Get | Method::Head => {}
             // Without a Content-Length, which a 204 must not have (RFC 9110 §8.6).
-            Method::Options => return Ok(Plan::new(204).with("allow", ALLOW)),
+            Method::Options => return Ok(Plan::new(Origin::Server, 204).with("allow", ALLOW)),
             Method::Other => return Err(Failure::Status(405)),
         }
         let path = path.map_err(|error| {
@@ -106,50 +119,52 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
                 PathError::NoSuchName(_) => 404,
             })
         })?;
-        if let Some(plan) = self.forced(path).await? {
-            return Ok(plan);
+        let resolution = resolve::resolve(self.tree, path, self.settings).await?;
+        if let Resolution::File(found) = &resolution {
+            self.rules.answers_with(&found.path);
         }
-        match resolve::resolve(self.tree, path, self.settings).await? {
-            Resolution::File(file, metadata) => {
-                self.rules.opened(&file);
-                // A rule about a file holds however it is asked for: by its clean URL, as an index.
-                if let Some(plan) = self.forced(path).await? {
-                    return Ok(plan);
+        if let Some(rule) = self.rules.redirect(Which::Forced, path.query())? {
+            return self.follow(rule, path).await;
+        }
+        match resolution {
+            Resolution::File(found) => match self.file(found, path).await {
+                // Readable metadata but unreadable content: answered like a missing file.
+                Err(Failure::Status(404)) => self.nothing(path).await,
+                other => other,
+            },
+            Resolution::Redirect(location) => Ok(redirect(Origin::Server, 308, location)),
+            Resolution::Directory(_) | Resolution::Listing(_) | Resolution::NotFound => {
+                // A listing is not a file: rules answer as they do where listings are off.
+                if let Some(rule) = self.rules.redirect(Which::Any, path.query())? {
+                    return self.follow(rule, path).await;
                 }
-                match self.file(file, &metadata, path, 200).await {
-                    // It may be looked at and not be read: for everybody, it is not there.
-                    Err(Failure::Status(404)) => {}
-                    other => return other,
+                match resolution {
+                    Resolution::Directory(location) => Ok(redirect(Origin::Server, 308, location)),
+                    Resolution::Listing(directory) => self.listing(&directory, path).await,
+                    _ => self.fallback(path).await,
                 }
             }
-            Resolution::Listing(directory) => return self.listing(&directory, path).await,
-            // Browsers keep a permanent redirect for ever unless told otherwise, and the disk may change.
-            Resolution::Redirect(location) => {
-                return Ok(redirect(308, location).with("cache-control", cache::REVALIDATE));
-            }
-            Resolution::NotFound => {}
-        }
-        self.nothing(path).await
-    }
-
-    /// The answer of a rule that holds even where there is a file, if there is one.
-    async fn forced(&mut self, path: &UrlPath<'_>) -> Result<Option<Plan<T::File>>, Failure> {
-        match self.rules.redirect(true) {
-            Some((rule, from)) => self.obey(&rule, &from, path).await.map(Some),
-            None => Ok(None),
         }
     }
 
-    /// The answer where there is no file: that of a rule, of an application, or none.
+    /// The answer where no file can be read: a rule, or as [`Self::fallback`].
     async fn nothing(&mut self, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
-        self.rules.opened.clear();
-        if let Some((rule, from)) = self.rules.redirect(false) {
-            return self.obey(&rule, &from, path).await;
+        self.rules.answers_with_none();
+        match self.rules.redirect(Which::Any, path.query())? {
+            Some(rule) => self.follow(rule, path).await,
+            None => self.fallback(path).await,
         }
+    }
+
+    /// The answer where there is no file and no rule: the page of an application, or an error.
+    async fn fallback(&mut self, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
         match self.spa(path).await? {
-            Some((file, metadata)) => {
-                self.rules.opened(&file);
-                let mut plan = self.file(file, &metadata, path, 200).await?;
+            Some(found) => {
+                self.rules.answers_with_substitute(&found.path);
+                if let Some(rule) = self.rules.redirect(Which::Forced, path.query())? {
+                    return self.follow(rule, path).await;
+                }
+                let mut plan = self.file(found, path).await?;
                 plan.add_to_list("vary", "Accept");
                 Ok(plan)
             }
@@ -158,36 +173,53 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         }
     }
 
-    /// The file for a navigation to a path that does not exist: to a page, as browsers ask for them, and not to a script
-    /// or an image that is missing.
-    async fn spa(&self, path: &UrlPath<'_>) -> Result<Option<(RelativePath, Metadata)>, TreeError> {
-        let Some(file) = &self.settings.spa else { return Ok(None) };
+    /// The page of a single-page application, for a navigation to a path that does not exist. A missing script or image is
+    /// not a navigation.
+    async fn spa(&self, path: &UrlPath<'_>) -> Result<Option<Found>, Failure> {
+        let Some(page) = &self.settings.spa else { return Ok(None) };
         let has_extension = !path.is_directory() && path.relative().file_name().contains('.');
         if has_extension || path.has_controls() || !accept::wants_html(&self.request.headers) {
             return Ok(None);
         }
-        let metadata = resolve::stat_file(self.tree, file).await?;
-        Ok(metadata.map(|metadata| (file.clone(), metadata)))
+        if let Some(metadata) = stat_file(self.tree, page).await? {
+            return Ok(Some(Found { path: page.clone(), metadata, canonical: None }));
+        }
+        let name = page.as_str().escape_debug();
+        let complaint = format!("FILES_SPA is `{name}`, but there is no such file in the served directory");
+        Err(Failure::Missing(complaint))
     }
 
     /// A directory, as a page or as JSON.
     async fn listing(&self, directory: &RelativePath, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
-        let about =
-            |status| Plan::new(status).with("cache-control", cache::REVALIDATE).with("vary", "Accept");
-        // A listing has no validators, and exists: that is enough for the asterisk, and for no tag.
-        match conditional::evaluate(self.request, &Validators::default(), self.clock.now().seconds) {
+        let view = View::from_query(path.query());
+        let is_json = accept::wants_json(&self.request.headers);
+        // A README is not shown where a rule guards it.
+        let shows_readme = |readme: &RelativePath| {
+            let mut rules = self.rules.about(readme.decoded());
+            rules.answers_with(readme);
+            !is_json && matches!(rules.redirect(Which::Forced, None), Ok(None))
+        };
+        let listing = listing::list(self.tree, directory, view, shows_readme, self.settings).await?;
+        let text = if is_json { listing::json::render(&listing) } else { listing::html::render(&listing) };
+        let validators =
+            Validators { entity_tag: Some(EntityTag::of(text.as_bytes())), ..Validators::default() };
+        let about = |status| {
+            Plan::new(Origin::Listing, status)
+                .with_some("etag", validators.entity_tag.as_ref().map(EntityTag::field))
+                .with("cache-control", cache::REVALIDATE)
+                .with("vary", "Accept")
+        };
+        // The date of the answer matters only to modification dates, of which a listing has none.
+        match conditional::evaluate(self.request, &validators, 0) {
             Outcome::Proceed => {}
             Outcome::NotModified => return Ok(about(304)),
             Outcome::PreconditionFailed => return Err(Failure::Status(412)),
         }
-        let view = View::from_query(path.query());
-        let listing = listing::list(self.tree, directory, view, self.settings).await?;
         let plan = about(200);
-        if accept::wants_json(&self.request.headers) {
-            return Ok(plan.with_text("application/json", listing::json::render(&listing)));
-        }
-        let nonce = self.clock.nonce(directory.as_str().as_bytes());
-        let page = listing::html::render(&listing, &nonce);
-        Ok(plan.with("content-security-policy", html::policy(&nonce)).with_text(HTML, page))
+        Ok(if is_json {
+            plan.with_text("application/json", text)
+        } else {
+            plan.with("content-security-policy", html::POLICY).with_text(HTML, text)
+        })
     }
 }

@@ -1,120 +1,163 @@
-//! What the site's own `_headers` and `_redirects` have to say of a request.
+//! The rules of the site: reads them, and answers as a redirect says.
 
 use super::Answerer;
-use super::error::Failure;
+use super::failure::Failure;
+use super::file::error_page;
+use crate::media_type;
 use crate::path::{RULE_FILES, RelativePath, UrlPath};
-use crate::resolve::{self, Kind, Resolution, Timestamp, Tree, TreeError, read_start};
-use crate::response::Plan;
-use crate::rules::{self, Redirect, RuleError, Target};
+use crate::resolve::{self, Found, Resolution};
+use crate::response::{Origin, Plan};
+use crate::rules::{MAX_FILE_BYTES, Redirect, RuleError, Target, Which};
+use crate::tree::{Timestamp, Tree, TreeError};
 
-/// How many redirects of `_redirects` may lead to each other. Browsers give up after twenty.
-const MOST_HOPS: usize = 10;
+/// How many redirects are followed to find a circle. Browsers give up after twenty.
+const MAX_HOPS: usize = 10;
 
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
-    /// Reads the site's own rules, where it has any and they are wanted.
+    /// Reads the site's rules, if settings ask for them.
     pub(super) async fn read_rules(&mut self) -> Result<(), Failure> {
         if self.settings.rules {
             let [headers, redirects] = RULE_FILES;
             let headers = self.rule_file(headers).await?;
-            let redirects = self.rule_file(redirects).await?;
-            self.rules.site_headers = rules::parse_headers(&headers)?;
-            self.rules.site_redirects = rules::parse_redirects(&redirects, self.settings.hidden)?;
+            self.rules.add_site(headers, self.rule_file(redirects).await?);
         }
         Ok(())
     }
 
-    /// The content of a file of rules; nothing where there is none. One that is there and cannot be read is an error:
-    /// to go on without it would be to serve the site without its guards.
+    /// The content of a file of rules; nothing if there is none. One that exists and cannot be read is an error: without it,
+    /// the site would be served without its guards.
     async fn rule_file(&self, name: &'static str) -> Result<Vec<u8>, Failure> {
         let path = RelativePath::root().join(name);
-        // Not opened before it is known to be a file: a FIFO would be waited for.
-        match self.tree.stat(&path).await {
-            Ok(metadata) if metadata.kind == Kind::File => {}
-            Ok(_) => return Err(RuleError::unreadable(name).into()),
-            Err(TreeError::NotFound) => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        }
-        match self.tree.open(&path).await {
-            // One byte more than may be: whoever reads it says that it is too long.
-            Ok((file, _)) => Ok(read_start(self.tree, &file, rules::LONGEST_FILE + 1).await?.0),
-            Err(TreeError::NotFound) => Err(RuleError::unreadable(name).into()),
+        // One byte more than the limit, so that the parser sees that the file is too long. It is opened without being examined
+        // first, because it is read for every request.
+        match self.tree.read_start(&path, MAX_FILE_BYTES + 1).await {
+            Ok(content) => Ok(content),
+            // Not to be read, and there all the same: forbidden, a directory, or a link that leads nowhere or outside.
+            Err(TreeError::NotFound) if self.tree.exists(&path).await? => {
+                Err(RuleError::unreadable(name).into())
+            }
+            Err(TreeError::NotFound) => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The answer that a rule of `_redirects` gives to a request for `path`, about which it is under the name `from`.
-    pub(super) async fn obey(
+    /// The answer that a rule gives to a request for `path`. A forced rule about the file of another rule comes before that.
+    pub(super) async fn follow(
         &mut self,
-        rule: &Redirect,
-        from: &str,
+        rule: Redirect,
         path: &UrlPath<'_>,
     ) -> Result<Plan<T::File>, Failure> {
-        match rule.apply(from, path.query()) {
-            None => Err(Failure::Status(404)),
-            Some(Target::TooLong) => Err(rule.too_long().into()),
-            Some(Target::Location(location)) => {
-                self.check_for_circle(path, &location, rule).await?;
-                Ok(redirect(rule.status, location))
+        let (rule, found) = match self.find_target(&rule).await? {
+            Some(found) => match self.rules.redirect(Which::ForcedBut(rule.line), path.query())? {
+                None => (rule, Some(found)),
+                Some(forced) => {
+                    let found = self.find_target(&forced).await?;
+                    (forced, found)
+                }
+            },
+            None => (rule, None),
+        };
+        let found = match (&rule.target, found) {
+            (Target::Location(location), _) => {
+                self.check_for_circle(path, location, &rule).await?;
+                let is_own = location.starts_with('/');
+                let location = if is_own { path.relative_reference(location) } else { location.clone() };
+                return Ok(redirect(Origin::Rule, rule.status, location));
             }
-            Some(Target::File(target)) => {
-                let found = match UrlPath::parse(&target, self.settings.hidden) {
-                    Ok(target) => resolve::find(self.tree, &target, self.settings).await?,
-                    // What the client put into the target made it a name that cannot be.
-                    Err(_) => None,
-                };
-                let (file, metadata) = found.ok_or(Failure::Status(404))?;
-                self.rules.opened(&file);
-                self.file(file, &metadata, path, rule.status).await
+            (Target::TooLong, _) => return Err(Failure::Status(414)),
+            (Target::File(_), None) => {
+                return Err(Failure::Status(if rule.status == 410 { 410 } else { 404 }));
             }
+            (Target::File(_), Some(found)) => found,
+        };
+        if rule.status == 200 {
+            return self.file(found, path).await;
         }
+        let page = resolve::open(self.tree, found, &[], self.settings).await?;
+        let media_type = media_type::content_type(page.media_type);
+        Ok(error_page(rule.status, media_type, page.file, page.metadata.length))
     }
 
-    /// Follows redirects that lead to redirects of this site, as the client would, and refuses those without an end.
+    /// The file that a rule answers with; `None` if it is missing, or the rule redirects.
+    async fn find_target(&mut self, rule: &Redirect) -> Result<Option<Found>, Failure> {
+        let Target::File(target) = &rule.target else { return Ok(None) };
+        let found = match UrlPath::parse(target, self.settings.names) {
+            Ok(target) => resolve::find(self.tree, &target, self.settings).await?,
+            // A value from the request made it a name that no file has.
+            Err(_) => None,
+        };
+        match &found {
+            Some(found) => self.rules.answers_with_substitute(&found.path),
+            None => self.rules.answers_with_none(),
+        }
+        Ok(found)
+    }
+
+    /// Follows redirects within the site as a client would, and refuses those that lead back to where they were.
     async fn check_for_circle(
         &self,
         path: &UrlPath<'_>,
         location: &str,
         first: &Redirect,
     ) -> Result<(), Failure> {
-        let mut seen = vec![path.decoded()];
+        let place = |path: &UrlPath<'_>| (path.decoded(), path.query().map(str::to_owned));
+        let mut seen = vec![place(path)];
         let mut location = location.to_owned();
-        for _ in 0..MOST_HOPS {
+        for _ in 0..MAX_HOPS {
             let own = location.split('#').next().unwrap_or_default().to_owned();
-            // Another host's redirects are its own business, and so are names that cannot be.
-            let Ok(target) = UrlPath::parse(&own, self.settings.hidden) else { return Ok(()) };
-            let decoded = target.decoded();
-            if seen.contains(&decoded) {
-                break;
+            // The redirects of other hosts are not ours, and a name that no file has leads nowhere.
+            let Ok(target) = UrlPath::parse(&own, self.settings.names) else { return Ok(()) };
+            if seen.contains(&place(&target)) {
+                return Err(first.circle().into());
             }
-            match self.further(&target, &decoded).await? {
-                Some(further) => location = further,
+            seen.push(place(&target));
+            match self.next_location(&target, &own).await? {
+                Some(next) => location = next,
                 None => return Ok(()),
             }
-            seen.push(decoded);
         }
-        Err(first.circle().into())
+        // A chain that is too long for browsers is still no circle.
+        Ok(())
     }
 
-    /// Where a client is sent on from a path of this site, if it is.
-    async fn further(&self, path: &UrlPath<'_>, decoded: &str) -> Result<Option<String>, TreeError> {
-        let rules = &self.rules.site_redirects;
-        let forced = rules.iter().find(|rule| rule.forced && rule.is_about(decoded));
-        let rule = match forced {
-            Some(rule) => Some(rule),
-            None => match resolve::resolve(self.tree, path, self.settings).await? {
-                Resolution::Redirect(location) => return Ok(Some(location)),
-                Resolution::File(..) | Resolution::Listing(_) => None,
-                Resolution::NotFound => rules.iter().find(|rule| rule.is_about(decoded)),
+    /// Where a path of this site redirects to, if it does. `target` is the path as it was sent.
+    async fn next_location(&self, path: &UrlPath<'_>, target: &str) -> Result<Option<String>, Failure> {
+        let resolution = resolve::resolve(self.tree, path, self.settings).await?;
+        let file = match &resolution {
+            Resolution::File(found) => Some(&found.path),
+            _ => None,
+        };
+        let mut rules = self.rules.about(path.decoded());
+        if let Some(file) = file {
+            rules.answers_with(file);
+        }
+        let rule = match rules.redirect(Which::Forced, path.query())? {
+            Some(forced) => Some(forced),
+            None => match resolution {
+                Resolution::Redirect(reference) => {
+                    let sent = target.split('?').next().unwrap_or_default();
+                    let directory = sent.rfind('/').map_or("", |slash| &sent[..slash]);
+                    // The reference begins with a dot, for the directory of the path.
+                    return Ok(Some([directory, &reference[1..]].concat()));
+                }
+                Resolution::File(_) => None,
+                Resolution::Directory(_) | Resolution::Listing(_) | Resolution::NotFound => {
+                    rules.redirect(Which::Any, path.query())?
+                }
             },
         };
-        Ok(match rule.and_then(|rule| rule.apply(decoded, path.query())) {
-            Some(Target::Location(location)) => Some(location),
-            Some(Target::File(_) | Target::TooLong) | None => None,
-        })
+        Ok(rule.and_then(|rule| match rule.target {
+            Target::Location(location) => Some(location),
+            Target::File(_) | Target::TooLong => None,
+        }))
     }
 }
 
-/// A redirect (RFC 9110 §15.4).
-pub(super) fn redirect<F>(status: u16, location: String) -> Plan<F> {
-    Plan::new(status).with("location", location).with("content-length", "0")
+/// A redirect (RFC 9110 §15.4). Browsers keep a permanent one for ever unless told otherwise, and the disk or the rules may
+/// change.
+pub(super) fn redirect<F>(origin: Origin, status: u16, location: String) -> Plan<F> {
+    Plan::new(origin, status)
+        .with("location", location)
+        .with("cache-control", crate::cache::REVALIDATE)
+        .with("content-length", "0")
 }

@@ -1,19 +1,17 @@
-//! What the operator wants: the `FILES_*` variables of the environment, validated.
+//! The settings: the `FILES_*` variables of the environment, validated.
 //!
-//! They are variables so that they work on every runtime. What each of them is called, takes and does stands in
-//! [`VARIABLES`], from which a host can make its own flags and help.
+//! They are variables so that they work on every runtime. [`VARIABLES`] describes each of them, and a host can make its flags
+//! and help from it.
 
 mod variables;
 
 pub use variables::{VARIABLES, Variable};
 
-use crate::fields::{self, FieldError};
-use crate::path::{Hidden, RelativePath};
-use crate::pattern::Pattern;
-use crate::rules::HeaderRule;
+use crate::path::{NamePolicy, RelativePath};
+use crate::{fields, media_type, rules};
 use std::fmt;
 
-/// What all names begin with.
+/// The prefix of all names.
 pub const PREFIX: &str = "FILES_";
 
 /// Where pages for errors come from.
@@ -23,8 +21,64 @@ pub enum ErrorPages {
     Nearest,
     /// `<status>.html` of one directory.
     Directory(RelativePath),
-    /// Nowhere.
+    /// The server's own.
     None,
+}
+
+/// How pages are answered that have a clean URL: `/about` for `about.html`, and `/` for `index.html`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CleanUrls {
+    /// Under their file names only.
+    Off,
+    /// Under both; the file name names the clean URL as the canonical one.
+    On,
+    /// Under the clean URL, to which the file name redirects.
+    Redirect,
+}
+
+/// Which times entity tags are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TagSource {
+    /// The modification time, and the time of the last change where a tool may have set the former.
+    Auto,
+    /// The modification time alone, so that replicas of a site agree.
+    Modification,
+}
+
+/// Values by pattern of path: the text of a setting whose lines are `PATTERN: VALUE`, or `VALUE` for every path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByPattern(String);
+
+impl ByPattern {
+    /// Reads a setting. `check` tells whether a value is valid.
+    fn parse(text: &str, check: impl Fn(Option<&str>, &str) -> bool) -> Option<Self> {
+        let is_valid = |line| {
+            let (pattern, value) = split_pattern(line);
+            pattern.is_none_or(|pattern| rules::setting_pattern(pattern).is_ok()) && check(pattern, value)
+        };
+        lines(text).all(is_valid).then(|| Self(text.to_owned()))
+    }
+
+    /// The value of the first line about a file.
+    pub fn first_about(&self, file: &RelativePath) -> Option<&str> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let path = file.decoded();
+        let is_about = |pattern: Option<&str>| match pattern.map(rules::setting_pattern) {
+            Some(pattern) => pattern.is_ok_and(|pattern| pattern.matches(&path)),
+            None => true,
+        };
+        lines(&self.0).map(split_pattern).find(|&(pattern, _)| is_about(pattern)).map(|(_, value)| value)
+    }
+}
+
+/// Splits a line into its pattern, if it has one, and its value.
+fn split_pattern(line: &str) -> (Option<&str>, &str) {
+    match line.split_once(": ") {
+        Some((pattern, value)) => (Some(pattern.trim()), value.trim()),
+        None => (None, line),
+    }
 }
 
 /// Which origins may read answers (the Fetch standard's CORS protocol).
@@ -32,7 +86,7 @@ pub enum ErrorPages {
 pub enum Cors {
     /// None but the server's own.
     None,
-    /// All.
+    /// Every origin.
     Any,
     /// These.
     Origins(Vec<String>),
@@ -47,19 +101,23 @@ pub struct Settings {
     /// `FILES_LISTING`
     pub listing: bool,
     /// `FILES_CLEAN_URLS`
-    pub clean_urls: bool,
+    pub clean_urls: CleanUrls,
     /// `FILES_SPA`
     pub spa: Option<RelativePath>,
     /// `FILES_ERROR_PAGE`
     pub error_pages: ErrorPages,
-    /// `FILES_HIDDEN`
-    pub hidden: Hidden,
+    /// `FILES_HIDDEN` and `FILES_PORTABLE_NAMES`
+    pub names: NamePolicy,
     /// `FILES_PRECOMPRESSED`
     pub precompressed: bool,
-    /// `FILES_CACHE_CONTROL`: the first pattern that fits; `None` fits every path.
-    pub cache_control: Vec<(Option<Pattern>, String)>,
-    /// `FILES_HEADERS`
-    pub headers: Vec<HeaderRule>,
+    /// `FILES_CACHE_CONTROL`
+    pub cache_control: ByPattern,
+    /// `FILES_TYPE`
+    pub types: ByPattern,
+    /// `FILES_ETAG`
+    pub tags: TagSource,
+    /// `FILES_HEADERS`: lines of `PATTERN: NAME: VALUE`
+    pub headers: String,
     /// `FILES_SECURITY_HEADERS`
     pub security_headers: bool,
     /// `FILES_CORS`
@@ -73,13 +131,15 @@ impl Default for Settings {
         Self {
             index: vec!["index.html".to_owned()],
             listing: false,
-            clean_urls: true,
+            clean_urls: CleanUrls::On,
             spa: None,
             error_pages: ErrorPages::Nearest,
-            hidden: Hidden::Refused,
+            names: NamePolicy::default(),
             precompressed: true,
-            cache_control: Vec::new(),
-            headers: Vec::new(),
+            cache_control: ByPattern::default(),
+            types: ByPattern::default(),
+            tags: TagSource::Auto,
+            headers: String::new(),
             security_headers: false,
             cors: Cors::None,
             rules: false,
@@ -87,7 +147,7 @@ impl Default for Settings {
     }
 }
 
-/// A setting that cannot be meant: which, what it got, and what it takes.
+/// An invalid setting: its name, its value, and what it takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsError {
     name: String,
@@ -98,7 +158,7 @@ pub struct SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, value, accepts } = self;
-        // Escaped, for it is one line whatever was set.
+        // Escaped, so that it is one line whatever the value.
         write!(f, "{} is `{}`, but {accepts}", name.escape_debug(), value.escape_debug())
     }
 }
@@ -106,38 +166,57 @@ impl fmt::Display for SettingsError {
 impl std::error::Error for SettingsError {}
 
 impl Settings {
-    /// Reads the settings among the variables of an environment. A variable of another prefix is no concern of this;
-    /// one of this prefix that is unknown is an error, for it was meant to do something.
+    /// Reads the settings among the variables of an environment. Variables without the prefix are ignored; an unknown one
+    /// with it is an error, because it was meant to do something.
     pub fn from_environment(variables: &[(String, String)]) -> Result<Self, SettingsError> {
         let mut settings = Self::default();
-        // Others depend on it.
-        if let Some((name, value)) = variables.iter().rfind(|(name, _)| name == "FILES_HIDDEN") {
-            let served = switch(value).map_err(|accepts| error(name, value, accepts))?;
-            settings.hidden = if served { Hidden::Served } else { Hidden::Refused };
+        let own = || variables.iter().filter(|(name, _)| name.starts_with(PREFIX));
+        // Which names are valid in the other settings depends on these two.
+        for (name, value) in own() {
+            let policy = &mut settings.names;
+            let place = match name.as_str() {
+                "FILES_HIDDEN" => &mut policy.hidden,
+                "FILES_PORTABLE_NAMES" => &mut policy.portable,
+                _ => continue,
+            };
+            *place = switch(value).map_err(|accepts| error(name, value, accepts))?;
         }
-        for (name, value) in variables.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        for (name, value) in own() {
             settings.set(name, value).map_err(|accepts| error(name, value, accepts))?;
         }
         Ok(settings)
     }
 
+    /// As [`Settings::from_environment`], and checks the rules in them too, which a request reads only as far as it has to.
+    pub fn checked(variables: &[(String, String)]) -> Result<Self, SettingsError> {
+        let settings = Self::from_environment(variables)?;
+        let headers = &settings.headers;
+        rules::check_setting(headers).map_err(|accepts| error("FILES_HEADERS", headers, accepts))?;
+        Ok(settings)
+    }
+
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let hidden = self.hidden;
+        let policy = self.names;
         match name {
             "FILES_INDEX" => {
                 let names: Vec<String> = words(value).map(str::to_owned).collect();
-                let served =
-                    |name: &String| RelativePath::root().join("x").served_child(name, hidden).is_some();
+                let served = |name: &String| RelativePath::root().join("x").serves_child(name, policy);
                 if names.is_empty() || !names.iter().all(served) {
                     return Err("it takes names of files, separated by spaces, such as `index.html`".into());
                 }
                 self.index = names;
             }
             "FILES_LISTING" => self.listing = switch(value)?,
-            "FILES_CLEAN_URLS" => self.clean_urls = switch(value)?,
+            "FILES_CLEAN_URLS" => {
+                self.clean_urls = match value {
+                    "redirect" => CleanUrls::Redirect,
+                    _ if switch(value).map_err(|_| "it takes `on`, `redirect` or `off`")? => CleanUrls::On,
+                    _ => CleanUrls::Off,
+                };
+            }
             "FILES_SPA" => {
                 let path =
-                    RelativePath::from_setting(value, hidden).filter(|path| *path != RelativePath::root());
+                    RelativePath::from_setting(value, policy).filter(|path| *path != RelativePath::root());
                 self.spa =
                     Some(path.ok_or("it takes a file below the served directory, such as `index.html`")?);
             }
@@ -145,18 +224,38 @@ impl Settings {
                 self.error_pages = match value {
                     "off" => ErrorPages::None,
                     _ => ErrorPages::Directory(
-                        RelativePath::from_setting(value, hidden).filter(|_| !value.is_empty()).ok_or(
+                        RelativePath::from_setting(value, policy).filter(|_| !value.is_empty()).ok_or(
                             "it takes a directory below the served one that holds 404.html, such as `errors`, or `off`",
                         )?,
                     ),
                 };
             }
-            "FILES_HIDDEN" => {}
+            // Read before the others.
+            "FILES_HIDDEN" | "FILES_PORTABLE_NAMES" => {}
             "FILES_PRECOMPRESSED" => self.precompressed = switch(value)?,
             "FILES_CACHE_CONTROL" => {
-                self.cache_control = lines(value).map(cache_rule).collect::<Result<_, _>>()?;
+                let is_valid = |_: Option<&str>, value: &str| {
+                    !value.is_empty() && !value.contains(':') && fields::is_value(value)
+                };
+                self.cache_control = ByPattern::parse(value, is_valid).ok_or(
+                    "each of its lines takes `PATTERN: VALUE` or `VALUE`, such as `*.css: max-age=3600`",
+                )?;
             }
-            "FILES_HEADERS" => self.headers = lines(value).map(header_rule).collect::<Result<_, _>>()?,
+            "FILES_TYPE" => {
+                let is_valid =
+                    |pattern: Option<&str>, value: &str| pattern.is_some() && media_type::is_valid(value);
+                self.types = ByPattern::parse(value, is_valid)
+                    .ok_or("each of its lines takes `PATTERN: TYPE`, such as `*.foo: text/plain`")?;
+            }
+            "FILES_ETAG" => {
+                self.tags = match value {
+                    "auto" => TagSource::Auto,
+                    "mtime" => TagSource::Modification,
+                    _ => return Err("it takes `auto` or `mtime`".into()),
+                };
+            }
+            // Checked by `check`, or line by line where one is about a request.
+            "FILES_HEADERS" => value.clone_into(&mut self.headers),
             "FILES_SECURITY_HEADERS" => self.security_headers = switch(value)?,
             "FILES_CORS" => self.cors = cors(value)?,
             "FILES_RULES" => self.rules = switch(value)?,
@@ -190,33 +289,6 @@ fn lines(value: &str) -> impl Iterator<Item = &str> {
     value.lines().map(str::trim).filter(|line| !line.is_empty())
 }
 
-fn cache_rule(line: &str) -> Result<(Option<Pattern>, String), String> {
-    let (pattern, value) = match line.split_once(": ") {
-        Some((pattern, value)) => (Some(Pattern::new(pattern.trim())), value.trim()),
-        None => (None, line),
-    };
-    if value.is_empty() || value.contains(':') || !fields::is_value(value) {
-        return Err(
-            "each of its lines takes `PATTERN: VALUE` or `VALUE`, such as `*.css: max-age=3600`".into()
-        );
-    }
-    Ok((pattern, value.to_owned()))
-}
-
-fn header_rule(line: &str) -> Result<HeaderRule, String> {
-    let parts = line.split_once(": ").and_then(|(pattern, field)| Some((pattern, field.split_once(':')?)));
-    let Some((pattern, (name, value))) = parts.filter(|(pattern, _)| !pattern.trim().is_empty()) else {
-        return Err(
-            "each of its lines takes `PATTERN: NAME: VALUE`, such as `*.html: X-Robots-Tag: none`".into()
-        );
-    };
-    let field = fields::checked(name, value).map_err(|error| match error {
-        FieldError::Malformed => format!("`{}` is no header field", line.escape_debug()),
-        FieldError::Reserved => format!("the server itself says what `{}` is", name.trim().escape_debug()),
-    })?;
-    Ok(HeaderRule { pattern: Pattern::new(pattern.trim()), set: vec![field], unset: Vec::new() })
-}
-
 fn cors(value: &str) -> Result<Cors, String> {
     if value == "*" {
         return Ok(Cors::Any);
@@ -238,14 +310,14 @@ fn is_origin(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cors, ErrorPages, Settings, VARIABLES};
-    use crate::path::Hidden;
+    use super::{CleanUrls, Cors, ErrorPages, Settings, TagSource, VARIABLES};
+    use crate::path::{NamePolicy, RelativePath};
     use proptest::prelude::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
         let variables: Vec<_> =
             variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Settings::from_environment(&variables).map_err(|error| error.to_string())
+        Settings::checked(&variables).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -262,6 +334,9 @@ mod tests {
             ("FILES_SPA", "/app/index.html"),
             ("FILES_ERROR_PAGE", "errors/"),
             ("FILES_HIDDEN", "on"),
+            ("FILES_PORTABLE_NAMES", "on"),
+            ("FILES_TYPE", "*.foo: text/plain\n/a/*: model/x; y=z"),
+            ("FILES_ETAG", "mtime"),
             ("FILES_PRECOMPRESSED", "off"),
             ("FILES_CACHE_CONTROL", "*.css: max-age=60\n/static/*: public, max-age=3600\nno-store"),
             ("FILES_HEADERS", "*: X-A: b: c\n/x/*: X-B:y"),
@@ -272,15 +347,19 @@ mod tests {
         .unwrap();
         assert_eq!(settings.index, ["index.htm", ".start", "default.html"]);
         assert!(settings.listing && settings.security_headers && settings.rules);
-        assert!(!settings.clean_urls && !settings.precompressed);
+        assert!(settings.clean_urls == CleanUrls::Off && !settings.precompressed);
         assert_eq!(settings.spa.unwrap().as_str(), "app/index.html");
         assert!(matches!(settings.error_pages, ErrorPages::Directory(path) if path.as_str() == "errors"));
-        assert_eq!(settings.hidden, Hidden::Served);
-        let values: Vec<_> = settings.cache_control.iter().map(|(_, value)| value.as_str()).collect();
-        assert_eq!(values, ["max-age=60", "public, max-age=3600", "no-store"]);
-        assert!(settings.cache_control[2].0.is_none());
-        assert_eq!(settings.headers[0].set, [("x-a".into(), "b: c".into())]);
-        assert_eq!(settings.headers[1].set, [("x-b".into(), "y".into())]);
+        assert_eq!(settings.names, NamePolicy { hidden: true, portable: true });
+        assert_eq!(settings.tags, TagSource::Modification);
+        let file = |path: &str| RelativePath::from_setting(path, NamePolicy::default()).unwrap();
+        let cached = |path| settings.cache_control.first_about(&file(path));
+        assert_eq!(cached("static/a.css"), Some("max-age=60"));
+        assert_eq!(cached("static/a.js"), Some("public, max-age=3600"));
+        assert_eq!(cached("a.js"), Some("no-store"));
+        assert_eq!(settings.types.first_about(&file("a/x.bar")), Some("model/x; y=z"));
+        assert_eq!(settings.types.first_about(&file("x.bar")), None);
+        assert_eq!(settings.headers, "*: X-A: b: c\n/x/*: X-B:y");
         let origins = vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()];
         assert_eq!(settings.cors, Cors::Origins(origins));
         assert_eq!(read(&[("FILES_CORS", "*")]).unwrap().cors, Cors::Any);
@@ -295,7 +374,7 @@ mod tests {
         );
         assert_eq!(
             read(&[("FILES_HEADERS", "*: Content-Length: 5")]).unwrap_err(),
-            "FILES_HEADERS is `*: Content-Length: 5`, but the server itself says what `Content-Length` is"
+            "FILES_HEADERS is `*: Content-Length: 5`, but the server itself sets `Content-Length`; leave it out"
         );
         let unknown = read(&[("FILES_LISTINGS", "on")]).unwrap_err();
         assert!(
@@ -310,12 +389,26 @@ mod tests {
             ("FILES_INDEX", ["", "../x", "a/b", ".hidden", "a\\b"].as_slice()),
             ("FILES_LISTING", &["", "ON", "1"]),
             ("FILES_CLEAN_URLS", &["true"]),
+            ("FILES_PORTABLE_NAMES", &["yes"]),
+            ("FILES_TYPE", &["text/plain", "*.foo: text", "*.foo: ", "a/*: text/plain"]),
+            ("FILES_ETAG", &["inode"]),
             ("FILES_SPA", &["", "/", "../index.html", "https://x/y"]),
             ("FILES_ERROR_PAGE", &["", "../x", "on/../x"]),
             ("FILES_HIDDEN", &["maybe"]),
             ("FILES_PRECOMPRESSED", &["br"]),
             ("FILES_CACHE_CONTROL", &["*.css: ", "*.css: a: b", "max-age=\u{1}"]),
-            ("FILES_HEADERS", &["X-A: b", "*: : b", "*: X A: b", "*: X-A: \u{1b}", "*: Date: x", "*: Vary"]),
+            (
+                "FILES_HEADERS",
+                &[
+                    "X-A: b",
+                    "*: : b",
+                    "*: X A: b",
+                    "*: X-A: \u{1b}",
+                    "*: Date: x",
+                    "*: Vary",
+                    "*: Basic-Auth: a:b",
+                ],
+            ),
             ("FILES_SECURITY_HEADERS", &["strict"]),
             ("FILES_CORS", &["", "example.com", "https://", "https://a/b", "ftp://a", "null"]),
             ("FILES_RULES", &["_headers"]),
@@ -331,7 +424,7 @@ mod tests {
     #[test]
     fn every_variable_is_known_and_described() {
         for variable in VARIABLES {
-            let message = read(&[(variable.name, "\u{1}:")]).unwrap_err();
+            let message = read(&[(variable.name, "\u{1}\\")]).unwrap_err();
             assert!(!message.contains("no such setting"), "{message}");
             assert!(!variable.meaning.is_empty() && !variable.default.is_empty());
         }

@@ -1,13 +1,13 @@
-//! The settings, for people: what each is called, takes and does.
+//! The documentation of the settings: the name, value, default and meaning of each.
 
-/// A setting, for people.
+/// A setting as its documentation describes it.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
     /// The name of the environment variable.
     pub name: &'static str,
-    /// What its value is, in a word.
+    /// The form of its value.
     pub value: &'static str,
-    /// Whether it may be given several times; the values are then joined by line ends.
+    /// Whether a flag for it may be given several times; the values are joined by line ends.
     pub repeatable: bool,
     /// What holds when it is not set.
     pub default: &'static str,
@@ -16,27 +16,27 @@ pub struct Variable {
 }
 
 /// Every setting.
-pub const VARIABLES: [Variable; 12] = [
+pub const VARIABLES: [Variable; 15] = [
     Variable {
         name: "FILES_INDEX",
         value: "NAMES",
         repeatable: false,
         default: "index.html",
-        meaning: "The files that stand for their directory, the first that exists; separated by spaces",
+        meaning: "The index files of a directory, separated by spaces; the first that exists is used",
     },
     Variable {
         name: "FILES_LISTING",
         value: "on|off",
         repeatable: false,
-        default: "off; the host sets it on when it listens on loopback addresses only",
-        meaning: "List directories that have no index, as HTML or, where a client asks for it, as JSON",
+        default: "off; wasi-httpd sets it on when it listens on loopback addresses only and no --allow-name is given",
+        meaning: "List directories without an index, as HTML or, if the client prefers it, as JSON",
     },
     Variable {
         name: "FILES_CLEAN_URLS",
-        value: "on|off",
+        value: "on|redirect|off",
         repeatable: false,
         default: "on",
-        meaning: "Answer /about with about.html, and redirect /about.html there",
+        meaning: "Answer /about with about.html; on adds a canonical link to /about.html, redirect redirects it",
     },
     Variable {
         name: "FILES_SPA",
@@ -50,7 +50,7 @@ pub const VARIABLES: [Variable; 12] = [
         value: "DIRECTORY|off",
         repeatable: false,
         default: "the nearest 404.html, from the requested directory upwards",
-        meaning: "Take error pages from this directory (404.html, 405.html...), or from none",
+        meaning: "Take error pages (404.html, 405.html...) from this directory, or use none",
     },
     Variable {
         name: "FILES_HIDDEN",
@@ -60,45 +60,66 @@ pub const VARIABLES: [Variable; 12] = [
         meaning: "Serve files and directories whose name begins with a dot",
     },
     Variable {
+        name: "FILES_PORTABLE_NAMES",
+        value: "on|off",
+        repeatable: false,
+        default: "off",
+        meaning: "Refuse names that Windows resolves to another path; set it when the component runs on Windows",
+    },
+    Variable {
         name: "FILES_PRECOMPRESSED",
         value: "on|off",
         repeatable: false,
         default: "on",
-        meaning: "Use .br, .zst and .gz files beside a file that are not older than it, for clients that take them",
+        meaning: "Send .br, .zst and .gz files in place of the file they belong to, if they are not older and the client accepts them",
     },
     Variable {
         name: "FILES_CACHE_CONTROL",
         value: "[PATTERN: ]VALUE",
         repeatable: true,
-        default: "no-cache for HTML, a year and immutable for names with a content hash",
-        meaning: "Set Cache-Control for paths of a pattern, or for all; one to a line, the first that fits counts",
+        default: "no-cache",
+        meaning: "Set Cache-Control for files of a pattern, or for all; the first match decides",
+    },
+    Variable {
+        name: "FILES_TYPE",
+        value: "PATTERN: TYPE",
+        repeatable: true,
+        default: "by the name of the file",
+        meaning: "Set the media type of files of a pattern",
+    },
+    Variable {
+        name: "FILES_ETAG",
+        value: "auto|mtime",
+        repeatable: false,
+        default: "auto",
+        meaning: "Build entity tags from modification time and length; auto adds the inode change time where the modification time has whole seconds",
     },
     Variable {
         name: "FILES_HEADERS",
         value: "PATTERN: NAME: VALUE",
         repeatable: true,
         default: "none",
-        meaning: "Add a header field to answers for paths of a pattern; one to a line",
+        meaning: "Add a header field to answers about paths of a pattern",
     },
     Variable {
         name: "FILES_SECURITY_HEADERS",
         value: "on|off",
         repeatable: false,
         default: "off",
-        meaning: "Keep other sites from framing and embedding this one, and from seeing its paths",
+        meaning: "Forbid other sites to frame or embed this one, and send them no paths as referrers",
     },
     Variable {
         name: "FILES_CORS",
         value: "*|ORIGINS",
         repeatable: false,
         default: "none",
-        meaning: "Let scripts of these origins (https://example.com), separated by spaces, or of all read answers",
+        meaning: "Let scripts of these origins, separated by spaces, or of all origins, read answers",
     },
     Variable {
         name: "FILES_RULES",
         value: "on|off",
         repeatable: false,
         default: "off",
-        meaning: "Obey the files _headers and _redirects in the root; they are never served",
+        meaning: "Apply the files _headers and _redirects in the root; they are never served",
     },
 ];

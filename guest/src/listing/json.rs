@@ -2,31 +2,39 @@
 
 use super::{Entry, Listing};
 use crate::date::Date;
-use crate::html::Name;
+use crate::html::is_invisible;
 use std::fmt::{self, Write as _};
 
-/// A string in its quotes. What has a meaning in HTML is escaped too, should the text ever be put into a page, and so
-/// is what nobody could see.
+/// A string in its quotes. What has a meaning in HTML is escaped too, in case the text is put into a page, and so are
+/// characters without a shape.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        let mut units = [0; 2];
-        let mut bytes = [0; 4];
-        for character in self.0.chars() {
-            let text: &str = character.encode_utf8(&mut bytes);
-            let is_plain = !matches!(character, '"' | '\\') && Name(text).to_string() == text;
-            if is_plain {
-                f.write_char(character)?;
-            } else {
-                for unit in character.encode_utf16(&mut units) {
-                    write!(f, "\\u{unit:04x}")?;
+        if self.0.chars().all(is_plain) {
+            f.write_str(self.0)?;
+        } else {
+            let mut units = [0; 2];
+            for character in self.0.chars() {
+                if is_plain(character) {
+                    f.write_char(character)?;
+                } else {
+                    for unit in character.encode_utf16(&mut units) {
+                        write!(f, "\\u{unit:04x}")?;
+                    }
                 }
             }
         }
         f.write_char('"')
     }
+}
+
+/// Whether a character stands for itself.
+fn is_plain(character: char) -> bool {
+    !matches!(character, '"' | '\\' | '&' | '<' | '>' | '\'')
+        && !character.is_ascii_control()
+        && !is_invisible(character)
 }
 
 /// The listing as one object.
@@ -38,12 +46,13 @@ pub fn render(listing: &Listing) -> String {
 }
 
 fn write(text: &mut String, listing: &Listing) -> fmt::Result {
-    let Listing { path, view, pages, total, unreadable, entries, readme: _ } = listing;
+    let Listing { path, view, pages, total, unreadable, is_truncated, entries, readme: _ } = listing;
     let slash = if path.as_str().is_empty() { "" } else { "/" };
     let path = format!("/{}{slash}", path.as_str());
     write!(text, "{{\"path\":{},\"sort\":\"{}\",", Quoted(&path), view.key.name())?;
-    write!(text, "\"order\":\"{}\",\"page\":{},\"pages\":{pages},", view.order.name(), view.page)?;
-    write!(text, "\"total\":{total},\"unreadable\":{unreadable},\"entries\":[")?;
+    write!(text, "\"order\":\"{}\",\"q\":{},", view.order.name(), Quoted(&view.filter))?;
+    write!(text, "\"page\":{},\"pages\":{pages},\"total\":{total},", view.page)?;
+    write!(text, "\"unreadable\":{unreadable},\"truncated\":{is_truncated},\"entries\":[")?;
     for (at, entry) in entries.iter().enumerate() {
         if at > 0 {
             text.push(',');
@@ -73,7 +82,7 @@ mod tests {
     use super::{Quoted, render};
     use crate::listing::{Entry, Key, Listing, Order, View};
     use crate::path::RelativePath;
-    use crate::resolve::Timestamp;
+    use crate::tree::Timestamp;
 
     #[test]
     fn a_string_is_read_back_as_it_was() {
@@ -89,10 +98,11 @@ mod tests {
         let modified = Some(Timestamp { seconds: 1_700_000_000, nanoseconds: 5 });
         let listing = Listing {
             path: RelativePath::root().join("a"),
-            view: View { key: Key::Time, order: Order::Descending, page: 1 },
+            view: View { key: Key::Time, order: Order::Descending, page: 1, filter: "<d".into() },
             pages: 1,
             total: 2,
             unreadable: 0,
+            is_truncated: false,
             entries: vec![
                 Entry { name: "d".into(), is_directory: true, size: None, modified: None },
                 Entry { name: "f".into(), is_directory: false, size: Some(3), modified },
@@ -101,8 +111,8 @@ mod tests {
         };
         assert_eq!(
             render(&listing),
-            "{\"path\":\"/a/\",\"sort\":\"time\",\"order\":\"desc\",\"page\":1,\"pages\":1,\"total\":2,\
-            \"unreadable\":0,\"entries\":[\n{\"name\":\"d\",\"type\":\"directory\"},\n\
+            "{\"path\":\"/a/\",\"sort\":\"time\",\"order\":\"desc\",\"q\":\"\\u003cd\",\
+            \"page\":1,\"pages\":1,\"total\":2,\"unreadable\":0,\"truncated\":false,\"entries\":[\n{\"name\":\"d\",\"type\":\"directory\"},\n\
             {\"name\":\"f\",\"type\":\"file\",\"size\":3,\"modified\":\"2023-11-14T22:13:20Z\"}\n]}\n"
         );
     }

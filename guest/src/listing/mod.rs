@@ -1,23 +1,26 @@
-//! Listings: what is in a directory, sorted and in pages, as [`html`] or as [`json`].
+//! Listings: the entries of a directory, filtered, sorted and in pages, as [`html`] or as [`json`].
 
 pub mod html;
 pub mod json;
 
 use crate::config::Settings;
-use crate::path::{Hidden, RelativePath};
-use crate::resolve::{Extent, Kind, Names, Timestamp, Tree, TreeError};
+use crate::path::{RelativePath, is_possible_name};
+use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
+use percent_encoding::percent_decode_str;
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
-/// The largest directory that is listed: all of its names have to be held to be sorted, and with what belongs to them
-/// they fill half of the memory that our host gives an instance.
-pub const LARGEST: Extent = Extent { names: 200_000, bytes: 16 * 1024 * 1024 };
+/// How many names of a directory are listed. They are all held to be sorted, and with their metadata fill half of the memory
+/// that our host gives an instance.
+pub const LISTED_MAX: Extent = Extent { names: 200_000, bytes: 16 * 1024 * 1024 };
 
 /// How many entries a page has.
 pub const PAGE_LENGTH: usize = 1000;
 
 /// How much of a README is shown, in bytes.
-const LONGEST_README: usize = 64 * 1024;
+const README_MAX_BYTES: usize = 64 * 1024;
+
+/// The longest filter, in bytes: no file name is longer.
+const FILTER_MAX_BYTES: usize = 255;
 
 /// The files whose text is shown below a listing, in lower case, the first that exists.
 const READMES: [&str; 3] = ["readme.md", "readme.txt", "readme"];
@@ -37,7 +40,7 @@ impl Key {
     /// Every key.
     pub const ALL: [Self; 3] = [Self::Name, Self::Size, Self::Time];
 
-    /// What it is called in a query.
+    /// Its name in a query.
     pub fn name(self) -> &'static str {
         match self {
             Self::Name => "name",
@@ -47,7 +50,7 @@ impl Key {
     }
 }
 
-/// Which way.
+/// The direction of the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// The smallest first.
@@ -57,7 +60,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// What it is called in a query.
+    /// Its name in a query.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ascending => "asc",
@@ -75,8 +78,8 @@ impl Order {
     }
 }
 
-/// How a listing is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which part of a listing is wanted, and in which order.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
     /// What it is sorted by.
     pub key: Key,
@@ -84,32 +87,41 @@ pub struct View {
     pub order: Order,
     /// Which page, from 1.
     pub page: usize,
+    /// What the names contain, letters of either case alike; empty for all names.
+    pub filter: String,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { key: Key::Name, order: Order::Ascending, page: 1, filter: String::new() }
+    }
 }
 
 impl View {
-    /// Reads `sort`, `order` and `page` from a query. What is not understood is as if it were not there.
+    /// Reads `sort`, `order`, `page` and `q` from a query. Values that are not understood are ignored.
     pub fn from_query(query: Option<&str>) -> Self {
-        let parameter = |name: &str| {
-            let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-            pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next()
-        };
-        let key = parameter("sort").and_then(|name| Key::ALL.into_iter().find(|key| key.name() == name));
-        let order = match parameter("order") {
-            Some("desc") => Order::Descending,
-            _ => Order::Ascending,
-        };
-        let page = parameter("page").and_then(|page| page.parse().ok()).unwrap_or(1);
-        Self { key: key.unwrap_or(Key::Name), order, page }
+        let mut view = Self::default();
+        for (name, value) in query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')) {
+            match name {
+                "sort" => view.key = Key::ALL.into_iter().find(|key| key.name() == value).unwrap_or(view.key),
+                "order" if value == "desc" => view.order = Order::Descending,
+                "page" => view.page = value.parse().unwrap_or(view.page),
+                // Forms send spaces as pluses.
+                "q" => {
+                    let value = value.replace('+', " ");
+                    let filter = percent_decode_str(&value).decode_utf8_lossy();
+                    view.filter =
+                        if filter.len() <= FILTER_MAX_BYTES { filter.into_owned() } else { String::new() };
+                }
+                _ => {}
+            }
+        }
+        view
     }
 
-    /// The query that asks for it, its ampersands ready for markup.
-    fn query(self) -> String {
-        let mut query = format!("?sort={}&amp;order={}", self.key.name(), self.order.name());
-        if self.page > 1 {
-            // Writing to a string does not fail.
-            let _ = write!(query, "&amp;page={}", self.page);
-        }
-        query
+    /// Whether entries stand in the default order.
+    fn is_default_order(&self) -> bool {
+        (self.key, self.order) == (Key::Name, Order::Ascending)
     }
 }
 
@@ -137,8 +149,10 @@ pub struct Listing {
     pub pages: usize,
     /// How many entries there are on all pages.
     pub total: usize,
-    /// How many further names are no text, and so cannot be shown or asked for.
+    /// How many further names cannot be served: they are not UTF-8, or name something else on other systems.
     pub unreadable: usize,
+    /// Whether the directory has more entries than are listed.
+    pub is_truncated: bool,
     /// The entries of this page.
     pub entries: Vec<Entry>,
     /// The start of a README, where there is one.
@@ -156,44 +170,52 @@ pub struct Readme {
     pub is_cut: bool,
 }
 
-/// Lists a directory.
+/// Lists a directory. `shows_readme` tells whether the start of a README may be shown.
 ///
-/// Only what a request could be answered with is listed. Sorting by name needs nothing but the names, so that only the
-/// files of the page are looked at; the other orders look at all.
-///
-/// # Errors
-/// [`TreeError::TooMany`] beyond [`LARGEST`], and others of the tree.
+/// Only what a request could be answered with is listed. Sorting by name needs only the names, so that only the entries of the
+/// page are examined; the other orders examine all.
 pub async fn list<T: Tree>(
     tree: &T,
     path: &RelativePath,
     view: View,
+    shows_readme: impl Fn(&RelativePath) -> bool,
     settings: &Settings,
 ) -> Result<Listing, TreeError> {
-    let Names { entries: names, unreadable, .. } = tree.list(path, LARGEST).await?;
+    let directory = tree.open_directory(path).await?;
+    let Names { entries: names, mut unreadable, is_truncated, .. } =
+        tree.names(&directory, LISTED_MAX).await?;
+    let filter = view.filter.to_lowercase();
+    let prefix = common_prefix(&names);
     let mut entries = Vec::with_capacity(names.len());
     for (name, kind) in names {
         // `/.well-known/` is for programs that know it.
-        let is_known_to_programs = name == ".well-known" && settings.hidden == Hidden::Refused;
-        let is_shown = path.served_child(&name, settings.hidden).is_some() && !is_known_to_programs;
-        if !is_shown || kind == Some(Kind::Other) {
+        let is_for_programs = name == ".well-known" && !settings.names.hidden;
+        if !path.serves_child(&name, settings.names) || is_for_programs {
+            unreadable += usize::from(!is_possible_name(&name, settings.names));
+            continue;
+        }
+        if kind == Some(Kind::Other) || !(filter.is_empty() || name.to_lowercase().contains(&filter)) {
             continue;
         }
         let mut entry =
             Entry { name, is_directory: kind == Some(Kind::Directory), size: None, modified: None };
         let is_known = kind.is_some() && view.key == Key::Name;
-        if is_known || fill(tree, path, &mut entry).await? {
-            // Boxed, for sorting keeps dozens of elements on the stack, at each of up to twice as many levels as the
+        if is_known || fill(tree, &directory, &mut entry).await? {
+            // Boxed, because sorting keeps dozens of elements on the stack, at each of up to twice as many levels as the
             // number of entries has binary digits.
-            entries.push(Box::new(entry));
+            entries.push((sort_head(&entry.name.as_bytes()[prefix..]), Box::new(entry)));
         }
     }
-    entries.sort_unstable_by(|a, b| compare(a, b, view));
+    entries.sort_unstable_by(|a, b| compare((a.0, &a.1), (b.0, &b.1), view.key, view.order));
+    let entries: Vec<_> = entries.into_iter().map(|(_, entry)| entry).collect();
 
     let total = entries.len();
     let pages = total.div_ceil(PAGE_LENGTH).max(1);
     let view = View { page: view.page.clamp(1, pages), ..view };
     let readme = match readme_of(&entries) {
-        Some(name) if view.page == 1 => read(tree, path, name).await?,
+        Some(name) if view.page == 1 && filter.is_empty() && shows_readme(&path.join(name)) => {
+            read(tree, path, name).await?
+        }
         _ => None,
     };
     let mut page: Vec<Entry> = entries
@@ -204,44 +226,104 @@ pub async fn list<T: Tree>(
         .collect();
     if view.key == Key::Name {
         for entry in &mut page {
-            // What has gone since the directory was read is left as it was.
-            fill(tree, path, entry).await?;
+            // An entry that has gone since the directory was read stays as it was.
+            fill(tree, &directory, entry).await?;
         }
     }
-    Ok(Listing { path: path.clone(), view, pages, total, unreadable, entries: page, readme })
+    Ok(Listing { path: path.clone(), view, pages, total, unreadable, is_truncated, entries: page, readme })
 }
 
-/// Looks at what an entry is; `false` when it is nothing that is served.
-async fn fill<T: Tree>(tree: &T, directory: &RelativePath, entry: &mut Entry) -> Result<bool, TreeError> {
-    let metadata = match tree.stat(&directory.join(&entry.name)).await {
+/// Examines an entry; `false` when it is nothing that is served.
+async fn fill<T: Tree>(tree: &T, directory: &T::Directory, entry: &mut Entry) -> Result<bool, TreeError> {
+    let Metadata { kind, length, modified, .. } = match tree.stat_in(directory, &entry.name).await {
         Ok(metadata) => metadata,
         Err(TreeError::NotFound) => return Ok(false),
         Err(error) => return Err(error),
     };
-    entry.is_directory = metadata.kind == Kind::Directory;
-    entry.size = (metadata.kind == Kind::File).then_some(metadata.length);
-    entry.modified = metadata.modified;
-    Ok(metadata.kind != Kind::Other)
+    entry.is_directory = kind == Kind::Directory;
+    entry.size = (kind == Kind::File).then_some(length);
+    entry.modified = modified;
+    Ok(kind != Kind::Other)
 }
 
-/// Directories come first, whichever way; among equals, the name decides.
-fn compare(a: &Entry, b: &Entry, view: View) -> Ordering {
-    let by_name =
-        |a: &Entry, b: &Entry| folded(&a.name).cmp(folded(&b.name)).then_with(|| a.name.cmp(&b.name));
-    let in_order = |a: &Entry, b: &Entry| match view.key {
-        Key::Name => by_name(a, b),
-        Key::Size => a.size.cmp(&b.size).then_with(|| by_name(a, b)),
-        Key::Time => a.modified.cmp(&b.modified).then_with(|| by_name(a, b)),
+/// Compares two entries, each with the [`sort_head`] of its name. Directories come first in either order; among equals, the name
+/// decides.
+fn compare(a: (u64, &Entry), b: (u64, &Entry), key: Key, order: Order) -> Ordering {
+    let by_name = |a: (u64, &Entry), b: (u64, &Entry)| {
+        a.0.cmp(&b.0).then_with(|| natural(a.1.name.as_bytes(), b.1.name.as_bytes()))
     };
-    b.is_directory.cmp(&a.is_directory).then_with(|| match view.order {
+    let in_order = |a: (u64, &Entry), b: (u64, &Entry)| match key {
+        Key::Name => by_name(a, b),
+        Key::Size => a.1.size.cmp(&b.1.size).then_with(|| by_name(a, b)),
+        Key::Time => a.1.modified.cmp(&b.1.modified).then_with(|| by_name(a, b)),
+    };
+    b.1.is_directory.cmp(&a.1.is_directory).then_with(|| match order {
         Order::Ascending => in_order(a, b),
         Order::Descending => in_order(b, a),
     })
 }
 
-/// A name in which letters of either case are alike.
-fn folded(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().map(|byte| byte.to_ascii_lowercase())
+/// The length of what all names begin with, in bytes, without the digits at its end, which belong to numbers.
+fn common_prefix(names: &[(String, Option<Kind>)]) -> usize {
+    let [(first, _), others @ ..] = names else { return 0 };
+    let first = first.as_bytes();
+    let length = others.iter().fold(first.len(), |length, (name, _)| {
+        let alike = first[..length].iter().zip(name.as_bytes()).take_while(|(a, b)| a == b);
+        alike.count()
+    });
+    first[..length].iter().rposition(|byte| !byte.is_ascii_digit()).map_or(0, |at| at + 1)
+}
+
+/// The first eight bytes of a key whose order is that of [`natural`]: most comparisons need no more. Letters are in lower case,
+/// and a number is a zero, its count of digits, and its digits.
+fn sort_head(name: &[u8]) -> u64 {
+    let mut head = [0; 8];
+    let mut place = head.iter_mut();
+    let mut rest = name;
+    let mut put = |byte: u8| place.next().map(|place| *place = byte);
+    while let [first, after @ ..] = rest {
+        let is_full = if first.is_ascii_digit() {
+            let digits;
+            (digits, rest) = split_number(rest);
+            let count = u8::try_from(digits.len()).unwrap_or(u8::MAX);
+            [b'0', count].iter().chain(digits).any(|&byte| put(byte).is_none())
+        } else {
+            rest = after;
+            put(first.to_ascii_lowercase()).is_none()
+        };
+        if is_full {
+            break;
+        }
+    }
+    u64::from_be_bytes(head)
+}
+
+/// The order in which people expect names: letters of either case alike, and numbers by their value.
+fn natural(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut rest_a, mut rest_b) = (a, b);
+    while let ([first_a, ..], [first_b, ..]) = (rest_a, rest_b) {
+        let order = if first_a.is_ascii_digit() && first_b.is_ascii_digit() {
+            let (number_a, number_b);
+            (number_a, rest_a) = split_number(rest_a);
+            (number_b, rest_b) = split_number(rest_b);
+            number_a.len().cmp(&number_b.len()).then_with(|| number_a.cmp(number_b))
+        } else {
+            (rest_a, rest_b) = (&rest_a[1..], &rest_b[1..]);
+            first_a.to_ascii_lowercase().cmp(&first_b.to_ascii_lowercase())
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    rest_a.len().cmp(&rest_b.len()).then_with(|| a.cmp(b))
+}
+
+/// Splits digits, without leading zeros, from what follows them.
+fn split_number(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at(end);
+    let zeros = digits.iter().take_while(|&&digit| digit == b'0').count();
+    (&digits[zeros..], rest)
 }
 
 fn readme_of(entries: &[Box<Entry>]) -> Option<&str> {
@@ -252,17 +334,18 @@ fn readme_of(entries: &[Box<Entry>]) -> Option<&str> {
 }
 
 async fn read<T: Tree>(tree: &T, directory: &RelativePath, name: &str) -> Result<Option<Readme>, TreeError> {
-    let file = match tree.open(&directory.join(name)).await {
-        Ok((file, metadata)) if metadata.kind == Kind::File => file,
-        Ok(_) | Err(TreeError::NotFound) => return Ok(None),
+    let mut bytes = match tree.read_start(&directory.join(name), README_MAX_BYTES + 1).await {
+        Ok(bytes) => bytes,
+        Err(TreeError::NotFound) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (mut bytes, is_cut) = crate::resolve::read_start(tree, &file, LONGEST_README).await?;
+    let is_cut = bytes.len() > README_MAX_BYTES;
+    bytes.truncate(README_MAX_BYTES);
     if is_cut
         && let Err(error) = str::from_utf8(&bytes)
         && error.error_len().is_none()
     {
-        // Not in the middle of a character, which would look like a mistake in the file.
+        // A character that is cut in half would look like a mistake in the file.
         bytes.truncate(error.valid_up_to());
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -271,8 +354,9 @@ async fn read<T: Tree>(tree: &T, directory: &RelativePath, name: &str) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Key, Order, View, compare};
-    use crate::resolve::Timestamp;
+    use super::{Entry, Key, Order, View, common_prefix, compare, natural, sort_head};
+    use crate::tree::Timestamp;
+    use proptest::prelude::*;
 
     fn entry(name: &str, size: Option<u64>, seconds: u64) -> Entry {
         let modified = Some(Timestamp { seconds, nanoseconds: 0 });
@@ -287,7 +371,8 @@ mod tests {
             entry("z", None, 5),
             entry("Y", None, 50),
         ];
-        entries.sort_unstable_by(|a, b| compare(a, b, View { key, order, page: 1 }));
+        let head = |entry: &Entry| sort_head(entry.name.as_bytes());
+        entries.sort_unstable_by(|a, b| compare((head(a), a), (head(b), b), key, order));
         entries.into_iter().map(|entry| entry.name).collect()
     }
 
@@ -302,18 +387,59 @@ mod tests {
     }
 
     #[test]
-    fn a_query_says_how_and_nonsense_says_nothing() {
-        let view = |key, order, page| View { key, order, page };
+    fn numbers_are_sorted_by_their_value() {
+        let mut names = ["file10", "file2", "File1", "file02", "file", "file2b", "file 3", "1", "02", "é"];
+        names.sort_unstable_by(|a, b| natural(a.as_bytes(), b.as_bytes()));
+        assert_eq!(names, ["1", "02", "file", "file 3", "File1", "file02", "file2", "file2b", "file10", "é"]);
+    }
+
+    #[test]
+    fn a_query_chooses_the_view() {
+        let view = |key, order, page, filter: &str| View { key, order, page, filter: filter.to_owned() };
         for (query, expected) in [
-            (None, view(Key::Name, Order::Ascending, 1)),
-            (Some("sort=size&order=desc&page=3"), view(Key::Size, Order::Descending, 3)),
-            (Some("sort=time"), view(Key::Time, Order::Ascending, 1)),
-            (Some("sort=colour&order=up&page=-1&&=&page"), view(Key::Name, Order::Ascending, 1)),
-            (Some("page=99999999999999999999999"), view(Key::Name, Order::Ascending, 1)),
+            (None, View::default()),
+            (Some("sort=size&order=desc&page=3"), view(Key::Size, Order::Descending, 3, "")),
+            (Some("sort=time&q=a%20b+%C3%A9"), view(Key::Time, Order::Ascending, 1, "a b é")),
+            (Some("sort=colour&order=up&page=-1&&=&page"), View::default()),
+            (Some("page=99999999999999999999999"), View::default()),
         ] {
             assert_eq!(View::from_query(query), expected, "{query:?}");
         }
-        let view = view(Key::Time, Order::Descending, 2);
-        assert_eq!(View::from_query(Some(&view.query()[1..].replace("&amp;", "&"))), view);
+        let long = format!("q={}", "x".repeat(256));
+        assert_eq!(View::from_query(Some(&long)), View::default());
+    }
+
+    #[test]
+    fn the_common_prefix_ends_before_a_number() {
+        let prefix = |names: &[&str]| {
+            common_prefix(&names.iter().map(|name| ((*name).to_owned(), None)).collect::<Vec<_>>())
+        };
+        assert_eq!(prefix(&["report-12.txt", "report-13.txt"]), 7);
+        assert_eq!(prefix(&["a", "b"]), 0);
+        assert_eq!(prefix(&["12", "13"]), 0);
+        assert_eq!(prefix(&["abc"]), 3);
+        assert_eq!(prefix(&[]), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_head_never_contradicts_the_order(prefix in "[a1]{0,2}", a in "[aB01é.]{0,9}", b in "[aB01é.]{0,9}") {
+            let names = [(format!("{prefix}{a}"), None), (format!("{prefix}{b}"), None)];
+            let start = common_prefix(&names);
+            let head = |name: &str| sort_head(&name.as_bytes()[start..]);
+            let [(a, _), (b, _)] = &names;
+            let order = head(a).cmp(&head(b));
+            prop_assert!(order.is_eq() || order == natural(a.as_bytes(), b.as_bytes()), "{} {}", a, b);
+        }
+
+        #[test]
+        fn the_order_of_names_is_total(a in "[aB01é]{0,5}", b in "[aB01é]{0,5}", c in "[aB01é]{0,5}") {
+            let order = |a: &str, b: &str| natural(a.as_bytes(), b.as_bytes());
+            prop_assert_eq!(order(&a, &b), order(&b, &a).reverse());
+            prop_assert_eq!(order(&a, &b) == std::cmp::Ordering::Equal, a == b);
+            if order(&a, &b).is_lt() && order(&b, &c).is_lt() {
+                prop_assert!(order(&a, &c).is_lt(), "{} {} {}", a, b, c);
+            }
+        }
     }
 }

@@ -1,38 +1,52 @@
-//! Which names may be served: those that mean the same on every system, and are meant for everybody.
+//! Which names may be served.
 
 use crate::encoding::Coding;
 
-/// Which names may be served beyond those that anybody expects to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hidden {
-    /// Those with a leading dot are refused, but for `/.well-known/` (RFC 8615).
-    Refused,
-    /// Those with a leading dot are names like others.
-    Served,
+/// Which names are served beyond those that every system reads alike and that are meant for clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamePolicy {
+    /// Serve names with a leading dot. Without it, only `/.well-known/` is served (RFC 8615).
+    pub hidden: bool,
+    /// Refuse names that Windows reads as another path.
+    pub portable: bool,
 }
 
-/// The files in the root that tell the server what to do; they are no part of the site, whoever asks.
+/// The files in the root that configure the server. They are not part of the site and are never served.
 pub const RULE_FILES: [&str; 2] = ["_headers", "_redirects"];
 
-/// Whether a decoded segment may name something that is served; `first` tells that it stands right below the root.
-pub(super) fn is_served_name(segment: &str, first: bool, hidden: Hidden) -> bool {
-    let refused_dot =
-        segment.starts_with('.') && hidden == Hidden::Refused && !(first && segment == ".well-known");
-    // NUL ends a name on some systems, and the others are separators on some.
-    let separator = segment.bytes().any(|byte| matches!(byte, b'/' | b'\\' | b':' | b'\0'));
-    // Windows drops these, so `secret.txt.` would open what a rule for `secret.txt` guards. `.` and `..` are among them.
-    let trimmed_by_windows = segment.ends_with(['.', ' ']);
+/// Whether a decoded segment may name something that is served; `first` tells that it is directly below the root.
+pub(super) fn is_served_name(segment: &str, first: bool, policy: NamePolicy) -> bool {
     !segment.is_empty()
-        && !refused_dot
-        && !separator
-        && !trimmed_by_windows
-        && !is_device_name(segment)
-        && !is_short_name(segment)
+        && !is_refused_dot(segment, first, policy)
+        && is_possible_name(segment, policy)
         && !is_rule_file(segment)
 }
 
-/// Whether this is a file of rules, or a coded form of one that a careless build has left. They count in every directory,
-/// for a link may make the root one below itself.
+/// Whether a name with a leading dot is refused.
+fn is_refused_dot(segment: &str, first: bool, policy: NamePolicy) -> bool {
+    segment.starts_with('.')
+        && (matches!(segment, "." | "..") || !(policy.hidden || (first && segment == ".well-known")))
+}
+
+/// Whether a name is a name and nothing else to the systems that the component may run on.
+pub fn is_possible_name(segment: &str, policy: NamePolicy) -> bool {
+    // `\` is a separator on Windows, also in a path that a runtime there resolves below its preopen.
+    !segment.bytes().any(|byte| matches!(byte, b'/' | b'\\' | b'\0'))
+        && (!policy.portable || is_portable(segment))
+}
+
+/// Whether Windows reads the name as Linux does.
+fn is_portable(segment: &str) -> bool {
+    // `a.txt::$DATA` is a stream of `a.txt`. Trailing dots and spaces are dropped, so that `secret.txt.` would open
+    // `secret.txt` past a rule for that name.
+    !segment.contains(':')
+        && !segment.ends_with(['.', ' '])
+        && !is_device_name(segment)
+        && !is_short_name(segment)
+}
+
+/// Whether this is a file of rules, or a precompressed variant of one. Such a name is refused in every directory, because
+/// a symbolic link can lead to the root from below it.
 fn is_rule_file(segment: &str) -> bool {
     segment.starts_with('_') && {
         let coded = Coding::ALL.iter().find_map(|coding| segment.strip_suffix(coding.suffix()));
@@ -43,10 +57,6 @@ fn is_rule_file(segment: &str) -> bool {
 
 /// Whether Windows takes the name for a device, whatever its extension (CVE-2024-51745 is about the superscripts).
 fn is_device_name(segment: &str) -> bool {
-    // Few names begin like a device; the others are told without a copy.
-    if !segment.starts_with(['A', 'C', 'L', 'N', 'P', 'a', 'c', 'l', 'n', 'p']) {
-        return false;
-    }
     let stem = segment.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
     match stem.as_str() {
         "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,

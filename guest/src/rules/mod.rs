@@ -1,27 +1,39 @@
-//! The files `_headers` and `_redirects`, in the form that static hosts share.
+//! The operator's rules about paths: `_headers` and `_redirects` of the site, and header fields from the settings.
 //!
-//! What is wrong in them is an error, with its line, and not passed over: a header that is not sent may be the one that
-//! guards the site.
+//! A rule is about a request when its pattern matches one of these [`Paths`]: the requested one, that of the file that
+//! answers, or the clean URL of that file. A slash at the end of the rule or of the path makes no difference. What guards
+//! `secret.html` guards its precompressed variants too when they are requested by their own names.
+//!
+//! The files are read for every request, so lines about other paths are passed over after a few bytes. Lines about the
+//! request are parsed, and an error in them fails the request: a line that is left out may be the one that guards the
+//! site. [`check`] parses every line, which hosts do at the start.
 
 mod headers;
 mod redirects;
 
-pub use headers::{HeaderRule, parse_headers};
-pub use redirects::{Redirect, Target, parse_redirects};
+pub use headers::{Changes, check_setting, setting_pattern};
+pub use redirects::{Redirect, Target};
 
-use crate::path::is_well_escaped;
-use crate::pattern::Pattern;
+use crate::config::{CleanUrls, Settings};
+use crate::encoding::Coding;
+use crate::path::{NamePolicy, RelativePath, is_well_escaped};
+use crate::pattern::{Captures, Pattern};
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
+use std::cell::OnceCell;
 use std::fmt;
 
-/// The most bytes of such a file: they are read for every request.
-pub const LONGEST_FILE: usize = 64 * 1024;
+/// The most bytes of a file of rules: it is read for every request.
+pub const MAX_FILE_BYTES: usize = 64 * 1024;
 
-/// The most rules in one file, and the most fields. Each is compared with the path of every request.
-pub const MOST_RULES: usize = 1000;
+/// The most rules in one file. Each is compared with the path of every request.
+pub const MAX_RULES: usize = 1000;
 
-/// The longest line, in bytes: it holds a path and a target, or a field, and is read for every request.
-const LONGEST_LINE: usize = 2048;
+/// The most bytes of a line: the pattern and the target of a rule are matched and copied for each request about it.
+const MAX_LINE_BYTES: usize = 2048;
+
+/// The most wildcards of a pattern: the time to match a path grows with them.
+const MAX_WILDCARDS: usize = 16;
 
 /// Why a file of rules cannot be obeyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,89 +53,362 @@ impl fmt::Display for RuleError {
 impl std::error::Error for RuleError {}
 
 impl RuleError {
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn unreadable(file: &'static str) -> Self {
-        let message = "the file cannot be read; make it a regular file that everybody may read".to_owned();
+        let message = "the file cannot be read; make it a regular file that every user may read".to_owned();
         Self { file, line: 1, message }
     }
 
     fn too_long(file: &'static str, line: usize) -> Self {
         let message =
-            format!("the file is too long; it may have {MOST_RULES} rules and {LONGEST_FILE} bytes");
+            format!("the file is too long; it may have {MAX_RULES} rules and {MAX_FILE_BYTES} bytes");
         Self { file, line, message }
     }
 }
 
-/// The lines of a file of rules that say something, with their numbers.
-fn lines<'a>(
-    content: &'a [u8],
-    file: &'static str,
-) -> Result<impl Iterator<Item = (usize, &'a str)>, RuleError> {
-    if content.len() > LONGEST_FILE {
-        let line = content[..LONGEST_FILE].split(|&byte| byte == b'\n').count();
-        return Err(RuleError::too_long(file, line));
-    }
-    let text = str::from_utf8(content).map_err(|error| RuleError {
-        file,
-        line: content[..error.valid_up_to()].split(|&byte| byte == b'\n').count(),
-        message: "this is not UTF-8; save the file in that encoding".to_owned(),
-    })?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if let Some((line, _)) = (1..).zip(text.lines()).find(|(_, line)| line.len() > LONGEST_LINE) {
-        let message = format!("the line is too long; it may have {LONGEST_LINE} bytes");
-        return Err(RuleError { file, line, message });
-    }
-    Ok((1..).zip(text.lines()).filter(|(_, line)| {
-        let line = line.trim_start();
-        !line.is_empty() && !line.starts_with('#')
-    }))
+/// Parses every line of `_headers` and `_redirects`, and returns what is wrong with them.
+pub fn check(headers: &[u8], redirects: &[u8], policy: NamePolicy) -> Vec<RuleError> {
+    let mut errors = headers::check(headers);
+    errors.extend(redirects::check(redirects, policy));
+    errors
 }
 
-/// The words of a line, without the comment at its end: what follows a `#` at the start of a word.
+/// The rules that hold for one request.
+pub struct Rules<'a> {
+    settings: &'a Settings,
+    /// The content of `_headers`.
+    headers: Vec<u8>,
+    /// The content of `_redirects`.
+    redirects: Vec<u8>,
+    paths: Paths,
+    changes: OnceCell<Result<Changes, RuleError>>,
+}
+
+/// The paths that rules are compared with.
+#[derive(Debug, Default)]
+struct Paths {
+    /// The path of the request, decoded.
+    requested: String,
+    /// The path of the file that answers, and its clean URL.
+    answering: Vec<String>,
+    /// Whether that is another file than the requested one: the target of a rule, or the page of an application.
+    is_substitute: bool,
+    /// The same of the file that the answering one is a precompressed variant of.
+    original: Vec<String>,
+}
+
+impl Paths {
+    fn all(&self) -> impl Iterator<Item = &str> {
+        self.answered().chain(self.original.iter().map(String::as_str))
+    }
+
+    fn answered(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.requested.as_str()).chain(self.answering.iter().map(String::as_str))
+    }
+}
+
+impl<'a> Rules<'a> {
+    /// The rules of the settings, for a request for this decoded path.
+    pub fn new(settings: &'a Settings, requested: String) -> Self {
+        Self {
+            settings,
+            headers: Vec::new(),
+            redirects: Vec::new(),
+            paths: Paths { requested, ..Paths::default() },
+            changes: OnceCell::new(),
+        }
+    }
+
+    /// Adds the rules of the site: the contents of `_headers` and `_redirects`.
+    pub fn add_site(&mut self, headers: Vec<u8>, redirects: Vec<u8>) {
+        (self.headers, self.redirects) = (headers, redirects);
+    }
+
+    /// Removes the rules of the site, which cannot be obeyed.
+    pub fn remove_site(&mut self) {
+        self.add_site(Vec::new(), Vec::new());
+        self.changes.take();
+    }
+
+    /// Says which file answers in the place of the requested one.
+    pub fn answers_with_substitute(&mut self, file: &RelativePath) {
+        self.answers_with(file);
+        self.paths.is_substitute = true;
+    }
+
+    /// Says which file answers.
+    pub fn answers_with(&mut self, file: &RelativePath) {
+        if self.headers.is_empty() && self.redirects.is_empty() && self.settings.headers.is_empty() {
+            return;
+        }
+        self.answers_with_none();
+        self.paths.answering = self.names_of(file);
+        // Scripts that compress a site leave `a.html.gz.br` when they run twice.
+        let mut variant = file.clone();
+        while let Some(original) = self.original_of(&variant) {
+            self.paths.original.extend(self.names_of(&original));
+            variant = original;
+        }
+    }
+
+    /// Says that no file answers.
+    pub fn answers_with_none(&mut self) {
+        self.paths.answering.clear();
+        self.paths.original.clear();
+        self.paths.is_substitute = false;
+        self.changes.take();
+    }
+
+    /// The file that another one is named as a precompressed variant of.
+    fn original_of(&self, file: &RelativePath) -> Option<RelativePath> {
+        Coding::ALL.iter().find_map(|coding| file.without_suffix(coding.suffix(), self.settings.names))
+    }
+
+    /// The path of a file and, if it has one, its clean URL.
+    fn names_of(&self, file: &RelativePath) -> Vec<String> {
+        let mut names = vec![file.decoded()];
+        if self.settings.index.iter().any(|index| index == file.file_name()) {
+            names.extend(file.parent().map(|directory| directory.decoded()));
+        } else if self.settings.clean_urls != CleanUrls::Off {
+            names.extend(file.without_suffix(".html", self.settings.names).map(|page| page.decoded()));
+        }
+        names
+    }
+
+    /// What the rules change in the header of the answer.
+    pub fn changes(&self) -> Result<&Changes, RuleError> {
+        let changes =
+            self.changes.get_or_init(|| headers::changes(&self.settings.headers, &self.headers, &self.paths));
+        changes.as_ref().map_err(Clone::clone)
+    }
+
+    /// The first redirect about the request that holds.
+    pub fn redirect(&self, which: Which, query: Option<&str>) -> Result<Option<Redirect>, RuleError> {
+        redirects::first(&self.redirects, &self.paths, which, query, self.settings)
+    }
+
+    /// The same rules for another path of the site.
+    #[must_use]
+    pub fn about(&self, path: String) -> Self {
+        let mut rules = Self::new(self.settings, path);
+        rules.add_site(self.headers.clone(), self.redirects.clone());
+        rules
+    }
+}
+
+/// Which redirects are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Every one.
+    Any,
+    /// Those that hold even where there is a file.
+    Forced,
+    /// The same but for that of this line.
+    ForcedBut(usize),
+}
+
+/// Whether a line of a file of rules may be about one of the paths, as far as the bytes before its first wildcard tell. Most
+/// rules end here, after a few bytes. A line that does not begin with a path may be about everything.
+fn may_be_about(line: &[u8], paths: &Paths) -> bool {
+    let end = |byte: u8| byte.is_ascii_whitespace();
+    !line.starts_with(b"/") || paths.all().any(|path| may_match(line, path, end))
+}
+
+/// Whether a pattern may match a path, as far as the bytes before its first wildcard tell. `is_end` tells the byte after it.
+fn may_match(pattern: &[u8], path: &str, is_end: impl Fn(u8) -> bool) -> bool {
+    let mut rest = path.as_bytes();
+    for &expected in pattern {
+        match (expected, rest) {
+            (b'*' | b':' | b'%' | b'?', _) => return true,
+            // A slash at the end of the path makes no difference.
+            (byte, _) if is_end(byte) => return matches!(rest, b"" | b"/"),
+            (byte, [first, after @ ..]) if byte == *first => rest = after,
+            (byte, []) => return byte == b'/',
+            _ => return false,
+        }
+    }
+    true
+}
+
+/// What the wildcards of a pattern stand for in a decoded path; `None` when the rule is not about it.
+fn captures<'p>(pattern: &'p Pattern<'_>, path: &'p str) -> Option<Captures<'p>> {
+    pattern.captures(path).or_else(|| match path.strip_suffix('/').filter(|other| !other.is_empty()) {
+        Some(other) => pattern.captures(other),
+        None => pattern.captures_of_directory(path),
+    })
+}
+
+/// The lines of a file of rules that are not empty or comments, with their numbers from 1.
+struct Lines<'a> {
+    rest: &'a [u8],
+    number: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(content: &'a [u8], file: &'static str) -> Result<Self, RuleError> {
+        if content.len() > MAX_FILE_BYTES {
+            let line = content[..MAX_FILE_BYTES].split(|&byte| byte == b'\n').count();
+            return Err(RuleError::too_long(file, line));
+        }
+        Ok(Self { rest: content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content), number: 0 })
+    }
+
+    /// The next line, whatever it is.
+    fn next_line(&mut self) -> &'a [u8] {
+        let end = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
+        let (line, after) = self.rest.split_at(end);
+        self.rest = after.get(1..).unwrap_or_default();
+        self.number += 1;
+        line
+    }
+
+    /// Passes over the indented lines that follow.
+    fn skip_indented(&mut self) {
+        while let [b' ' | b'\t', ..] = self.rest {
+            self.next_line();
+        }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (usize, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let line = self.next_line();
+            let is_significant = match line {
+                [] | [b'#', ..] => false,
+                [b'/', ..] => true,
+                _ => line.trim_ascii_start().first().is_some_and(|&byte| byte != b'#'),
+            };
+            if is_significant {
+                return Some((self.number, line));
+            }
+        }
+        None
+    }
+}
+
+/// A line as text.
+fn text(line: &[u8]) -> Result<&str, String> {
+    if line.len() > MAX_LINE_BYTES {
+        return Err(format!("the line is too long; it may have {MAX_LINE_BYTES} bytes"));
+    }
+    str::from_utf8(line).map_err(|_| "this is not UTF-8; save the file in that encoding".to_owned())
+}
+
+/// The words of a line. A comment at its end is left out: what follows a `#` at the start of a word.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_ascii_whitespace().take_while(|word| !word.starts_with('#'))
 }
 
-/// The pattern of a path as it is written in a URL, and compared as it is decoded. A slash at its end makes no
-/// difference, as it makes none in a request.
-fn path_pattern(path: &str) -> Result<Pattern, String> {
-    if path.contains('?') {
-        return Err(
-            "a rule is about a path, whatever the query; leave out what follows the question mark".into()
-        );
+/// The pattern of a path that is written as in a URL.
+fn path_pattern(path: &str) -> Result<Pattern<'_>, String> {
+    if path.starts_with("https://") || path.starts_with("http://") {
+        return Err("a rule is about a path of this site; rules for one host name are not supported".into());
     }
-    if !is_well_escaped(path) {
+    if !path.starts_with('/') {
+        return Err("a rule begins with a path, and a path begins with a slash".into());
+    }
+    if path.contains('?') {
+        return Err("a rule is about a path; leave out what follows the question mark".into());
+    }
+    let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
+    pattern(path)
+}
+
+/// The pattern in a text that may be percent-encoded.
+fn pattern(text: &str) -> Result<Pattern<'_>, String> {
+    if !is_well_escaped(text) {
         return Err("`%` in a path is followed by two hexadecimal digits; the character itself is %25".into());
     }
-    let decoded = percent_decode_str(path).decode_utf8().map_err(|_| "the path is not UTF-8".to_owned())?;
-    let decoded = decoded.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(&decoded);
-    Ok(Pattern::new(decoded))
+    let has_encoded = |digits: &str| text.to_ascii_uppercase().contains(digits);
+    if text.contains('%') && (has_encoded("%2A") || has_encoded("%3A")) {
+        return Err("`*` and `:` are wildcards in a path, also percent-encoded".into());
+    }
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| "the path is not UTF-8".to_owned())?;
+    let pattern = Pattern::new(decoded);
+    if pattern.wildcards() > MAX_WILDCARDS {
+        return Err(format!("a path may have {MAX_WILDCARDS} wildcards"));
+    }
+    Ok(pattern)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_FILE, MOST_RULES, parse_headers, parse_redirects};
-    use crate::path::Hidden;
+    use super::{MAX_FILE_BYTES, MAX_RULES, Paths, Rules, Which, check, may_be_about, path_pattern};
+    use crate::config::Settings;
+    use crate::path::{NamePolicy, RelativePath};
     use proptest::prelude::*;
+
+    fn errors(headers: &str, redirects: &str) -> Vec<String> {
+        let errors = check(headers.as_bytes(), redirects.as_bytes(), NamePolicy::default());
+        errors.iter().map(ToString::to_string).collect()
+    }
 
     #[test]
     fn files_that_are_too_long_are_refused() {
-        let rules = "/a\n".repeat(MOST_RULES + 1);
-        let error = parse_headers(rules.as_bytes()).unwrap_err().to_string();
+        let error = &errors(&"/a\n".repeat(MAX_RULES + 1), "")[0];
         assert!(error.starts_with("_headers, line 1001: the file is too long"), "{error}");
-        let redirects =
-            |text: String| parse_redirects(text.as_bytes(), Hidden::Refused).unwrap_err().to_string();
-        let error = redirects("/a /b\n".repeat(MOST_RULES + 1));
+        let error = &errors("", &"/a /b\n".repeat(MAX_RULES + 1))[0];
         assert!(error.starts_with("_redirects, line 1001: the file is too long"), "{error}");
-        let error = redirects("#".repeat(LONGEST_FILE + 1));
+        let error = &errors("", &"#".repeat(MAX_FILE_BYTES + 1))[0];
         assert!(error.starts_with("_redirects, line 1: the file is too long"), "{error}");
+        let error = &errors(&format!("/{}", "x".repeat(3000)), "")[0];
+        assert!(error.starts_with("_headers, line 1: the line is too long"), "{error}");
+    }
+
+    #[test]
+    fn a_rule_is_about_every_name_of_the_file_that_answers() {
+        let settings = Settings::default();
+        let about = |pattern: &str, requested: &str, file: &str| {
+            let mut rules = Rules::new(&settings, requested.to_owned());
+            rules.add_site(format!("{pattern}\n  X-A: 1\n").into_bytes(), Vec::new());
+            rules.answers_with(&RelativePath::from_setting(file, NamePolicy::default()).unwrap());
+            !rules.changes().unwrap().set.is_empty()
+        };
+        for (pattern, requested, file) in [
+            ("/docs/", "/docs/", "docs/index.html"),
+            ("/docs", "/docs/", "docs/index.html"),
+            ("/docs/", "/docs/index.html", "docs/index.html"),
+            ("/docs/index.html", "/docs/", "docs/index.html"),
+            ("/blog/:slug/", "/blog/a/", "blog/a/index.html"),
+            ("/about", "/about.html", "about.html"),
+            ("/about.html", "/about", "about.html"),
+            ("/secret.html", "/secret.html.gz", "secret.html.gz"),
+            ("/secret", "/secret.html.br", "secret.html.br"),
+            ("/", "/", "index.html"),
+        ] {
+            assert!(about(pattern, requested, file), "{pattern} is about {requested}");
+        }
+        for (pattern, requested, file) in [
+            ("/docs/a", "/docs/", "docs/index.html"),
+            ("/secret", "/secrets.html.gz", "secrets.html.gz"),
+            ("/index", "/", "index.html"),
+        ] {
+            assert!(!about(pattern, requested, file), "{pattern} is not about {requested}");
+        }
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_answered(content: Vec<u8>) {
-            let _ = parse_headers(&content);
-            let _ = parse_redirects(&content, Hidden::Refused);
+        fn any_bytes_are_answered(headers: Vec<u8>, redirects: Vec<u8>, path: String) {
+            check(&headers, &redirects, NamePolicy::default());
+            let settings = Settings::default();
+            let mut rules = Rules::new(&settings, path);
+            rules.add_site(headers, redirects);
+            let _ = rules.changes();
+            let _ = rules.redirect(Which::Any, None);
+        }
+
+        #[test]
+        fn no_match_is_ruled_out_early(pattern in "/[ab/*:%é.]{0,6}", path in "/[ab/é.]{0,8}") {
+            if let Ok(compiled) = path_pattern(&pattern)
+                && super::captures(&compiled, &path).is_some()
+            {
+                let paths = Paths { requested: path.clone(), ..Paths::default() };
+                prop_assert!(may_be_about(pattern.as_bytes(), &paths), "{} {}", pattern, path);
+            }
         }
     }
 }

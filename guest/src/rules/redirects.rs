@@ -1,153 +1,49 @@
-//! `_redirects`: to a line, a path, where it leads, and perhaps a status.
+//! `_redirects`: to a line, a path, perhaps conditions on the query, a target, and perhaps a status.
 
-use super::{MOST_RULES, RuleError, lines, path_pattern, words};
-use crate::path::{Hidden, RULE_FILES, UrlPath, encode_query, encode_segment};
-use crate::pattern::{Captures, Pattern, SPLAT};
+use super::{Lines, MAX_RULES, Paths, RuleError, Which, captures, may_be_about, path_pattern, text, words};
+use crate::config::{CleanUrls, Settings};
+use crate::path::{NamePolicy, RULE_FILES, UrlPath, encode_query, encode_segment};
+use crate::pattern::{Pattern, SPLAT, split_name};
 use crate::request::LONGEST_TARGET;
+use memchr::memchr;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use std::borrow::Cow;
 
 const FILE: &str = RULE_FILES[1];
 
-/// The statuses that a redirect may have.
+/// The statuses of a redirect.
 const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// The status of a rule that names none, as in the format's first implementation.
+/// The statuses with which a file of the site answers.
+const REWRITES: [u16; 3] = [200, 404, 410];
+
+/// The status of a rule that names none, as on the static hosts that share the format.
 const DEFAULT_STATUS: u16 = 301;
 
-/// Another answer for the paths of a pattern.
+/// What is said of conditions that this server does not know.
+const UNSUPPORTED: &str =
+    "nothing may follow the status; conditions on countries, languages, roles and cookies are not supported";
+
+/// A rule that holds for a request, and where it leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    pattern: Pattern,
-    target: String,
-    /// The status of the answer: of a redirect, or of the file that is answered instead.
+    /// The status of the answer: of a redirect, or of the file that answers instead.
     pub status: u16,
-    /// Whether it holds even where there is a file.
-    pub forced: bool,
-    /// The line it stands in, from 1.
-    line: usize,
+    /// Where it leads.
+    pub target: Target,
+    /// The line of the rule, from 1.
+    pub line: usize,
 }
 
-/// What a redirect leads to.
+/// Where a rule leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Another URL for the client to ask, ready to be sent.
+    /// Another URL, absolute or with a leading slash, for the client.
     Location(String),
-    /// A path of this server whose file is answered.
+    /// A path of this server whose file answers.
     File(String),
-    /// Nowhere: it would be longer than any request.
+    /// To an address that is longer than any request, because the request is long.
     TooLong,
-}
-
-/// Reads `_redirects`: to a line, a path, where it leads, and perhaps a status.
-pub fn parse_redirects(content: &[u8], hidden: Hidden) -> Result<Vec<Redirect>, RuleError> {
-    let mut rules = Vec::new();
-    for (line, text) in lines(content, FILE)? {
-        if rules.len() == MOST_RULES {
-            return Err(RuleError::too_long(FILE, line));
-        }
-        let rule = redirect(text, line, hidden);
-        rules.push(rule.map_err(|message| RuleError { file: FILE, line, message })?);
-    }
-    Ok(rules)
-}
-
-fn redirect(text: &str, line: usize, hidden: Hidden) -> Result<Redirect, String> {
-    let mut words = words(text);
-    let (Some(from), Some(target)) = (words.next(), words.next()) else {
-        return Err("a redirect takes a path and a target, such as `/old /new 301`".to_owned());
-    };
-    let (status, forced) = match words.next() {
-        None => (DEFAULT_STATUS, false),
-        Some(word) => {
-            let (digits, forced) = word.strip_suffix('!').map_or((word, false), |digits| (digits, true));
-            let status = digits
-                .parse()
-                .ok()
-                .filter(|status| REDIRECTS.contains(status) || [200, 404].contains(status));
-            (
-                status.ok_or("a status is 301, 302, 303, 307, 308, 200 or 404, or one of them with `!`")?,
-                forced,
-            )
-        }
-    };
-    if words.next().is_some() {
-        return Err("nothing may follow the status; conditions are not supported".to_owned());
-    }
-    if !from.starts_with('/') {
-        return Err("a redirect is from a path of this site, which begins with a slash".to_owned());
-    }
-    let pattern = path_pattern(from)?;
-    if pattern.has_inner_star() {
-        return Err("`*` may stand at the end of a path only; for one segment, write `:name`".to_owned());
-    }
-    check_target(target, &pattern, status, hidden)?;
-    Ok(Redirect { pattern, target: target.to_owned(), status, forced, line })
-}
-
-fn check_target(target: &str, pattern: &Pattern, status: u16, hidden: Hidden) -> Result<(), String> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("a target is written in ASCII, other characters percent-encoded".to_owned());
-    }
-    let is_redirect = REDIRECTS.contains(&status);
-    let path = match target.strip_prefix("https://").or_else(|| target.strip_prefix("http://")) {
-        Some(rest) if is_redirect => {
-            let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-            let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
-            // Whoever makes the request must not choose the host.
-            let is_fixed =
-                host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
-            if host.is_empty()
-                || !is_fixed
-                || port.is_empty()
-                || !port.bytes().all(|byte| byte.is_ascii_digit())
-            {
-                return Err("a target on another host is `https://`, a fixed host and a path".to_owned());
-            }
-            path
-        }
-        Some(_) => return Err("only a redirect can lead to another host; this server is no proxy".to_owned()),
-        None if target.starts_with('/') && !target.starts_with("//") && !target.starts_with("/\\") => {
-            &target[1..]
-        }
-        None => return Err("a target begins with one slash, or with https://".to_owned()),
-    };
-    let path = path.split(['?', '#']).next().unwrap_or_default();
-    for segment in path.split('/') {
-        if let Some(name) = segment.strip_prefix(':')
-            && !pattern.names(name)
-        {
-            return Err(format!("nothing in the path is called `:{name}`"));
-        }
-    }
-    if !is_redirect && !pieces(target).any(|piece| matches!(piece, Piece::Name(_))) {
-        UrlPath::parse(target, hidden).map_err(|_| "no file can have the name of this target".to_owned())?;
-    }
-    Ok(())
-}
-
-/// A piece of a target.
-enum Piece<'a> {
-    Text(&'a str),
-    /// `:name`, for a whole segment.
-    Name(&'a str),
-}
-
-/// The pieces of a target, slashes with the text after them.
-fn pieces(target: &str) -> impl Iterator<Item = Piece<'_>> {
-    let (scheme, rest) = match target.find("://") {
-        Some(at) => target.split_at(at + 3),
-        None => ("", target),
-    };
-    let path_end = rest.find(['?', '#']).unwrap_or(rest.len());
-    let (path, query) = rest.split_at(path_end);
-    let segments = path.split_inclusive('/').flat_map(|segment| {
-        let (name, slash) = segment.strip_suffix('/').map_or((segment, ""), |name| (name, "/"));
-        let first = match name.strip_prefix(':') {
-            Some(name) => Piece::Name(name),
-            None => Piece::Text(name),
-        };
-        [first, Piece::Text(slash)]
-    });
-    std::iter::once(Piece::Text(scheme)).chain(segments).chain(std::iter::once(Piece::Text(query)))
 }
 
 impl Redirect {
@@ -156,33 +52,196 @@ impl Redirect {
         let message = "this redirect leads back to where it came from; give it another target".to_owned();
         RuleError { file: FILE, line: self.line, message }
     }
+}
 
-    /// It leads to an address that is too long.
-    pub fn too_long(&self) -> RuleError {
-        let message = "this redirect leads to an address that is too long; shorten its target".to_owned();
-        RuleError { file: FILE, line: self.line, message }
+/// The first rule that holds for a request.
+pub(super) fn first(
+    content: &[u8],
+    paths: &Paths,
+    which: Which,
+    query: Option<&str>,
+    settings: &Settings,
+) -> Result<Option<Redirect>, RuleError> {
+    let lines = Lines::new(content, FILE)?;
+    // Most sites have no forced rules, and most requests are for files.
+    if which != Which::Any && memchr(b'!', content).is_none() {
+        return Ok(None);
+    }
+    for (count, (line, bytes)) in lines.enumerate() {
+        if count == MAX_RULES {
+            return Err(RuleError::too_long(FILE, line));
+        }
+        let bytes = bytes.trim_ascii_start();
+        if !may_be_about(bytes, paths) {
+            continue;
+        }
+        let rule =
+            Rule::parse(bytes, settings.names).map_err(|message| RuleError { file: FILE, line, message })?;
+        if (which != Which::Any && !rule.forced) || which == Which::ForcedBut(line) {
+            continue;
+        }
+        if let Some(target) = paths.all().find_map(|path| rule.apply(path, query))
+            && !rule.leads_back(paths, query, &target, settings)
+        {
+            return Ok(Some(Redirect { status: rule.status, target, line }));
+        }
+    }
+    Ok(None)
+}
+
+/// Parses every line.
+pub(super) fn check(content: &[u8], policy: NamePolicy) -> Vec<RuleError> {
+    let lines = match Lines::new(content, FILE) {
+        Ok(lines) => lines,
+        Err(error) => return vec![error],
+    };
+    let mut errors = Vec::new();
+    for (count, (line, bytes)) in lines.enumerate() {
+        if count == MAX_RULES {
+            errors.push(RuleError::too_long(FILE, line));
+            break;
+        }
+        let outcome = Rule::parse(bytes, policy);
+        errors.extend(outcome.err().map(|message| RuleError { file: FILE, line, message }));
+    }
+    errors
+}
+
+/// A line, parsed.
+#[derive(Debug)]
+struct Rule<'a> {
+    pattern: Pattern<'a>,
+    conditions: Vec<Condition<'a>>,
+    target: &'a str,
+    status: u16,
+    /// Whether it holds even where there is a file.
+    forced: bool,
+}
+
+/// What a parameter of the query must be.
+#[derive(Debug)]
+struct Condition<'a> {
+    /// Its name, decoded.
+    parameter: Cow<'a, str>,
+    value: Value<'a>,
+}
+
+#[derive(Debug)]
+enum Value<'a> {
+    /// This value, decoded.
+    Is(Cow<'a, str>),
+    /// Any value, under a name.
+    Named(&'a str),
+}
+
+/// The values of the names in a pattern and its conditions.
+type Values<'a> = Vec<(&'a str, Cow<'a, str>)>;
+
+impl<'a> Rule<'a> {
+    fn parse(line: &'a [u8], policy: NamePolicy) -> Result<Self, String> {
+        let mut words = words(text(line)?).peekable();
+        let from = words.next().unwrap_or_default();
+        let pattern = path_pattern(from)?;
+        if pattern.has_inner_star() {
+            return Err("`*` may stand at the end of a path only; for one segment, write `:name`".to_owned());
+        }
+        let mut conditions = Vec::new();
+        while let Some(word) = words.next_if(|word| is_condition(word)) {
+            conditions.push(condition(word)?);
+        }
+        let target = words.next().ok_or("a redirect takes a path and a target, such as `/old /new 301`")?;
+        let (status, forced) = match words.next() {
+            None => (DEFAULT_STATUS, false),
+            Some(word) if word.contains('=') => return Err(UNSUPPORTED.to_owned()),
+            Some(word) => status(word)?,
+        };
+        if words.next().is_some() {
+            return Err(UNSUPPORTED.to_owned());
+        }
+        let rule = Self { pattern, conditions, target, status, forced };
+        rule.check_target(policy)?;
+        Ok(rule)
     }
 
-    /// Whether the rule is about a decoded path. A slash at its end makes no difference.
-    pub fn is_about(&self, path: &str) -> bool {
-        self.captures(path).is_some()
+    /// Whether the pattern or a condition has this name.
+    fn names(&self, name: &str) -> bool {
+        let named =
+            |condition: &Condition<'_>| matches!(condition.value, Value::Named(known) if known == name);
+        self.pattern.names(name) || self.conditions.iter().any(named)
     }
 
-    fn captures<'a>(&'a self, path: &'a str) -> Option<Captures<'a>> {
-        self.pattern.captures(path).or_else(|| {
-            let other = path.strip_suffix('/').filter(|other| !other.is_empty())?;
-            self.pattern.captures(other)
-        })
+    fn check_target(&self, policy: NamePolicy) -> Result<(), String> {
+        let target = self.target;
+        if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("a target is written in ASCII, other characters percent-encoded".to_owned());
+        }
+        let is_redirect = REDIRECTS.contains(&self.status);
+        match target.strip_prefix("https://").or_else(|| target.strip_prefix("http://")) {
+            Some(rest) if is_redirect => {
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                let (host, port) = authority.split_once(':').unwrap_or((authority, "80"));
+                // A client must not choose the host.
+                let is_fixed = host
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+                let has_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+                if host.is_empty() || !is_fixed || !has_port {
+                    return Err("a target on another host is `https://`, a fixed host and a path".to_owned());
+                }
+            }
+            Some(_) => {
+                return Err("only a redirect can lead to another host; this server is no proxy".to_owned());
+            }
+            None if target.starts_with('/') && !target.starts_with("//") && !target.starts_with("/\\") => {}
+            None => return Err("a target begins with one slash, or with https://".to_owned()),
+        }
+        let mut has_names = false;
+        for piece in pieces(target) {
+            match piece {
+                Piece::Name(name) if self.names(name) => has_names = true,
+                Piece::Name(name) => return Err(format!("nothing in the path is called `:{name}`")),
+                Piece::Text(text) => {
+                    let names = text.split(':').skip(1).filter_map(split_name);
+                    if let Some((name, _)) = names.into_iter().find(|(name, _)| self.names(name)) {
+                        return Err(format!(
+                            "`:{name}` stands at the start of a segment, or after a `=` in the query"
+                        ));
+                    }
+                }
+            }
+        }
+        if !is_redirect && target.contains('#') {
+            return Err("the target of 200, 404 or 410 is a file, which has no `#`".to_owned());
+        }
+        if !is_redirect && !has_names {
+            UrlPath::parse(target, policy)
+                .map_err(|_| "no file can have the name of this target".to_owned())?;
+        }
+        Ok(())
     }
 
-    /// Where the rule leads from a decoded path; `None` when it is not about it.
-    pub fn apply(&self, path: &str, query: Option<&str>) -> Option<Target> {
-        let captures = self.captures(path)?;
+    /// Where the rule leads from a decoded path; `None` when it does not hold for the path and the query.
+    fn apply(&self, path: &str, query: Option<&str>) -> Option<Target> {
+        let captures = captures(&self.pattern, path)?;
+        let mut values: Values<'_> =
+            captures.into_iter().map(|(name, value)| (name, Cow::Borrowed(value))).collect();
+        for Condition { parameter, value } in &self.conditions {
+            let mut found = query_parameters(query, parameter);
+            match value {
+                Value::Is(expected) => {
+                    found.find(|value| value == expected)?;
+                }
+                // As a segment, these two would lead out of the target's directory.
+                Value::Named(name) => {
+                    values.push((name, found.next().filter(|value| !matches!(&**value, "." | ".."))?));
+                }
+            }
+        }
         let mut target = String::new();
-        for piece in pieces(&self.target) {
+        for piece in pieces(self.target) {
             match piece {
                 Piece::Text(text) => target.push_str(text),
-                Piece::Name(name) => push_captured(&mut target, name, &captures),
+                Piece::Name(name) => push_value(&mut target, name, &values),
             }
             if target.len() > LONGEST_TARGET {
                 return Some(Target::TooLong);
@@ -193,85 +252,279 @@ impl Redirect {
             let slashes = target.len() - target.trim_start_matches(['/', '\\']).len();
             target.replace_range(..slashes, "/");
         }
-        Some(if REDIRECTS.contains(&self.status) {
-            if let Some(query) = query.filter(|_| !target.contains(['?', '#'])) {
-                target.push('?');
-                target.extend(encode_query(query));
+        if !REDIRECTS.contains(&self.status) {
+            return Some(Target::File(target));
+        }
+        if let Some(query) = query.filter(|_| !target.contains('?')) {
+            let fragment = target.split_off(target.find('#').unwrap_or(target.len()));
+            target.push('?');
+            target.extend(encode_query(query));
+            target.push_str(&fragment);
+        }
+        Some(if target.len() > LONGEST_TARGET { Target::TooLong } else { Target::Location(target) })
+    }
+
+    /// Whether a redirect leads to where the request already is, so that it does not hold: `/about.html /about` for `/about`,
+    /// and `/* /en/:splat` for everything below `/en/`, which it would send to `/en/en/` and so on.
+    fn leads_back(&self, paths: &Paths, query: Option<&str>, target: &Target, settings: &Settings) -> bool {
+        let Target::Location(location) = target else { return false };
+        let own = location.split('#').next().unwrap_or_default();
+        let Ok(path) = UrlPath::parse(own, settings.names) else { return false };
+        let decoded = path.decoded();
+        let sent = query.map(|query| encode_query(query).to_string());
+        if path.query() == sent.as_deref() {
+            // Where the server itself redirects between the names of a file, each of them is the same place.
+            let is_name = settings.clean_urls == CleanUrls::Redirect && paths.answering.contains(&decoded);
+            if is_name || decoded == paths.requested {
+                return true;
             }
-            Target::Location(target)
-        } else {
-            Target::File(target)
-        })
+        }
+        if !pieces(self.target).any(|piece| matches!(piece, Piece::Name(_))) {
+            return false;
+        }
+        // The request is what the rule leads to, and from there it would lead on without an end.
+        let template = self.target.split(['?', '#']).next().unwrap_or_default().replace(":splat", "*");
+        path_pattern(&template).is_ok_and(|template| captures(&template, &paths.requested).is_some())
+            && match self.apply(&decoded, path.query()) {
+                Some(Target::Location(again)) => again != *location && again.len() >= location.len(),
+                Some(Target::TooLong) => true,
+                Some(Target::File(_)) | None => false,
+            }
     }
 }
 
+/// Whether a word is a condition on the query: `name=value` or `name=:name`.
+fn is_condition(word: &str) -> bool {
+    !word.starts_with('/') && !word.contains("://") && word.contains('=')
+}
+
+fn condition(word: &str) -> Result<Condition<'_>, String> {
+    let (parameter, value) = word.split_once('=').unwrap_or((word, ""));
+    let value = match value.strip_prefix(':') {
+        None => Value::Is(decoded_parameter(value)),
+        Some(name) => match split_name(name) {
+            Some((name, "")) => Value::Named(name),
+            _ => {
+                return Err(format!(
+                    "`{}` is no condition; it takes `name=value` or `name=:name`",
+                    word.escape_debug()
+                ));
+            }
+        },
+    };
+    Ok(Condition { parameter: decoded_parameter(parameter), value })
+}
+
+fn status(word: &str) -> Result<(u16, bool), String> {
+    let (digits, forced) = word.strip_suffix('!').map_or((word, false), |digits| (digits, true));
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let status = digits.parse().ok().filter(|_| is_number);
+    let status = status.filter(|status| REDIRECTS.contains(status) || REWRITES.contains(status));
+    let status =
+        status.ok_or("a status is 301, 302, 303, 307, 308, 200, 404 or 410, or one of them with `!`")?;
+    Ok((status, forced))
+}
+
+/// The decoded values of a parameter in a query.
+fn query_parameters<'q>(query: Option<&'q str>, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    let pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(move |(key, _)| decoded_parameter(key) == name).map(|(_, value)| decoded_parameter(value))
+}
+
+/// Decodes a part of a query, in which forms write spaces as pluses.
+fn decoded_parameter(text: &str) -> Cow<'_, str> {
+    if text.contains(['%', '+']) {
+        let text = text.replace('+', " ");
+        Cow::Owned(percent_decode_str(&text).decode_utf8_lossy().into_owned())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// A piece of a target.
+enum Piece<'a> {
+    Text(&'a str),
+    /// `:name`
+    Name(&'a str),
+}
+
+/// The pieces of a target. A name stands at the start of a segment of the path, or is the value of a parameter.
+fn pieces(target: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = target;
+    // The port of a host is not a name.
+    let mut fixed = target.find("://").map_or(0, |at| {
+        let authority = &target[at + 3..];
+        at + 3 + authority.find(['/', '?', '#']).unwrap_or(authority.len())
+    });
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if fixed == 0
+            && let Some((name, _)) = rest.strip_prefix(':').and_then(target_name)
+        {
+            rest = &rest[1 + name.len()..];
+            return Some(Piece::Name(name));
+        }
+        // Up to the next place where a name could stand.
+        let from = fixed.max(1).min(rest.len());
+        fixed = 0;
+        let end = rest[from - 1..].find(['/', '=']).map_or(rest.len(), |at| from + at).max(from);
+        let (text, after) = rest.split_at(end);
+        rest = after;
+        Some(Piece::Text(text))
+    })
+}
+
+/// Splits what follows a `:` in a target into a name and the rest.
+fn target_name(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(['/', '?', '#', '&', '=']).unwrap_or(text.len());
+    split_name(&text[..end])
+}
+
 /// Adds what a name stands for, encoded again.
-fn push_captured(target: &mut String, name: &str, captures: &Captures<'_>) {
-    let mut value = captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+fn push_value(target: &mut String, name: &str, values: &Values<'_>) {
+    let value = values.iter().find(|(known, _)| *known == name);
+    let mut value = value.map_or("", |(_, value)| value.as_ref());
     // `*` may stand for a slash too.
     if target.ends_with('/') {
         value = value.trim_start_matches('/');
     }
+    let keeps_slashes = name == SPLAT;
     for (at, segment) in value.split('/').enumerate() {
         if at > 0 {
-            target.push('/');
+            target.push_str(if keeps_slashes { "/" } else { "%2F" });
         }
-        target.extend(encode_segment(segment));
+        if target.contains('?') {
+            target.extend(utf8_percent_encode(segment, NON_ALPHANUMERIC));
+        } else {
+            target.extend(encode_segment(segment));
+        }
     }
-    debug_assert!(name == SPLAT || !value.contains('/'));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Target, parse_redirects};
-    use crate::path::{Hidden, UrlPath};
+    use super::{Redirect, Rule, Target, Which, check, first};
+    use crate::config::Settings;
+    use crate::path::{NamePolicy, UrlPath};
+    use crate::rules::Paths;
     use proptest::prelude::*;
 
-    fn redirects(text: &str) -> Result<Vec<super::Redirect>, String> {
-        parse_redirects(text.as_bytes(), Hidden::Refused).map_err(|error| error.to_string())
+    /// Where a rule leads from a path.
+    fn leads(rule: &str, path: &str, query: Option<&str>) -> Option<String> {
+        match Rule::parse(rule.as_bytes(), NamePolicy::default()).unwrap().apply(path, query)? {
+            Target::Location(target) | Target::File(target) => Some(target),
+            Target::TooLong => panic!("{rule} is too long"),
+        }
     }
 
-    fn leads(rule: &str, path: &str, query: Option<&str>) -> Option<Target> {
-        redirects(rule).unwrap()[0].apply(path, query)
-    }
-
-    fn location(text: &str) -> Target {
-        Target::Location(text.to_owned())
+    /// The rule of a file that holds for a request.
+    fn held(content: &str, requested: &str, query: Option<&str>) -> Option<Redirect> {
+        let paths = Paths { requested: requested.to_owned(), ..Paths::default() };
+        first(content.as_bytes(), &paths, Which::Any, query, &Settings::default()).unwrap()
     }
 
     #[test]
     fn a_redirect_leads_where_it_says() {
-        assert_eq!(leads("/old /new", "/old", None), Some(location("/new")));
-        assert_eq!(leads("/old /new", "/old/", Some("a=b")), Some(location("/new?a=b")));
-        assert_eq!(leads("/old /new?x", "/old", Some("a=b")), Some(location("/new?x")));
+        assert_eq!(leads("/old /new", "/old", None), Some("/new".to_owned()));
+        assert_eq!(leads("/old /new", "/old/", Some("a=b")), Some("/new?a=b".to_owned()));
+        assert_eq!(leads("/old /new?x", "/old", Some("a=b")), Some("/new?x".to_owned()));
         assert_eq!(leads("/old /new", "/older", None), None);
-        assert_eq!(leads("/old/ /new", "/old", None), Some(location("/new")));
-        assert_eq!(leads("/my%20page /new", "/my page", None), Some(location("/new")));
-        assert_eq!(leads("/u/:name/* /:splat/:name", "/u/evil.com/", None), Some(location("/evil.com")));
-        assert_eq!(leads("/* /:splat/index.html", "/", None), Some(location("/index.html")));
-        let many = format!("/a/* {}", "/:splat".repeat(200));
-        assert_eq!(leads(&many, &format!("/a/{}", "x".repeat(1000)), None), Some(Target::TooLong));
-        assert_eq!(leads("/app* /:splat", "/app/evil.com", None), Some(location("/evil.com")));
-        assert_eq!(leads("/a/* /b/:splat 302", "/a/c d/é", None), Some(location("/b/c%20d/%C3%A9")));
-        assert_eq!(leads("/a/* /b/:splat/", "/a/", None), Some(location("/b//")));
+        assert_eq!(leads("/old/ /new", "/old", None), Some("/new".to_owned()));
+        assert_eq!(leads("/my%20page /new", "/my page", None), Some("/new".to_owned()));
+        assert_eq!(leads("/u/:name/* /:splat/:name", "/u/evil.com/", None), Some("/evil.com".to_owned()));
+        assert_eq!(leads("/* /:splat/index.html", "/", None), Some("/index.html".to_owned()));
+        assert_eq!(leads("/app* /:splat", "/app/evil.com", None), Some("/evil.com".to_owned()));
+        assert_eq!(leads("/a/* /b/:splat 302", "/a/c d/é", None), Some("/b/c%20d/%C3%A9".to_owned()));
+        assert_eq!(leads("/a/* /b/:splat/", "/a/", None), Some("/b//".to_owned()));
         assert_eq!(
             leads("/blog/:year/:slug https://example.com/:slug/:year 308", "/blog/26/x", None),
-            Some(location("https://example.com/x/26"))
+            Some("https://example.com/x/26".to_owned())
         );
-        assert_eq!(
-            leads("/* /index.html 200", "/app/x", Some("q")),
-            Some(Target::File("/index.html".into()))
-        );
-        assert_eq!(leads("/a /b # why", "/a", None), Some(location("/b")));
-        let rule = &redirects("\n# c\n/a /b 301!").unwrap()[0];
-        assert_eq!((rule.status, rule.forced, rule.line), (301, true, 3));
+        assert_eq!(leads("/:page.html /:page", "/about.html", None), Some("/about".to_owned()));
+        assert_eq!(leads("/a/:x /b?x=:x", "/a/c&d+e", None), Some("/b?x=c%26d%2Be".to_owned()));
+        assert_eq!(leads("/a /b#c", "/a", Some("q")), Some("/b?q#c".to_owned()));
+        assert_eq!(leads("/docs/* /new/:splat", "/docs", None), Some("/new/".to_owned()));
+        assert_eq!(leads("/* /index.html 200", "/app/x", Some("q")), Some("/index.html".to_owned()));
+        assert_eq!(leads("/a /b # why", "/a", None), Some("/b".to_owned()));
+        let many = format!("/a/* {}", "/:splat".repeat(200));
+        let rule = Rule::parse(many.as_bytes(), NamePolicy::default()).unwrap();
+        assert_eq!(rule.apply(&format!("/a/{}", "x".repeat(1000)), None), Some(Target::TooLong));
+        let query = "x".repeat(16_384);
+        assert_eq!(rule.apply("/a/", Some(&query)), Some(Target::TooLong));
+    }
+
+    #[test]
+    fn the_first_rule_that_holds_counts() {
+        let content = "\n# c\n/a/:x /b\n/a/* /c 302!\n/gone /gone.html 410\n";
+        let rule = held(content, "/a/x", None).unwrap();
+        assert_eq!((rule.status, rule.target, rule.line), (301, Target::Location("/b".into()), 3));
+        assert_eq!(held(content, "/a/x/y", None).unwrap().line, 4);
+        let gone = held(content, "/gone/", None).unwrap();
+        assert_eq!((gone.status, gone.target), (410, Target::File("/gone.html".into())));
+        assert_eq!(held(content, "/b", None), None);
+        let paths = Paths { requested: "/a/x".into(), ..Paths::default() };
+        let forced = first(content.as_bytes(), &paths, Which::Forced, None, &Settings::default()).unwrap();
+        assert_eq!(forced.unwrap().line, 4);
+    }
+
+    #[test]
+    fn a_condition_is_about_the_query() {
+        let content = "/store id=:id /item/:id\n/store lang=de /de\n/store /all\n";
+        let leads = |query| held(content, "/store", query).unwrap().target;
+        let location = |text: &str| Target::Location(text.to_owned());
+        assert_eq!(leads(Some("id=7%2F8")), location("/item/7%2F8?id=7%2F8"));
+        assert_eq!(leads(Some("x=1&lang=de")), location("/de?x=1&lang=de"));
+        assert_eq!(leads(Some("lang=fr")), location("/all?lang=fr"));
+        assert_eq!(leads(None), location("/all"));
+        assert_eq!(leads(Some("lang=fr&l%61ng=d%65")), location("/de?lang=fr&l%61ng=d%65"));
+        assert_eq!(leads(Some("id=..")), location("/all?id=.."), "a dot segment would climb");
+        let spaced = "/q a=b%20c /x\n";
+        assert!(held(spaced, "/q", Some("a=b+c")).is_some() && held(spaced, "/q", Some("a=b%20c")).is_some());
+    }
+
+    #[test]
+    fn a_rule_that_leads_to_the_request_does_not_hold() {
+        for (rule, requested) in [
+            ("/about.html /about 301!", "/about"),
+            ("/* / 301", "/"),
+            ("/docs /docs/", "/docs/"),
+            ("/* /en/:splat 302", "/en/x"),
+            ("/* /en/:splat 302", "/en/en/x"),
+            ("/:a/:b /:b/:a", "/x/y"),
+        ] {
+            let content = format!("{rule}\n");
+            // As if the file were asked for under both names.
+            let answering = rule.split(' ').next().unwrap().to_owned();
+            let paths =
+                Paths { requested: requested.to_owned(), answering: vec![answering], ..Paths::default() };
+            assert_eq!(
+                first(content.as_bytes(), &paths, Which::Any, None, &Settings::default()),
+                Ok(None),
+                "{rule}"
+            );
+        }
+        for (rule, requested, target) in [
+            ("/docs /docs/", "/docs", "/docs/"),
+            ("/* /en/:splat 302", "/x", "/en/x"),
+            ("/:lang/old/* /:lang/:splat", "/en/old/x", "/en/x"),
+            ("/:lang/* /:splat", "/en/docs/da", "/docs/da"),
+            ("/news/:slug/ /news/:slug", "/news/a/", "/news/a"),
+            ("/blog/:slug /blog/:slug/", "/blog/a", "/blog/a/"),
+            ("/a lang=de /a?lang=en", "/a", "/a?lang=en"),
+        ] {
+            let found = held(rule, requested, Some("lang=de")).unwrap().target;
+            let Target::Location(location) = found else { panic!("{rule}") };
+            assert_eq!(location.split("?lang=de").next(), Some(target), "{rule}");
+        }
     }
 
     #[test]
     fn wrong_redirects_are_told_with_their_line() {
         for (line, expected) in [
             ("/a", "a redirect takes a path and a target, such as `/old /new 301`"),
-            ("a /b", "a redirect is from a path of this site, which begins with a slash"),
+            ("a /b", "a rule begins with a path, and a path begins with a slash"),
             ("/a b", "a target begins with one slash, or with https://"),
             ("/a //evil.example", "a target begins with one slash, or with https://"),
             ("/a /\\evil.example", "a target begins with one slash, or with https://"),
@@ -282,17 +535,26 @@ mod tests {
                 "/a https://x.example/ 200",
                 "only a redirect can lead to another host; this server is no proxy",
             ),
-            ("/a /b 299", "a status is 301, 302, 303, 307, 308, 200 or 404, or one of them with `!`"),
-            ("/a /b 301 Country=de", "nothing may follow the status; conditions are not supported"),
+            ("/a /b 299", "a status is 301, 302, 303, 307, 308, 200, 404 or 410, or one of them with `!`"),
+            ("/a /b 301 Country=de", super::UNSUPPORTED),
+            ("/a /b Language=de", super::UNSUPPORTED),
             ("/*/a /b", "`*` may stand at the end of a path only; for one segment, write `:name`"),
             ("/:a/* https://:b/:splat", "a target on another host is `https://`, a fixed host and a path"),
             ("/a https://x.example:y/", "a target on another host is `https://`, a fixed host and a path"),
             ("/a%2 /b", "`%` in a path is followed by two hexadecimal digits; the character itself is %25"),
             ("/a /:x", "nothing in the path is called `:x`"),
+            ("/a/:x /b-:x", "`:x` stands at the start of a segment, or after a `=` in the query"),
+            ("/a x=:y.html /b", "`x=:y.html` is no condition; it takes `name=value` or `name=:name`"),
+            ("/a /b#c 200", "the target of 200, 404 or 410 is a file, which has no `#`"),
+            ("/a /b +301", "a status is 301, 302, 303, 307, 308, 200, 404 or 410, or one of them with `!`"),
+            ("/a%2A /b", "`*` and `:` are wildcards in a path, also percent-encoded"),
+            ("/:a/:b/:c/:d/:e/:f/:g/:h/:i/:j/:k/:l/:m/:n/:o/:p/:q /b", "a path may have 16 wildcards"),
             ("/a /../b 200", "no file can have the name of this target"),
             ("/a /\u{e9}", "a target is written in ASCII, other characters percent-encoded"),
         ] {
-            assert_eq!(redirects(&format!("\n{line}")), Err(format!("_redirects, line 2: {expected}")));
+            let errors = check(format!("\n{line}").as_bytes(), NamePolicy::default());
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(errors, [format!("_redirects, line 2: {expected}")], "{line}");
         }
     }
 
@@ -305,10 +567,10 @@ mod tests {
             path in "(/|/a|/x|evil.com|/:a|\\\\| ){0,5}/?",
         ) {
             let rule = format!("{from} {host}{target} 302");
-            let Ok(rules) = redirects(&rule) else { return Ok(()) };
+            let Ok(rule) = Rule::parse(rule.as_bytes(), NamePolicy::default()) else { return Ok(()) };
             // Only such paths ever get here.
-            let Ok(path) = UrlPath::parse(&path, Hidden::Refused) else { return Ok(()) };
-            let Some(Target::Location(location)) = rules[0].apply(&path.decoded(), None) else { return Ok(()) };
+            let Ok(path) = UrlPath::parse(&path, NamePolicy::default()) else { return Ok(()) };
+            let Some(Target::Location(location)) = rule.apply(&path.decoded(), None) else { return Ok(()) };
             if host.is_empty() {
                 prop_assert!(location.starts_with('/'), "{}", location);
                 prop_assert!(!location.starts_with("//") && !location.starts_with("/\\"), "{}", location);

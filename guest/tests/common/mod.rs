@@ -3,12 +3,12 @@
 use guest::config::Settings;
 use guest::path::RelativePath;
 use guest::request::{Headers, Method, Request};
-use guest::resolve::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use guest::respond;
 use guest::response::{Body, Plan};
+use guest::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -18,8 +18,8 @@ use tempfile::TempDir;
 /// When everything is asked.
 pub const NOW: Timestamp = Timestamp { seconds: 1_800_000_000, nanoseconds: 0 };
 
-/// When files were last changed, unless a test says otherwise.
-pub const MODIFIED_SECONDS: u64 = 1_700_000_000;
+/// When files were last modified, unless a test says otherwise. With a nanosecond, as no tool sets it.
+pub const MODIFIED: Duration = Duration::new(1_700_000_000, 1);
 
 /// A directory of the machine. It fails on purpose at a file called `broken`.
 pub struct Directory {
@@ -47,16 +47,15 @@ impl Directory {
 
     /// Adds a file.
     pub fn file(&self, name: &str, content: &str) -> &Self {
-        self.file_modified(name, content, MODIFIED_SECONDS)
+        self.file_modified(name, content, MODIFIED)
     }
 
-    /// Adds a file that was last changed so many seconds after 1970.
-    pub fn file_modified(&self, name: &str, content: &str, seconds: u64) -> &Self {
+    /// Adds a file that was last modified at a time since 1970.
+    pub fn file_modified(&self, name: &str, content: &str, modified: Duration) -> &Self {
         let path = self.on_disk(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, content).unwrap();
-        let modified = UNIX_EPOCH + Duration::from_secs(seconds);
-        File::options().write(true).open(path).unwrap().set_modified(modified).unwrap();
+        File::options().write(true).open(path).unwrap().set_modified(UNIX_EPOCH + modified).unwrap();
         self
     }
 
@@ -67,13 +66,15 @@ impl Directory {
         self.answer(&request)
     }
 
+    /// The answer to a request where the environment has these variables.
+    pub fn handle(&self, variables: &[(String, String)], method: Method, target: &str) -> Plan<File> {
+        let request = Request { method, target: target.into(), headers: Headers::default() };
+        ready(guest::handle(self, variables, &request, || NOW))
+    }
+
     /// The answer to a request.
     pub fn answer(&self, request: &Request) -> Plan<File> {
-        let mut plan = pin!(respond(self, &self.settings, request, || NOW));
-        match plan.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(plan) => plan,
-            Poll::Pending => panic!("nothing here waits"),
-        }
+        ready(respond(self, &self.settings, request, || NOW))
     }
 
     /// The answer to a GET.
@@ -82,7 +83,19 @@ impl Directory {
     }
 
     fn path(&self, path: &RelativePath) -> Result<PathBuf, TreeError> {
-        if path.file_name() == "broken" { Err(TreeError::Failed) } else { Ok(self.on_disk(path.as_str())) }
+        if path.file_name() == "broken" {
+            Err(TreeError::Failed("cannot read `broken`: io".into()))
+        } else {
+            Ok(self.on_disk(path.as_str()))
+        }
+    }
+}
+
+/// The result of a future that never waits.
+fn ready<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("nothing here waits"),
     }
 }
 
@@ -90,13 +103,17 @@ impl Directory {
 #[allow(clippy::needless_pass_by_value)]
 fn tree_error(error: std::io::Error) -> TreeError {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename => TreeError::NotFound,
-        _ => TreeError::Failed,
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::IsADirectory
+        | ErrorKind::InvalidFilename => TreeError::NotFound,
+        _ => TreeError::Failed(error.to_string()),
     }
 }
 
 fn metadata(metadata: &fs::Metadata) -> Metadata {
     let modified = metadata.modified().unwrap().duration_since(UNIX_EPOCH).ok();
+    let changed = |seconds| Timestamp { seconds, nanoseconds: u32::try_from(metadata.ctime_nsec()).unwrap() };
     Metadata {
         kind: match (metadata.is_file(), metadata.is_dir()) {
             (true, _) => Kind::File,
@@ -106,14 +123,20 @@ fn metadata(metadata: &fs::Metadata) -> Metadata {
         length: metadata.len(),
         modified: modified
             .map(|time| Timestamp { seconds: time.as_secs(), nanoseconds: time.subsec_nanos() }),
+        changed: u64::try_from(metadata.ctime()).ok().map(changed),
     }
 }
 
 impl Tree for Directory {
     type File = File;
+    type Directory = PathBuf;
 
     async fn stat(&self, path: &RelativePath) -> Result<Metadata, TreeError> {
         fs::metadata(self.path(path)?).map(|found| metadata(&found)).map_err(tree_error)
+    }
+
+    async fn exists(&self, path: &RelativePath) -> Result<bool, TreeError> {
+        Ok(fs::symlink_metadata(self.path(path)?).is_ok())
     }
 
     async fn open(&self, path: &RelativePath) -> Result<(File, Metadata), TreeError> {
@@ -122,17 +145,20 @@ impl Tree for Directory {
         Ok((file, metadata(&found)))
     }
 
-    async fn read(&self, file: &File, offset: u64) -> Result<Vec<u8>, TreeError> {
-        // A few bytes at a time, so that what reads has pieces to put together.
-        let mut piece = vec![0; 3];
-        let length = file.read_at(&mut piece, offset).map_err(tree_error)?;
-        piece.truncate(length);
-        Ok(piece)
+    async fn read_start(&self, path: &RelativePath, limit: usize) -> Result<Vec<u8>, TreeError> {
+        let mut bytes = fs::read(self.path(path)?).map_err(tree_error)?;
+        bytes.truncate(limit);
+        Ok(bytes)
     }
 
-    async fn list(&self, path: &RelativePath, largest: Extent) -> Result<Names, TreeError> {
+    async fn open_directory(&self, path: &RelativePath) -> Result<PathBuf, TreeError> {
+        let path = self.path(path)?;
+        fs::read_dir(&path).map(|_| path).map_err(tree_error)
+    }
+
+    async fn names(&self, directory: &PathBuf, limit: Extent) -> Result<Names, TreeError> {
         let mut names = Names::default();
-        for entry in fs::read_dir(self.path(path)?).map_err(tree_error)? {
+        for entry in fs::read_dir(directory).map_err(tree_error)? {
             let entry = entry.map_err(tree_error)?;
             let kind = match entry.file_type().map_err(tree_error)? {
                 kind if kind.is_file() => Some(Kind::File),
@@ -141,11 +167,19 @@ impl Tree for Directory {
                 _ => Some(Kind::Other),
             };
             match entry.file_name().into_string() {
-                Ok(name) => names.push(name, kind, largest)?,
+                Ok(name) => {
+                    if !names.push(name, kind, limit) {
+                        break;
+                    }
+                }
                 Err(_) => names.unreadable += 1,
             }
         }
         Ok(names)
+    }
+
+    async fn stat_in(&self, directory: &PathBuf, name: &str) -> Result<Metadata, TreeError> {
+        fs::metadata(directory.join(name)).map(|found| metadata(&found)).map_err(tree_error)
     }
 }
 

@@ -1,19 +1,18 @@
 //! The adapter to WASI 0.2: reads the request, opens files through the preopen, sends the plan.
 //!
-//! Nothing is decided here. In 0.2 every call blocks until it is done, so the futures of the pure modules are ready the
-//! first time they are asked.
+//! Every call of WASI 0.2 blocks until it is done, so the futures of the pure modules are ready when they are first polled.
 
+use super::{NO_DIRECTORY, path_argument, system_failure};
 use crate::answer;
-use crate::config::Settings;
 use crate::path::RelativePath;
 use crate::request::{Headers, Method, Request};
-use crate::resolve::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use crate::response::{Body, Plan};
+use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use anyhow::{Context as _, Result, anyhow};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wasi::cli::{environment, stderr};
-use wasi::clocks::wall_clock;
+use wasi::clocks::wall_clock::{self, Datetime};
 use wasi::filesystem::preopens;
 use wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
@@ -50,20 +49,18 @@ struct FileServer;
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
         let request = read_request(&request);
-        let mut plan = match Settings::from_environment(&environment::get_environment()) {
-            Ok(settings) => block_on(answer::respond(&Preopen::first(), &settings, &request, now)),
-            Err(error) => answer::misconfigured(&error, &request),
-        };
+        let variables = environment::get_environment();
+        let mut plan = block_on(answer::handle(&Preopen::first(), &variables, &request, now));
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint);
         }
-        // Once the head is out there is nobody left to tell of an error: the body is dropped unfinished, and the
-        // runtime closes the connection short of its Content-Length, which the client can tell.
+        // An error after the head cannot be reported: the body is dropped unfinished, and the runtime closes the connection
+        // short of its Content-Length, which the client can tell.
         let _ = send(plan, outparam);
     }
 }
 
-/// Tells the operator what is wrong. Where that fails too, there is nobody left to tell.
+/// Tells the operator what is wrong. Where that fails too, there is no other way.
 fn complain(sentence: &str) {
     let _ = write_all(&stderr::get_stderr(), format!("{sentence}\n").as_bytes());
 }
@@ -83,14 +80,18 @@ fn read_request(request: &http::IncomingRequest) -> Request {
 }
 
 fn now() -> Timestamp {
-    let now = wall_clock::now();
-    Timestamp { seconds: now.seconds, nanoseconds: now.nanoseconds }
+    timestamp(wall_clock::now())
 }
 
-/// How many bytes of a file are read at a time: what runtimes give at most.
-const PIECE: u64 = 64 * 1024;
+fn timestamp(time: Datetime) -> Timestamp {
+    Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
+}
 
-/// The directory that is served: the first preopen, whatever its name. There may be none.
+/// How many bytes of a file are read at first, in bytes. Runtimes clear a buffer of this size, and most files that are read are
+/// smaller.
+const FIRST_READ_BYTES: usize = 4096;
+
+/// The served directory: the first preopen, whatever its name. There may be none.
 struct Preopen(Option<Descriptor>);
 
 impl Preopen {
@@ -99,52 +100,96 @@ impl Preopen {
     }
 
     fn directory(&self) -> Result<&Descriptor, TreeError> {
-        self.0.as_ref().ok_or(TreeError::NotFound)
+        self.0.as_ref().ok_or_else(|| TreeError::Failed(NO_DIRECTORY.to_owned()))
     }
 
     fn open_at(&self, path: &RelativePath, flags: OpenFlags) -> Result<Descriptor, TreeError> {
         let directory = self.directory()?;
-        Ok(directory.open_at(PathFlags::SYMLINK_FOLLOW, written(path), flags, DescriptorFlags::READ)?)
+        let opened =
+            directory.open_at(PathFlags::SYMLINK_FOLLOW, path_argument(path), flags, DescriptorFlags::READ);
+        opened.map_err(|error| tree_error(path.as_str(), error))
     }
 }
 
 impl Tree for Preopen {
     type File = Descriptor;
+    type Directory = Descriptor;
 
     async fn stat(&self, path: &RelativePath) -> Result<Metadata, TreeError> {
-        let stat = self.directory()?.stat_at(PathFlags::SYMLINK_FOLLOW, written(path))?;
-        Ok(metadata(&stat))
+        let stat = self.directory()?.stat_at(PathFlags::SYMLINK_FOLLOW, path_argument(path));
+        stat.map(metadata).map_err(|error| tree_error(path.as_str(), error))
+    }
+
+    async fn exists(&self, path: &RelativePath) -> Result<bool, TreeError> {
+        match self.directory()?.stat_at(PathFlags::empty(), path_argument(path)) {
+            Ok(_) => Ok(true),
+            Err(error) => match tree_error(path.as_str(), error) {
+                TreeError::NotFound => Ok(false),
+                error => Err(error),
+            },
+        }
     }
 
     async fn open(&self, path: &RelativePath) -> Result<(Descriptor, Metadata), TreeError> {
         let file = self.open_at(path, OpenFlags::empty())?;
-        let metadata = metadata(&file.stat()?);
-        Ok((file, metadata))
+        let stat = file.stat().map_err(|error| tree_error(path.as_str(), error))?;
+        Ok((file, metadata(stat)))
     }
 
-    async fn read(&self, file: &Descriptor, offset: u64) -> Result<Vec<u8>, TreeError> {
-        Ok(file.read(PIECE, offset)?.0)
+    async fn read_start(&self, path: &RelativePath, limit: usize) -> Result<Vec<u8>, TreeError> {
+        let failed = |error| tree_error(path.as_str(), error);
+        let file = self.open_at(path, OpenFlags::empty())?;
+        let first = FIRST_READ_BYTES.min(limit);
+        let (bytes, is_end) = file.read(first as u64, 0).map_err(failed)?;
+        if is_end || bytes.len() < first {
+            return Ok(bytes);
+        }
+        // A larger file is read again, whole: that takes less than putting its pieces together.
+        let length = file.stat().map_err(failed)?.size.min(limit as u64);
+        drop(bytes);
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < length {
+            let offset = bytes.len() as u64;
+            let (mut piece, is_end) = file.read(length - offset, offset).map_err(failed)?;
+            if bytes.is_empty() {
+                bytes = piece;
+            } else {
+                bytes.append(&mut piece);
+            }
+            if is_end {
+                break;
+            }
+        }
+        Ok(bytes)
     }
 
-    async fn list(&self, path: &RelativePath, largest: Extent) -> Result<Names, TreeError> {
-        let stream = self.open_at(path, OpenFlags::DIRECTORY)?.read_directory()?;
+    async fn open_directory(&self, path: &RelativePath) -> Result<Descriptor, TreeError> {
+        self.open_at(path, OpenFlags::DIRECTORY)
+    }
+
+    async fn names(&self, directory: &Descriptor, limit: Extent) -> Result<Names, TreeError> {
+        let stream = directory.read_directory().map_err(|error| tree_error("", error))?;
         let mut names = Names::default();
         loop {
             match stream.read_directory_entry() {
-                Ok(Some(entry)) => names.push(entry.name, kind(entry.type_), largest)?,
+                Ok(Some(entry)) => {
+                    if !names.push(entry.name, kind(entry.type_), limit) {
+                        return Ok(names);
+                    }
+                }
                 Ok(None) => return Ok(names),
                 Err(ErrorCode::IllegalByteSequence) => names.unreadable += 1,
-                // It has gone since.
+                // The entry has gone since.
                 Err(ErrorCode::NoEntry) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(tree_error("", error)),
             }
         }
     }
-}
 
-/// A path as `wasi:filesystem` takes it: the root is not the empty one there.
-fn written(path: &RelativePath) -> &str {
-    if path.as_str().is_empty() { "." } else { path.as_str() }
+    async fn stat_in(&self, directory: &Descriptor, name: &str) -> Result<Metadata, TreeError> {
+        let stat = directory.stat_at(PathFlags::SYMLINK_FOLLOW, name);
+        stat.map(metadata).map_err(|error| tree_error(name, error))
+    }
 }
 
 /// What an entry is, where its own type tells.
@@ -157,40 +202,38 @@ fn kind(type_: DescriptorType) -> Option<Kind> {
     }
 }
 
-fn metadata(stat: &DescriptorStat) -> Metadata {
+fn metadata(stat: DescriptorStat) -> Metadata {
     Metadata {
         kind: kind(stat.type_).unwrap_or(Kind::Other),
         length: stat.size,
-        modified: stat
-            .data_modification_timestamp
-            .map(|time| Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }),
+        modified: stat.data_modification_timestamp.map(timestamp),
+        changed: stat.status_change_timestamp.map(timestamp),
     }
 }
 
-impl From<ErrorCode> for TreeError {
-    /// Whatever says something about the path is the same "not found"; the rest is a fault of the system.
-    fn from(error: ErrorCode) -> Self {
-        match error {
-            ErrorCode::Access
-            | ErrorCode::BadDescriptor
-            | ErrorCode::IllegalByteSequence
-            | ErrorCode::Invalid
-            | ErrorCode::IsDirectory
-            | ErrorCode::Loop
-            | ErrorCode::NameTooLong
-            | ErrorCode::NoDevice
-            | ErrorCode::NoEntry
-            | ErrorCode::NotDirectory
-            | ErrorCode::NotPermitted
-            | ErrorCode::Unsupported => Self::NotFound,
-            _ => Self::Failed,
-        }
+/// What an error says about a path. Errors about the path itself are all "not found"; the others are failures of the
+/// system.
+fn tree_error(path: &str, error: ErrorCode) -> TreeError {
+    match error {
+        ErrorCode::Access
+        | ErrorCode::BadDescriptor
+        | ErrorCode::IllegalByteSequence
+        | ErrorCode::Invalid
+        | ErrorCode::IsDirectory
+        | ErrorCode::Loop
+        | ErrorCode::NameTooLong
+        | ErrorCode::NoDevice
+        | ErrorCode::NoEntry
+        | ErrorCode::NotDirectory
+        | ErrorCode::NotPermitted
+        | ErrorCode::Unsupported => TreeError::NotFound,
+        _ => system_failure(path, error.name()),
     }
 }
 
 /// Sends a plan. An error means that the response could not be made or that the body could not be sent in full.
 fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> {
-    let Plan { status, headers, body, complaint: _ } = plan;
+    let Plan { status, headers, body, .. } = plan;
     let fields: Vec<_> =
         headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_bytes())).collect();
     let headers = http::Fields::from_list(&fields).map_err(|error| {
@@ -203,7 +246,7 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> 
     if status != 200 {
         response.set_status_code(status).map_err(|()| anyhow!("the status {status} was refused"))?;
     }
-    // A response whose body was never asked for has none, and may keep the Content-Length that a HEAD must show.
+    // A response whose body is never taken has none, and may keep the Content-Length that a HEAD must show.
     if let Body::Empty = body {
         http::ResponseOutparam::set(outparam, Ok(response));
         return Ok(());
@@ -227,13 +270,17 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> 
     http::OutgoingBody::finish(outgoing, None).context("the body does not have its promised length")
 }
 
-/// Writes bytes in pieces that `blocking-write-and-flush` takes: at most 4,096 at a time.
+/// How many bytes `blocking-write-and-flush` takes at a time.
+const WRITE_MAX_BYTES: usize = 4096;
+
+/// Writes bytes. Each function that a component imports costs an instance a thousand instructions, so this one does for the
+/// short texts that the server writes and for its listings.
 fn write_all(stream: &OutputStream, bytes: &[u8]) -> Result<(), StreamError> {
-    bytes.chunks(4096).try_for_each(|piece| stream.blocking_write_and_flush(piece))
+    bytes.chunks(WRITE_MAX_BYTES).try_for_each(|piece| stream.blocking_write_and_flush(piece))
 }
 
-/// Moves exactly `length` bytes of a file into the body; none of them enters the guest's memory. A file that has become
-/// shorter ends it early with an error.
+/// Moves exactly `length` bytes of a file into the body, without a copy in the guest's memory. A file that became shorter ends
+/// it early with an error.
 fn splice(stream: &OutputStream, file: &Descriptor, offset: u64, length: u64) -> Result<()> {
     let source = file.read_via_stream(offset)?;
     let mut remaining = length;
