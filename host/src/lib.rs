@@ -13,7 +13,7 @@
 //! 8. [`report`]: access log and standard error
 //! 9. [`signals`][]: shutdown
 //!
-//! [`prepare`](mod@prepare) does steps 3 to 5. [`server`] is the life of a server, [`run`](mod@run) that of a command.
+//! [`prepare`](mod@prepare) does steps 3 to 5, and [`site`] checks what the file server will read. [`server`] is the life of a server, [`run`](mod@run) that of a command.
 //! [`inspect`] only parses the component.
 //!
 //! Imports go one way: server → net, http → app → link → instance → sandbox, wasi → body. All modules may use report.
@@ -39,6 +39,7 @@ pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod signals;
+pub mod site;
 pub mod wasi;
 
 use anyhow::Context as _;
@@ -110,21 +111,43 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output } => write_guest(&output)?,
+        cli::Command::Check(arguments) => return Ok(check(&config::Serve::new(*arguments)?)?),
+        cli::Command::Completions(shell) => write_out(&cli::completions(shell))?,
+        cli::Command::Man => write_out(&cli::man().context("cannot make the manual page")?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks a configuration: each fault is a line on standard error.
+fn check(config: &config::Serve) -> anyhow::Result<ExitCode> {
+    let faults = server::check(config)?;
+    for fault in &faults {
+        stderr::complain(fault);
+    }
+    if faults.is_empty() {
+        write_out(b"The configuration is valid.\n")?;
+        Ok(ExitCode::SUCCESS)
+    } else {
+        Ok(ExitCode::FAILURE)
+    }
+}
+
+fn write_out(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
 /// Writes the built-in component to a file, or to standard output for `-`.
 fn write_guest(output: &Path) -> anyhow::Result<()> {
     if output == Path::new("-") {
-        let mut stdout = std::io::stdout().lock();
+        let stdout = std::io::stdout().lock();
         if stdout.is_terminal() {
             anyhow::bail!(
                 "the component is binary and standard output is a terminal; `wasi-httpd guest -o FILE` writes it to a file"
             );
         }
-        let written = stdout.write_all(component::BUILT_IN).and_then(|()| stdout.flush());
-        return written.context("cannot write to standard output");
+        drop(stdout);
+        return write_out(component::BUILT_IN);
     }
     std::fs::write(output, component::BUILT_IN).with_context(|| format!("cannot write {}", output.display()))
 }

@@ -20,13 +20,14 @@ use crate::prepare::{Prepared, prepare};
 use crate::report::access_log::AccessLog;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
-use anyhow::{Context as _, Result};
+use crate::site::{self, Faults};
+use anyhow::{Context as _, Result, bail};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, warn};
 use wasmtime::Engine;
 
 /// How long responses in flight may take after the first signal.
@@ -68,8 +69,31 @@ pub fn serve(config: Serve) -> Result<()> {
     outcome
 }
 
+/// Does everything up to the listeners, and returns what is wrong with the site.
+pub fn check(config: &Serve) -> Result<Vec<String>> {
+    prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
+    let Faults { mut errors, warnings } = site::check(config);
+    errors.extend(warnings);
+    Ok(errors)
+}
+
+/// Refuses a site with wrong rules, and reports what is missing in it.
+fn check_site(config: &Serve) -> Result<()> {
+    let Faults { errors, warnings } = site::check(config);
+    match &errors[..] {
+        [] => {}
+        [error] => bail!("{error}"),
+        [first, rest @ ..] => bail!("{first} (and {} more; `wasi-httpd check` lists them)", rest.len()),
+    }
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    Ok(())
+}
+
 /// Opens everything. Errors that are found quickly come before steps that take long.
 fn open(mut config: Serve) -> Result<Opened> {
+    check_site(&config)?;
     let listeners = bind_all(&config.addresses, config.client.stall)?;
     if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
     {

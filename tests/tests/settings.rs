@@ -13,10 +13,7 @@ fn a_wrong_setting_is_told_at_the_start_where_the_host_can_know() {
             &["--env", "FILES_LISTNG=on"],
             "FILES_LISTNG is `on`, but there is no such setting; there are FILES_INDEX,",
         ),
-        (
-            &["--headers", "*: Date: x"],
-            "FILES_HEADERS is `*: Date: x`, but the server itself says what `Date` is",
-        ),
+        (&["--headers", "*: Date: x"], "FILES_HEADERS is `*: Date: x`, but the server itself sets `Date`"),
         (&["--cors", "example.com"], "FILES_CORS is `example.com`, but it takes `*`, or origins such as"),
         (&["--listing", "--env", "FILES_LISTING=on"], "FILES_LISTING was set twice"),
         (&["--spa", "a", "--spa", "b"], "--spa was given more than once"),
@@ -49,6 +46,18 @@ fn a_wrong_setting_is_a_500_and_a_line_where_the_host_cannot_know() {
 }
 
 #[test]
+fn a_runtime_that_gives_no_directory_is_told_so() {
+    let site = Site::new();
+    let guest = site.outside().join("guest.wasm");
+    std::fs::write(&guest, host::component::BUILT_IN).unwrap();
+    let server = programs!().stock_with_guest(&guest);
+    for target in ["/", "/a.txt"] {
+        assert_eq!(server.get(target).status, 500, "{target}");
+    }
+    server.wait_for_error(|line| line.contains("there is no directory to serve; give the component one"));
+}
+
+#[test]
 fn a_flag_does_what_its_variable_does() {
     let site = Site::new();
     site.file("a.htm", "index").file("dir/x", "x");
@@ -70,16 +79,67 @@ fn other_variables_are_nobodys_concern() {
     });
 }
 
+fn document(name: &str) -> String {
+    std::fs::read_to_string(workspace().join("docs").join(name)).unwrap()
+}
+
+/// The cells of the rows of a table, without the marks for code.
+fn rows(document: &str) -> impl Iterator<Item = Vec<String>> {
+    let rows = document.lines().filter(|line| line.starts_with("| "));
+    rows.map(|row| {
+        let cells = row.replace("\\|", "\u{0}").replace('`', "");
+        let cells = cells.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|"));
+        cells.collect()
+    })
+}
+
 #[test]
-fn every_setting_is_in_the_help_and_in_the_readme() {
+fn the_documentation_of_settings_says_what_the_help_says() {
     let output = programs!().command().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let document = document("file-server.md");
     for variable in guest::config::VARIABLES {
         let flag = variable.name.trim_start_matches("FILES_").to_lowercase().replace('_', "-");
         assert!(help.contains(&format!("--{flag}")), "--{flag} is not in the help");
-        assert!(help.contains(&format!("[{}]", variable.name)), "{} is not in the help", variable.name);
-        let row = format!("| `{}` | `--{flag}` |", variable.name);
-        assert!(readme.contains(&row), "there is no `{row}` in the README");
+        let text = format!("[{}] [default: {}]", variable.name, variable.default);
+        assert!(help.contains(&text), "`{text}` is not in the help");
+        assert!(help.contains(variable.meaning), "`{}` is not in the help", variable.meaning);
+        let value = if variable.repeatable { ", repeatable" } else { "" };
+        let row = [
+            variable.name.to_owned(),
+            format!("--{flag}"),
+            format!("{}{value}", variable.value),
+            variable.default.to_owned(),
+            variable.meaning.to_owned(),
+        ];
+        assert!(rows(&document).any(|known| known == row), "docs/file-server.md has no row {row:?}");
+    }
+}
+
+#[test]
+fn the_documentation_of_options_has_their_names_and_defaults() {
+    let document = document("operating.md");
+    let rows: Vec<_> = rows(&document).filter(|row| row.len() == 3).collect();
+    for command in [["--help"].as_slice(), &["run", "--help"]] {
+        let output = programs!().command().args(command).output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let (options, _) = help.split_once("Settings of the file server").unwrap_or((&help, ""));
+        for option in options.split("\n  ").filter(|option| option.trim_start().starts_with('-')) {
+            let flag = option.split_whitespace().find(|word| word.starts_with("--")).unwrap();
+            if matches!(flag, "--help" | "--version") {
+                continue;
+            }
+            let row = rows.iter().find(|row| row[0].split([' ', ',']).any(|word| word == flag));
+            let row = row.unwrap_or_else(|| panic!("{flag} is not in docs/operating.md"));
+            let default = option.split_once("[default: ").map(|(_, rest)| rest.split(']').next().unwrap());
+            // Numbers are the same; sentences need not be.
+            if let Some(default) = default.filter(|default| default.parse::<u32>().is_ok()) {
+                assert!(
+                    row[1].split([' ', ';']).any(|word| word == default),
+                    "{flag}: {default}, not {}",
+                    row[1]
+                );
+            }
+        }
     }
 }

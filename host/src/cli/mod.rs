@@ -5,7 +5,11 @@
 mod mistakes;
 
 use crate::config::defaults;
-use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches, Parser,
+    Subcommand,
+};
+use clap_complete::Shell;
 use guest::config::{PREFIX, VARIABLES, Variable};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -30,16 +34,28 @@ enum Other {
     /// Print what a component is, what it imports, and which of its imports would be granted
     Inspect(Inspect),
 
+    /// Check the configuration, the component and the site's rules, without serving
+    Check(Box<Serve>),
+
     /// Write the built-in component to a file, to run it on another runtime
     Guest {
         /// The file to write; `-` is standard output
         #[arg(short, long, value_name = "FILE", default_value = "guest.wasm")]
         output: PathBuf,
     },
+
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+
+    /// Print the manual page
+    Man,
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 3] = ["run", "inspect", "guest"];
+const SUBCOMMANDS: [&str; 6] = ["run", "inspect", "check", "guest", "completions", "man"];
 
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
@@ -239,7 +255,7 @@ impl Args for Files {
                 .allow_hyphen_values(true)
                 .action(ArgAction::Append);
             // `--listing` alone is `--listing=on`.
-            if value == "on|off" {
+            if value.starts_with("on|") {
                 arg.num_args(0..=1).require_equals(true).default_missing_value("on")
             } else {
                 arg
@@ -292,6 +308,12 @@ pub enum Command {
         /// The file, or `-` for standard output.
         output: PathBuf,
     },
+    /// Check a configuration.
+    Check(Box<Serve>),
+    /// Print a completion script.
+    Completions(Shell),
+    /// Print the manual page.
+    Man,
 }
 
 /// Why no command is carried out.
@@ -315,8 +337,35 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
             Some(Other::Run(run)) => Ok(Command::Run(run)),
             Some(Other::Inspect(inspect)) => Ok(Command::Inspect(inspect)),
             Some(Other::Guest { output }) => Ok(Command::Guest { output }),
+            Some(Other::Check(serve)) => Ok(Command::Check(serve)),
+            Some(Other::Completions { shell }) => Ok(Command::Completions(shell)),
+            Some(Other::Man) => Ok(Command::Man),
         },
         Err(error) if !error.use_stderr() => Err(Stop::Information(error.to_string())),
         Err(error) => Err(Stop::Usage(mistakes::explain(&error, &arguments))),
     }
+}
+
+/// The completion script for a shell.
+pub fn completions(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Line::command(), "wasi-httpd", &mut script);
+    script
+}
+
+/// The manual page, in roff, with a section for each subcommand.
+pub fn man() -> std::io::Result<Vec<u8>> {
+    let mut command = Line::command();
+    // Without this, subcommands lack the flags that clap adds.
+    command.build();
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone()).render(&mut page)?;
+    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
+        let name = subcommand.get_name().to_uppercase();
+        page.extend_from_slice(format!(".SH \"COMMAND {name}\"\n").as_bytes());
+        let man = clap_mangen::Man::new(subcommand.clone());
+        man.render_description_section(&mut page)?;
+        man.render_options_section(&mut page)?;
+    }
+    Ok(page)
 }

@@ -210,7 +210,7 @@ fn with_settings(
         variables.push((name, value));
     }
     if is_built_in {
-        Settings::from_environment(&variables).map_err(ConfigError::Settings)?;
+        Settings::checked(&variables).map_err(ConfigError::Settings)?;
     }
     Ok(variables)
 }
