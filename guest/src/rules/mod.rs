@@ -10,6 +10,7 @@
 
 mod headers;
 mod redirects;
+mod target;
 
 pub use headers::{Changes, check_setting, setting_pattern};
 pub use redirects::{Redirect, Target};
