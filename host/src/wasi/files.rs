@@ -4,8 +4,9 @@
 use super::entries::descriptor_type;
 use super::known_files::KnownFiles;
 use super::last_file::{Found, LastFile};
+use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, statat};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread};
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -16,6 +17,9 @@ use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorStat, ErrorCode, OpenFlags, PathFlags,
 };
+
+/// How many bytes of a file are read at a time: the memory of one call is bounded.
+const READ_MAX_BYTES: usize = 1024 * 1024;
 
 /// How often a path is resolved anew when the kernel could not prove that it stays below its directory, because something
 /// was renamed meanwhile (openat2(2), `EAGAIN`).
@@ -148,6 +152,23 @@ fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Fai
     Ok(Found { file, metadata, since })
 }
 
+/// Reads a piece of a file, and tells whether it is at its end. Unlike the runtime's own, this clears no buffer
+/// before.
+pub fn read(file: &File, length: u64, offset: u64) -> Result<(Vec<u8>, bool), ErrorCode> {
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(READ_MAX_BYTES);
+    let mut bytes = Vec::with_capacity(length);
+    loop {
+        match pread(file, spare_capacity(&mut bytes), offset) {
+            Ok(_) => {
+                let is_end = bytes.is_empty();
+                return Ok((bytes, is_end));
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+}
+
 /// Metadata as guests have them.
 pub fn describe(metadata: &Metadata) -> DescriptorStat {
     DescriptorStat {
@@ -257,6 +278,23 @@ mod tests {
         let only_directory = OpenHow { open: OpenFlags::DIRECTORY, ..read() };
         assert_eq!(code(&open("f", only_directory)), Some(ErrorCode::NotDirectory));
         assert!(open("d", only_directory).is_ok());
+    }
+
+    #[test]
+    fn a_file_is_read_in_pieces() {
+        let Fixture { directory, outside: _outside } = &fixture();
+        let how = read();
+        let found = open_at(directory, "f", how, &KnownFiles::default(), &mut LastFile::default()).unwrap();
+        for (length, offset, expected, is_end) in [
+            (3, 0, "con", false),
+            (100, 3, "tent", false),
+            (100, 7, "", true),
+            (u64::MAX, 0, "content", false),
+        ] {
+            let (bytes, end) = super::read(&found.file, length, offset).unwrap();
+            assert_eq!((bytes.as_slice(), end), (expected.as_bytes(), is_end));
+        }
+        assert!(super::read(&found.file, 1, u64::MAX).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `wasi:filesystem/types.descriptor`: examining and opening files as [`wasi::files`](crate::wasi::files) does, and
+//! `wasi:filesystem/types.descriptor`: examining, opening and reading files as [`wasi::files`](crate::wasi::files) does, and
 //! writing, which is refused before the runtime sees it.
 
 use super::interface;
@@ -29,6 +29,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     types.func_wrap("[method]descriptor.stat", stat)?;
     types.func_wrap("[method]descriptor.stat-at", stat_at)?;
     types.func_wrap("[method]descriptor.open-at", open_at)?;
+    types.func_wrap("[method]descriptor.read", read)?;
     refuse_writes(&mut types)
 }
 
@@ -80,6 +81,13 @@ fn stat_at(
             Ok((Err(denied(store.data_mut(), &failure, path)),))
         }
     }
+}
+
+fn read(mut store: Store<'_>, (descriptor, length, offset): (Own, u64, u64)) -> Outcome<(Vec<u8>, bool)> {
+    Ok((match store.data_mut().resources().get(&descriptor)? {
+        Descriptor::File(file) => files::read(&file.file, length, offset),
+        Descriptor::Dir(_) => Err(ErrorCode::BadDescriptor),
+    },))
 }
 
 fn stat_at_by_runtime(
