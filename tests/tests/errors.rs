@@ -1,7 +1,8 @@
 //! Errors: a page for people, a line for tools, the site's own pages, and limits.
 
-use tests::on_each_runtime;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use tests::site::Site;
+use tests::{on_each_runtime, programs};
 
 const BROWSER: (&str, &str) = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 
@@ -187,4 +188,25 @@ fn fields_of_any_bytes_are_answered() {
             }
         }
     });
+}
+
+#[test]
+fn a_fault_of_the_system_is_a_500_and_a_line_with_the_path() {
+    let site = Site::new();
+    site.file("a.txt", "a");
+    let server = programs!().ours(&site, &[]);
+    let mut client = server.connect();
+    assert_eq!(client.request("GET", "/a.txt", &[]).status, 200);
+
+    // From now on, the server can open nothing.
+    let pid = Pid::from_raw(server.id().cast_signed());
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(0), maximum }).unwrap();
+    let response = client.request("GET", "/a.txt", &[]);
+    assert_eq!(response.status, 500);
+    assert!(!response.text().contains("a.txt"), "{}", response.text());
+    server.wait_for_error(|line| line.contains("guest stderr: cannot read `a.txt`: "));
+
+    prlimit(pid, Resource::Nofile, before).unwrap();
+    assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");
 }
