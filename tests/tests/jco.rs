@@ -94,5 +94,5 @@ fn the_file_server_runs_on_node() {
     let listing = server.request("GET", "/", &[]);
     assert!(listing.status == 200 && listing.text().contains("./big.bin"), "{}", listing.text());
     let redirect = server.request("GET", "/dir", &[]);
-    assert_eq!((redirect.status, redirect.header("location")), (308, Some("/dir/")));
+    assert_eq!((redirect.status, redirect.header("location")), (308, Some("./dir/")));
 }
