@@ -21,6 +21,7 @@ use crate::path::{NamePolicy, RelativePath, is_well_escaped};
 use crate::pattern::{Captures, Pattern};
 use memchr::memchr;
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::fmt;
 
@@ -78,9 +79,9 @@ pub fn check(headers: &[u8], redirects: &[u8], policy: NamePolicy) -> Vec<RuleEr
 pub struct Rules<'a> {
     settings: &'a Settings,
     /// The content of `_headers`.
-    headers: Vec<u8>,
+    headers: Cow<'a, [u8]>,
     /// The content of `_redirects`.
-    redirects: Vec<u8>,
+    redirects: Cow<'a, [u8]>,
     paths: Paths,
     changes: OnceCell<Result<Changes, RuleError>>,
 }
@@ -100,11 +101,8 @@ struct Paths {
 
 impl Paths {
     fn all(&self) -> impl Iterator<Item = &str> {
-        self.answered().chain(self.original.iter().map(String::as_str))
-    }
-
-    fn answered(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.requested.as_str()).chain(self.answering.iter().map(String::as_str))
+        let others = self.answering.iter().chain(&self.original);
+        std::iter::once(self.requested.as_str()).chain(others.map(String::as_str))
     }
 }
 
@@ -113,8 +111,8 @@ impl<'a> Rules<'a> {
     pub fn new(settings: &'a Settings, requested: String) -> Self {
         Self {
             settings,
-            headers: Vec::new(),
-            redirects: Vec::new(),
+            headers: Cow::Borrowed(&[]),
+            redirects: Cow::Borrowed(&[]),
             paths: Paths { requested, ..Paths::default() },
             changes: OnceCell::new(),
         }
@@ -122,7 +120,7 @@ impl<'a> Rules<'a> {
 
     /// Adds the rules of the site: the contents of `_headers` and `_redirects`.
     pub fn add_site(&mut self, headers: Vec<u8>, redirects: Vec<u8>) {
-        (self.headers, self.redirects) = (headers, redirects);
+        (self.headers, self.redirects) = (Cow::Owned(headers), Cow::Owned(redirects));
     }
 
     /// Removes the rules of the site, which cannot be obeyed.
@@ -190,10 +188,10 @@ impl<'a> Rules<'a> {
 
     /// The same rules for another path of the site.
     #[must_use]
-    pub fn about(&self, path: String) -> Self {
-        let mut rules = Self::new(self.settings, path);
-        rules.add_site(self.headers.clone(), self.redirects.clone());
-        rules
+    pub fn about(&self, path: String) -> Rules<'_> {
+        let headers = Cow::Borrowed(&*self.headers);
+        let redirects = Cow::Borrowed(&*self.redirects);
+        Rules { headers, redirects, ..Rules::new(self.settings, path) }
     }
 }
 
