@@ -1,8 +1,9 @@
 //! The interfaces that guests may import. What a guest may do with them is the [`sandbox`](crate::sandbox)'s to say:
 //! most of it is refused when it is called.
 //!
-//! [`p2`] links WASI 0.2.
+//! [`p2`] links WASI 0.2 to components. [`calls`] is what the calls mean.
 
+mod calls;
 mod p2;
 
 use crate::component::{Guest, one_line};

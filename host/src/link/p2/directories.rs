@@ -1,45 +1,31 @@
-//! `wasi:filesystem/types.directory-entry-stream`: the entries of a directory. The runtime's own examines each of them, which
-//! takes most of the time of a listing.
+//! Links `wasi:filesystem/preopens` and the entries of directories.
 
-use super::interface;
+use super::{Store, interface};
 use crate::instance::State;
+use crate::link::calls::directories as calls;
 use crate::wasi::Entries;
-use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource, ResourceType};
 use wasmtime_wasi::filesystem::Descriptor;
-use wasmtime_wasi::p2::bindings::filesystem::types::{DirectoryEntry, ErrorCode};
-
-type Store<'a> = StoreContextMut<'a, State>;
-type Outcome<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    interface(linker, "wasi:filesystem/preopens")?
+        .func_wrap("get-directories", |mut store: Store<'_>, (): ()| {
+            Ok((calls::get_directories(store.data_mut())?,))
+        })?;
     let mut types = interface(linker, "wasi:filesystem/types")?;
     types.resource("directory-entry-stream", ResourceType::host::<Entries>(), |mut store, number| {
-        store.data_mut().table().delete(Resource::<Entries>::new_own(number))?;
-        Ok(())
+        calls::drop_entries(store.data_mut(), Resource::new_own(number))
     })?;
-    types.func_wrap("[method]descriptor.read-directory", read_directory)?;
-    types.func_wrap("[method]directory-entry-stream.read-directory-entry", read_directory_entry)
-}
-
-fn read_directory(
-    mut store: Store<'_>,
-    (descriptor,): (Resource<Descriptor>,),
-) -> Outcome<Resource<Entries>> {
-    let state = store.data_mut();
-    let entries = match state.resources().get(&descriptor)? {
-        Descriptor::Dir(directory) => Entries::new(&directory.dir),
-        Descriptor::File(_) => Err(ErrorCode::NotDirectory),
-    };
-    Ok((match entries {
-        Ok(entries) => Ok(state.table().push(entries)?),
-        Err(code) => Err(code),
-    },))
-}
-
-fn read_directory_entry(
-    mut store: Store<'_>,
-    (entries,): (Resource<Entries>,),
-) -> Outcome<Option<DirectoryEntry>> {
-    Ok((store.data_mut().table().get_mut(&entries)?.read(),))
+    types.func_wrap(
+        "[method]descriptor.read-directory",
+        |mut store: Store<'_>, (descriptor,): (Resource<Descriptor>,)| {
+            Ok((calls::read_directory(store.data_mut(), &descriptor)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]directory-entry-stream.read-directory-entry",
+        |mut store: Store<'_>, (entries,): (Resource<Entries>,)| {
+            Ok((calls::read_directory_entry(store.data_mut(), &entries)?,))
+        },
+    )
 }

@@ -1,0 +1,183 @@
+//! `wasi:filesystem/types.descriptor`: examining, opening and reading files as [`wasi::files`](crate::wasi::files) does, and
+//! writing, which is refused before the runtime sees it.
+
+use crate::body::TimedLength;
+use crate::instance::State;
+use crate::sandbox::BLOCKING_FILE_CALLS;
+use crate::sandbox::denials::Denial;
+use crate::wasi::files::{self, Failure, OpenHow};
+use crate::wasi::{Found, LastFile};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+use wasmtime::bail;
+use wasmtime::component::Resource;
+use wasmtime_wasi::filesystem::{self, Descriptor, Dir, FsPerms, OpenMode, WasiFilesystemView as _};
+use wasmtime_wasi::p2::FsResult;
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, Host as _, HostDescriptor as _, OpenFlags,
+    PathFlags,
+};
+
+type File = Resource<Descriptor>;
+type Outcome<T> = wasmtime::Result<Result<T, ErrorCode>>;
+
+/// What a path is resolved for: the flags of `open-at`.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// Whether a symbolic link at the end of the path is followed.
+    pub path: PathFlags,
+    /// What the path must lead to.
+    pub open: OpenFlags,
+    /// What the descriptor is for.
+    pub flags: DescriptorFlags,
+}
+
+/// `[method]descriptor.stat`
+pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
+    let number = descriptor.rep();
+    let known = state.last_file().take_opened(number);
+    let metadata = match (known, state.table().get(descriptor)?) {
+        (Some(known), _) => Ok(known),
+        (None, Descriptor::File(file)) => file.file.metadata().map(|metadata| (metadata, Instant::now())),
+        (None, Descriptor::Dir(directory)) => {
+            directory.dir.metadata().map(|metadata| (metadata, Instant::now()))
+        }
+    };
+    Ok(match metadata {
+        Ok((metadata, since)) => {
+            state.last_file().tell_length(number, TimedLength(metadata.len(), since));
+            Ok(files::describe(&metadata))
+        }
+        Err(error) => Err(error.into()),
+    })
+}
+
+/// `[method]descriptor.stat-at`
+pub fn stat_at(
+    state: &mut State,
+    descriptor: &File,
+    flags: PathFlags,
+    path: &str,
+) -> Outcome<DescriptorStat> {
+    let mut last = LastFile::default();
+    let outcome = match state.resources().get(descriptor)? {
+        Descriptor::Dir(directory) => files::stat_at(directory, path, flags, state.known_files(), &mut last),
+        Descriptor::File(_) => Err(Failure::Code(ErrorCode::NotDirectory)),
+    };
+    match outcome {
+        Ok(stat) => {
+            *state.last_file() = last;
+            Ok(Ok(stat))
+        }
+        Err(Failure::Unsupported) => stat_at_by_runtime(state, borrowed(descriptor), flags, path.to_owned()),
+        Err(failure) => Ok(Err(denied(state, &failure, path))),
+    }
+}
+
+/// `[method]descriptor.read`
+pub fn read(state: &State, descriptor: &File, length: u64, offset: u64) -> Outcome<(Vec<u8>, bool)> {
+    Ok(match state.resources().get(descriptor)? {
+        Descriptor::File(file) => files::read(&file.file, length, offset),
+        Descriptor::Dir(_) => Err(ErrorCode::BadDescriptor),
+    })
+}
+
+fn stat_at_by_runtime(
+    state: &mut State,
+    descriptor: File,
+    flags: PathFlags,
+    path: String,
+) -> Outcome<DescriptorStat> {
+    let outcome = at_once(state.filesystem().stat_at(descriptor, flags, path.clone()))?;
+    if outcome.as_ref().is_ok_and(|stat| stat.type_ == DescriptorType::RegularFile) {
+        state.last_file().examine_regular(path);
+    }
+    to_guest(state, outcome)
+}
+
+/// `[method]descriptor.open-at`
+pub fn open_at(state: &mut State, descriptor: &File, path: &str, how: Opening) -> Outcome<File> {
+    let mut last = std::mem::take(state.last_file());
+    let special_files = state.may_block();
+    let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };
+    let (outcome, perms) = match state.resources().get(descriptor)? {
+        Descriptor::Dir(directory) => {
+            (files::open_at(directory, path, how, state.known_files(), &mut last), directory.perms)
+        }
+        Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
+    };
+    match outcome {
+        Ok(found) => Ok(Ok(opened(state, found, perms)?)),
+        Err(Failure::Unsupported) => {
+            let how = OpenHow { special_files: special_files || last.is_regular(path), ..how };
+            open_at_by_runtime(state, descriptor, path, how)
+        }
+        Err(failure) => Ok(Err(denied(state, &failure, path))),
+    }
+}
+
+/// Opens a file where the kernel lacks `openat2`. What takes its place after it was examined is waited for.
+fn open_at_by_runtime(state: &mut State, descriptor: &File, path: &str, how: OpenHow) -> Outcome<File> {
+    if !how.special_files {
+        let stat = stat_at_by_runtime(state, borrowed(descriptor), how.path, path.to_owned())?;
+        match stat.map(|stat| stat.type_) {
+            Ok(DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink) => {}
+            Ok(_) => return Ok(Err(denied(state, &Failure::SpecialFile, path))),
+            Err(code) => return Ok(Err(code)),
+        }
+    }
+    let (own_path, descriptor) = (path.to_owned(), borrowed(descriptor));
+    let outcome = at_once(state.filesystem().open_at(descriptor, how.path, own_path, how.open, how.flags))?;
+    to_guest(state, outcome)
+}
+
+fn borrowed(descriptor: &File) -> File {
+    File::new_borrow(descriptor.rep())
+}
+
+/// A descriptor for what was opened, with the permissions of the directory that it is in.
+fn opened(state: &mut State, found: Found, perms: FsPerms) -> wasmtime::Result<File> {
+    let Found { file, metadata, since } = found;
+    let descriptor = if metadata.is_dir() {
+        Descriptor::Dir(Dir::new(file, perms, OpenMode::READ, BLOCKING_FILE_CALLS))
+    } else {
+        Descriptor::File(filesystem::File::new(file, perms, OpenMode::READ, BLOCKING_FILE_CALLS))
+    };
+    let descriptor = state.table().push(descriptor)?;
+    state.last_file().open(descriptor.rep(), metadata, since);
+    Ok(descriptor)
+}
+
+/// The code of a failure. What a guest may not do is told to the operator.
+fn denied(state: &State, failure: &Failure, path: &str) -> ErrorCode {
+    let denial = match failure {
+        Failure::Code(code) => return *code,
+        Failure::Unsupported => return ErrorCode::Unsupported,
+        Failure::Write => Denial::Write(path.to_owned()),
+        Failure::SpecialFile => Denial::SpecialFile(path.to_owned()),
+    };
+    state.network().denials.note(&denial);
+    ErrorCode::NotPermitted
+}
+
+/// Every call that writes, to a path below a descriptor, or to the descriptor itself, whose path is empty.
+pub fn refuse<T>(state: &State, descriptor: &File, path: &str) -> Outcome<T> {
+    state.resources().get(descriptor)?;
+    Ok(Err(denied(state, &Failure::Write, path)))
+}
+
+/// The outcome of a call of the runtime's, which never waits: every context has [`BLOCKING_FILE_CALLS`].
+fn at_once<T>(call: impl Future<Output = T>) -> wasmtime::Result<T> {
+    match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => Ok(outcome),
+        Poll::Pending => bail!("a call about a file did not return at once"),
+    }
+}
+
+fn to_guest<T>(state: &mut State, outcome: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
+    match outcome {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => Ok(Err(state.filesystem().convert_error_code(error)?)),
+    }
+}

@@ -1,0 +1,209 @@
+//! `wasi:http/types`: fields from a list, responses, and the bodies of messages that guests make.
+
+use crate::body::{BodyOutput, BodyWriter, Outgoing, WrongLength};
+use crate::instance::State;
+use crate::wasi::messages::{MAX_FIELDS_BYTES, field_value, new_body};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
+use http_body_util::BodyExt as _;
+use std::sync::Arc;
+use wasmtime::component::Resource;
+use wasmtime_wasi::p2::DynOutputStream;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HeaderError};
+use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostResponseOutparam};
+use wasmtime_wasi_http::{Error, FieldMap, FieldMapError, WasiHttpView as _};
+
+/// The most fields that room is made for at once: a list says how many it has before the first is read.
+const EXPECTED_FIELDS_MAX: usize = 32;
+
+/// What a guest knows as `outgoing-response`.
+pub struct OutgoingResponse {
+    status: StatusCode,
+    headers: FieldMap,
+    body: Option<Outgoing>,
+}
+
+/// A handle for it.
+pub type Response = Resource<OutgoingResponse>;
+
+/// What a guest knows as `outgoing-body`.
+pub struct OutgoingBody {
+    writer: BodyWriter,
+    /// Of which kind of message it is.
+    message: Message,
+}
+
+/// A handle for it.
+pub type Body = Resource<OutgoingBody>;
+
+#[derive(Clone, Copy)]
+enum Message {
+    Request,
+    Response,
+}
+
+/// What `[static]fields.from-list` is given, as a map; the error that the guest gets where a name or value is invalid. A list
+/// says how many fields it has before the first is read.
+pub fn collect_fields<N: AsRef<str>, V: AsRef<[u8]>>(
+    entries: impl ExactSizeIterator<Item = wasmtime::Result<(N, V)>>,
+) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
+    let mut fields = HeaderMap::with_capacity(entries.len().min(EXPECTED_FIELDS_MAX));
+    let mut size = 0;
+    for entry in entries {
+        let (name, value) = entry?;
+        let (name, value) = (name.as_ref(), value.as_ref());
+        size += name.len() + size_of::<HeaderName>() + value.len() + size_of::<HeaderValue>();
+        if size > MAX_FIELDS_BYTES {
+            return Err(FieldMapError::TotalSizeTooBig.into());
+        }
+        // An invalid name or value is an error that the guest gets, and no trap.
+        let name = HeaderName::from_bytes(name.as_bytes()).ok();
+        let Some((name, value)) = name.and_then(|name| field_value(&name, value).map(|value| (name, value)))
+        else {
+            return Ok(Err(HeaderError::InvalidSyntax));
+        };
+        let is_length = name == CONTENT_LENGTH;
+        let is_there = fields.try_append(name, value).map_err(FieldMapError::from)?;
+        // Of two lengths, a recipient may believe one and the next recipient the other.
+        if is_length && is_there {
+            return Ok(Err(HeaderError::InvalidSyntax));
+        }
+    }
+    Ok(Ok(fields))
+}
+
+/// `[static]fields.from-list`, after [`collect_fields`].
+pub fn new_fields(
+    state: &mut State,
+    fields: Result<HeaderMap, HeaderError>,
+) -> wasmtime::Result<Result<Resource<FieldMap>, HeaderError>> {
+    let fields = match fields {
+        Ok(fields) => fields,
+        Err(error) => return Ok(Err(error)),
+    };
+    let names = fields.keys_len();
+    // This removes the fields that guests may not set.
+    let mut fields = FieldMap::new_immutable(state.http().hooks, fields);
+    if fields.keys_len() < names {
+        return Ok(Err(HeaderError::Forbidden));
+    }
+    fields.set_mutable(MAX_FIELDS_BYTES);
+    Ok(Ok(state.table().push(fields)?))
+}
+
+/// `[constructor]outgoing-response`
+pub fn new_response(state: &mut State, headers: Resource<FieldMap>) -> wasmtime::Result<Response> {
+    let table = state.table();
+    let mut headers = table.delete(headers)?;
+    headers.set_immutable();
+    Ok(table.push(OutgoingResponse { status: StatusCode::OK, headers, body: None })?)
+}
+
+/// `[resource-drop]outgoing-response`
+pub fn drop_response(state: &mut State, response: Response) -> wasmtime::Result<()> {
+    state.table().delete(response)?;
+    Ok(())
+}
+
+/// `[resource-drop]outgoing-body`
+pub fn drop_body(state: &mut State, body: Body) -> wasmtime::Result<()> {
+    state.table().delete(body)?;
+    Ok(())
+}
+
+/// `[method]outgoing-response.status-code`
+pub fn status(state: &State, response: &Response) -> wasmtime::Result<u16> {
+    Ok(state.resources().get(response)?.status.as_u16())
+}
+
+/// `[method]outgoing-response.set-status-code`
+pub fn set_status(state: &mut State, response: &Response, status: u16) -> wasmtime::Result<Result<(), ()>> {
+    let response = state.table().get_mut(response)?;
+    let Ok(status) = StatusCode::from_u16(status) else { return Ok(Err(())) };
+    response.status = status;
+    Ok(Ok(()))
+}
+
+/// `[method]outgoing-response.headers`
+pub fn headers(state: &mut State, response: &Response) -> wasmtime::Result<Resource<FieldMap>> {
+    let table = state.table();
+    let headers = table.get(response)?.headers.clone();
+    Ok(table.push(headers)?)
+}
+
+type NewBody = wasmtime::Result<Result<Body, ()>>;
+
+/// `[method]outgoing-response.body`: gives a response its body; an error the second time.
+pub fn response_body(state: &mut State, response: &Response) -> NewBody {
+    let response = state.table().get_mut(response)?;
+    if response.body.is_some() {
+        return Ok(Err(()));
+    }
+    let Ok((writer, outgoing)) = new_body(&response.headers) else { return Ok(Err(())) };
+    response.body = Some(outgoing);
+    begin_body(state, writer, Message::Response)
+}
+
+/// `[method]outgoing-request.body`: gives a request its body; an error the second time.
+pub fn request_body(state: &mut State, request: &Resource<HostOutgoingRequest>) -> NewBody {
+    let HostOutgoingRequest { headers, body, .. } = state.table().get_mut(request)?;
+    if body.is_some() {
+        return Ok(Err(()));
+    }
+    let Ok((writer, outgoing)) = new_body(headers) else { return Ok(Err(())) };
+    let outgoing = outgoing.map_err(|error| Error::InternalError(Some(error.to_string())));
+    *body = Some(outgoing.boxed_unsync());
+    begin_body(state, writer, Message::Request)
+}
+
+fn begin_body(state: &mut State, writer: BodyWriter, message: Message) -> NewBody {
+    state.streams().begin_body(&writer);
+    Ok(Ok(state.table().push(OutgoingBody { writer, message })?))
+}
+
+/// `[static]response-outparam.set`
+pub fn set_response(
+    state: &mut State,
+    outparam: Resource<HostResponseOutparam>,
+    outcome: Result<Response, ErrorCode>,
+) -> wasmtime::Result<()> {
+    let response = match outcome {
+        Ok(response) => {
+            let OutgoingResponse { status, headers, body } = state.table().delete(response)?;
+            let mut response = http::Response::new(body.unwrap_or_else(Outgoing::empty));
+            *response.status_mut() = status;
+            *response.headers_mut() = headers.into();
+            Ok(response)
+        }
+        Err(code) => Err(code),
+    };
+    let number = outparam.rep();
+    state.table().delete(outparam)?;
+    state.respond(number, response);
+    Ok(())
+}
+
+/// `[method]outgoing-body.write`: gives the stream of a body; an error the second time.
+pub fn write(state: &mut State, body: &Body) -> wasmtime::Result<Result<Resource<DynOutputStream>, ()>> {
+    let Some(stream) = state.table().get_mut(body)?.writer.take_stream() else { return Ok(Err(())) };
+    let stream = Arc::new(stream);
+    let output: DynOutputStream = Box::new(BodyOutput(Arc::clone(&stream)));
+    let output = state.table().push_child(output, body)?;
+    state.streams().add_body(output.rep(), &stream);
+    Ok(Ok(output))
+}
+
+/// `[static]outgoing-body.finish`
+pub fn finish(
+    state: &mut State,
+    body: Body,
+    trailers: Option<Resource<FieldMap>>,
+) -> wasmtime::Result<Result<(), ErrorCode>> {
+    let table = state.table();
+    let OutgoingBody { writer, message } = table.delete(body)?;
+    let trailers = trailers.map(|trailers| table.delete(trailers)).transpose()?.map(HeaderMap::from);
+    Ok(writer.finish(trailers).map_err(|WrongLength(written)| match message {
+        Message::Request => ErrorCode::HttpRequestBodySize(Some(written)),
+        Message::Response => ErrorCode::HttpResponseBodySize(Some(written)),
+    }))
+}
