@@ -16,6 +16,7 @@ pub mod interface;
 pub mod kind;
 pub mod needs;
 pub mod restorable;
+pub mod rewrite;
 pub mod shape;
 pub mod trap;
 
