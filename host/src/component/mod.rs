@@ -6,12 +6,18 @@
 //! 4. [`Guest::expect`] checks that this kind fits the command that was typed.
 //! 5. [`Guest::compile`] compiles it.
 //!
+//! [`shape`] says whether a component's main module can run without the component runtime, [`rewrite`] prepares that
+//! module, and [`restorable`] says whether an instance of it can be used again.
+//!
 //! [`trap`] puts the failure of a running guest into words.
 
 pub mod anatomy;
 pub mod interface;
 pub mod kind;
 pub mod needs;
+pub mod restorable;
+pub mod rewrite;
+pub mod shape;
 pub mod trap;
 
 use anatomy::Anatomy;
