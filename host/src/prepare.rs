@@ -4,24 +4,27 @@
 use crate::component::{Guest, Purpose};
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
+use crate::engine;
 use crate::engine::sizes::Sizes;
-use crate::instance::{State, Stdio, Template};
+use crate::instance::{Stdio, Template};
 use crate::sandbox::Sandbox;
-use crate::{engine, link};
 use anyhow::{Context as _, Result};
 use std::path::Path;
+use std::sync::Arc;
 use tracing::warn;
-use wasmtime::component::InstancePre;
+use wasmtime::Engine;
 
-/// A component, and the template of its instances' state.
+/// A guest that was read, and what its instances need.
 pub struct Prepared {
-    /// The component, linked. Its engine ticks once [`engine::start_ticking`] was called.
-    pub component: InstancePre<State>,
+    /// The guest, which is neither compiled nor linked.
+    pub guest: Guest,
+    /// The engine for it. It ticks once [`engine::start_ticking`] was called.
+    pub engine: Engine,
     /// The template of its instances' state.
-    pub template: Template,
+    pub template: Arc<Template>,
 }
 
-/// Reads, compiles and links a guest, or the built-in one, and checks that it fits the purpose.
+/// Reads a guest, or the built-in one, checks that it fits the purpose, and opens what it is given.
 pub fn prepare(
     guest: Option<&Path>,
     purpose: Purpose,
@@ -36,9 +39,8 @@ pub fn prepare(
         Sizes::new(limits, &guest.anatomy.needs).with_context(|| format!("{} is too large", guest.name()))?;
     let sandbox = Sandbox::new(grants, limits, &sizes, purpose)?;
     let (engine, warning) = engine::new(limits.instances, &sizes)?;
-    let component = link::pre(&engine, &guest, &guest.compile(&engine)?)?;
     if let Some(warning) = warning {
         warn!("{warning}");
     }
-    Ok(Prepared { component, template: Template::new(sandbox, stdio) })
+    Ok(Prepared { guest, engine, template: Arc::new(Template::new(sandbox, stdio)) })
 }

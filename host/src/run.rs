@@ -3,8 +3,9 @@
 use crate::component::{Purpose, trap};
 use crate::config::Run;
 use crate::engine;
-use crate::instance::{State, Stdio};
-use crate::prepare::{Prepared, prepare};
+use crate::instance::{State, Stdio, Template};
+use crate::link;
+use crate::prepare::prepare;
 use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
 use crate::signals::{self, Signals};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use wasmtime::Store;
+use wasmtime::component::InstancePre;
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -36,7 +38,8 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     stderr::start();
     let stdio = Stdio::Inherited(config.arguments.clone());
     let prepared = prepare(Some(&config.guest), Purpose::Run, &config.grants, &config.limits, stdio)?;
-    engine::start_ticking(prepared.component.engine())?;
+    engine::start_ticking(&prepared.engine)?;
+    let component = link::component(&prepared.engine, &prepared.guest)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
@@ -46,7 +49,7 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     let time = config.time;
     let name = config.guest.display().to_string();
     signals::handle(move |signals| watch(signals, starts, time, name))?;
-    let status = runtime.block_on(start(prepared, started))?;
+    let status = runtime.block_on(start(component, prepared.template, started))?;
     // Does not wait for operations that the guest left behind, such as a read of standard input.
     runtime.shutdown_background();
     Ok(ExitCode::from(status))
@@ -75,10 +78,12 @@ async fn watch(mut signals: Signals, starts: oneshot::Receiver<()>, time: Option
     }
 }
 
-async fn start(prepared: Prepared, started: oneshot::Sender<()>) -> Result<u8> {
-    let Prepared { component, template } = prepared;
-    let template = Arc::new(template);
-    let store = template.store(component.engine());
+async fn start(
+    component: InstancePre<State>,
+    template: Arc<Template>,
+    started: oneshot::Sender<()>,
+) -> Result<u8> {
+    let store = template.store(component.engine(), template.state(), State::allowance);
     let command = CommandPre::new(component)?;
 
     let _ = started.send(());

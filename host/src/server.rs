@@ -7,12 +7,14 @@
 use crate::allocator;
 use crate::app::{App, Times};
 use crate::component::Purpose;
-use crate::config::Serve;
+use crate::config::{Instances, Serve};
 use crate::engine;
 use crate::http::check::Names;
 use crate::http::connection::Connections;
 use crate::http::shutdown::{Phase, reached};
 use crate::instance::Stdio;
+use crate::link::direct::module::Renewal;
+use crate::link::{self, Linked};
 use crate::net::accept::{Acceptor, AllEnded};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
@@ -47,6 +49,8 @@ struct Opened {
     ended: AllEnded,
     app: Arc<App>,
     names: Names,
+    /// In which way the guest runs, for the operator.
+    how: String,
     threads: usize,
     config: Serve,
 }
@@ -71,7 +75,9 @@ pub fn serve(config: Serve) -> Result<()> {
 
 /// Does everything up to the listeners, and returns what is wrong with the site.
 pub fn check(config: &Serve) -> Result<Vec<String>> {
-    prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
+    let prepared =
+        prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
+    link(&prepared, config)?;
     let Faults { mut errors, warnings } = site::check(config);
     errors.extend(warnings);
     Ok(errors)
@@ -91,6 +97,17 @@ fn check_site(config: &Serve) -> Result<()> {
     Ok(())
 }
 
+/// Compiles and links the guest, and says in which way it runs.
+fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
+    let Prepared { guest, engine, template } = prepared;
+    let renewal = match config.instances {
+        // Instances that are reused as they are left are not restored either.
+        Instances::Auto if config.reuse == 1 => Renewal::Restored,
+        Instances::Auto | Instances::New => Renewal::New,
+    };
+    link::server(engine, guest, template, config.executor, renewal)
+}
+
 /// Opens everything. Errors that are found quickly come before steps that take long.
 fn open(mut config: Serve) -> Result<Opened> {
     check_site(&config)?;
@@ -99,24 +116,27 @@ fn open(mut config: Serve) -> Result<Opened> {
     {
         config.list_by_default();
     }
-    let Prepared { component, template } =
+    let prepared =
         prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
-    let engine = component.engine().clone();
+    let (linked, how) = link(&prepared, &config)?;
+    let Prepared { guest, engine, template } = prepared;
+    let how = format!("Running {} {how}", guest.name());
     let instances = config.limits.instances;
     let times = Times { head: config.limits.time, silence: config.silence, body: config.client.body };
-    let app = Arc::new(App::new(component, template, instances, config.reuse, times)?);
+    let app = Arc::new(App::new(linked, template, instances, config.reuse, times)?);
     let (acceptor, ended) = Acceptor::new(max_connections(instances), config.client.stall);
     let threads = instances as usize + SPARE_THREADS;
     let names = Names::new(std::mem::take(&mut config.names));
-    Ok(Opened { engine, listeners, acceptor, ended, app, names, threads, config })
+    Ok(Opened { engine, listeners, acceptor, ended, app, names, how, threads, config })
 }
 
 async fn run(opened: Opened) -> Result<()> {
-    let Opened { listeners, acceptor, ended, app, names, config, .. } = opened;
+    let Opened { listeners, acceptor, ended, app, names, how, config, .. } = opened;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
     let connections = Arc::new(Connections::new(app, names, report, config.client));
     let mut phase = wait_for_signals()?;
+    stderr::line(&how);
 
     for listener in listeners {
         let address = listener.local_addr().context("a listener has no address")?;

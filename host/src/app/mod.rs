@@ -17,6 +17,7 @@ pub use answer::GuestBody;
 
 use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
 use crate::instance::{GuestResponse, Template};
+use crate::link::Linked;
 use crate::net::ConnInfo;
 use crate::report::Subject;
 use anyhow::Result;
@@ -35,7 +36,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tracing::error;
-use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 /// The field of a response by which a guest asks for more time between two pieces of its body, in seconds, such as a
@@ -92,14 +92,14 @@ pub enum NoAnswer {
 impl App {
     /// A component that was linked. At most `instances` of it live at a time, each of which answers `uses` requests.
     pub fn new(
-        component: InstancePre<crate::instance::State>,
-        template: Template,
+        linked: Linked,
+        template: Arc<Template>,
         instances: u32,
         uses: u32,
         times: Times,
     ) -> Result<Self> {
         let slots = Arc::new(Slots::new(instances));
-        let executor = Arc::new(Executor::new(component, template, uses, &slots)?);
+        let executor = Arc::new(Executor::new(linked, template, uses, &slots)?);
         Ok(Self { executor, slots, times })
     }
 

@@ -4,7 +4,7 @@
 
 mod mistakes;
 
-use crate::config::defaults;
+use crate::config::{Executor, Instances, defaults};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches, Parser,
     Subcommand,
@@ -93,6 +93,14 @@ pub struct Serve {
          can leak from one request to the next [default: {}]", defaults::REUSE
     ))]
     pub reuse: Option<u32>,
+
+    /// In which way the component runs [default: auto]
+    #[arg(long, value_name = "EXECUTOR")]
+    pub executor: Option<Executor>,
+
+    /// Where the instance for each request comes from [default: auto]
+    #[arg(long, value_name = "KIND")]
+    pub instances: Option<Instances>,
 
     /// How large each instance may be.
     #[command(flatten)]

@@ -80,6 +80,11 @@ impl Guest {
         Ok(Self { name, bytes, anatomy, kind })
     }
 
+    /// Whether it is the component that is part of this program.
+    pub fn is_built_in(&self) -> bool {
+        self.name.is_none()
+    }
+
     /// Its name in messages.
     pub fn name(&self) -> String {
         self.name

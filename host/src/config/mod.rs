@@ -13,12 +13,33 @@ pub mod limits;
 pub use error::ConfigError;
 
 use crate::cli;
+use clap::ValueEnum;
 use grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants, ROOT};
 use guest::config::Settings;
 use limits::Limits;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// In which way a component runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Executor {
+    /// Its core module alone where it fits, and by the component runtime where it does not
+    #[default]
+    Auto,
+    /// By the component runtime
+    Component,
+}
+
+/// Where the instance for a request comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Instances {
+    /// Instances are restored to their initial state where that is proved to be possible, and new where it is not
+    #[default]
+    Auto,
+    /// Each request gets a new instance
+    New,
+}
 
 /// The configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +56,10 @@ pub struct Serve {
     pub limits: Limits,
     /// How many requests each instance answers.
     pub reuse: u32,
+    /// In which way the component runs.
+    pub executor: Executor,
+    /// Where its instances come from.
+    pub instances: Instances,
     /// The time limits of clients.
     pub client: ClientTimes,
     /// How long a guest may wait between two pieces of its answer.
@@ -94,6 +119,8 @@ impl Serve {
             grants,
             max_instances,
             reuse,
+            executor,
+            instances: renewal,
             size,
             timeout,
             silence_timeout,
@@ -126,7 +153,20 @@ impl Serve {
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         let access_log = !quiet;
         let client = ClientTimes { head, idle, body, stall };
-        Ok(Self { guest, addresses, names, grants, limits, reuse, client, silence, access_log })
+        let (executor, instances) = (executor.unwrap_or_default(), renewal.unwrap_or_default());
+        Ok(Self {
+            guest,
+            addresses,
+            names,
+            grants,
+            limits,
+            reuse,
+            executor,
+            instances,
+            client,
+            silence,
+            access_log,
+        })
     }
 
     /// Turns listings of the built-in guest on, unless `FILES_LISTING` is set. This is meant for servers that only this

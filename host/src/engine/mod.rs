@@ -4,6 +4,7 @@ pub mod sizes;
 
 use anyhow::{Context as _, Result};
 use sizes::Sizes;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -94,4 +95,26 @@ pub fn start_ticking(engine: &Engine) -> Result<()> {
         })
         .context("cannot start a thread")?;
     Ok(())
+}
+
+/// Runs a guest to its end before the engine ticks for all, within a time limit.
+pub fn run_within<T: Send>(
+    engine: &Engine,
+    limit: Duration,
+    guest: impl Future<Output = wasmtime::Result<T>> + Send,
+) -> wasmtime::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    let has_ended = AtomicBool::new(false);
+    // The thread ends with this function: the process may restrict itself before it starts others.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !has_ended.load(Ordering::Relaxed) {
+                std::thread::park_timeout(TICK);
+                engine.increment_epoch();
+            }
+        });
+        let outcome = runtime.block_on(async { tokio::time::timeout(limit, guest).await });
+        has_ended.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|_| Err(wasmtime::format_err!("it did not end within {} s", limit.as_secs())))
+    })
 }

@@ -22,6 +22,9 @@ const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
 /// Resources (files, streams, sets of fields…) that an instance may hold. A request needs about ten.
 const MAX_RESOURCES: usize = 1_000;
 
+/// Resources that room is made for at once: what a request for a file needs.
+const EXPECTED_RESOURCES: usize = 12;
+
 /// Resources that an instance may hold between two requests: one that leaks them is replaced before it runs out.
 const MAX_KEPT_RESOURCES: usize = MAX_RESOURCES / 2;
 
@@ -59,11 +62,11 @@ impl Template {
         &self.sandbox
     }
 
-    /// A store for one new instance. Its guest gives way to others at every tick of the engine.
-    pub fn store(self: &Arc<Self>, engine: &Engine) -> Store<State> {
-        let mut table = ResourceTable::new();
+    /// The state of one new instance.
+    pub fn state(self: &Arc<Self>) -> State {
+        let mut table = ResourceTable::with_capacity(EXPECTED_RESOURCES);
         table.set_max_capacity(MAX_RESOURCES);
-        let state = State {
+        State {
             table,
             context: None,
             http: WasiHttpCtx::new(),
@@ -73,10 +76,18 @@ impl Template {
             last_file: LastFile::default(),
             request: None,
             template: Arc::clone(self),
-        };
+        }
+    }
 
-        let mut store = Store::new(engine, state);
-        store.limiter(|state| &mut state.allowance);
+    /// A store for one new instance. Its guest gives way to others at every tick of the engine.
+    pub fn store<T: 'static>(
+        &self,
+        engine: &Engine,
+        data: T,
+        allowance: impl Fn(&mut T) -> &mut Allowance + Send + Sync + 'static,
+    ) -> Store<T> {
+        let mut store = Store::new(engine, data);
+        store.limiter(move |data| allowance(data));
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         store.set_max_component_handles(MAX_RESOURCES);
         store.set_epoch_deadline(1);
@@ -190,6 +201,11 @@ impl State {
             output.end_request();
         }
         !self.allowance.was_exceeded() && self.table.iter_mut().count() <= MAX_KEPT_RESOURCES
+    }
+
+    /// Its memory and tables, as far as they may still grow.
+    pub fn allowance(&mut self) -> &mut Allowance {
+        &mut self.allowance
     }
 
     /// Its streams, as far as the host can do more with them than read and write.

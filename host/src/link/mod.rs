@@ -1,23 +1,69 @@
 //! The interfaces that guests may import. What a guest may do with them is the [`sandbox`](crate::sandbox)'s to say:
 //! most of it is refused when it is called.
 //!
-//! [`p2`] links WASI 0.2 to components. [`calls`] is what the calls mean.
+//! [`calls`] says what the calls of WASI 0.2 mean. [`p2`] links them to components, by the component runtime, and [`direct`] to the
+//! main core module of a component, without it.
 
 mod calls;
+pub mod direct;
 mod p2;
 
 use crate::component::{Guest, one_line};
-use crate::instance::State;
+use crate::config::Executor;
+use crate::instance::{State, Template};
 use anyhow::{Context as _, Result, anyhow};
+use direct::module::{Module, Renewal};
+use std::sync::Arc;
 use wasmtime::Engine;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 
-/// Links a component, which may import nothing that the host does not offer.
-pub fn pre(engine: &Engine, guest: &Guest, component: &Component) -> Result<InstancePre<State>> {
-    p2::linker(engine)?.instantiate_pre(component).map_err(|error| anyhow!("{}", one_line(&error))).with_context(|| {
+/// A guest that serves, linked in the way in which it will run.
+pub enum Linked {
+    /// By the component runtime.
+    Component(InstancePre<State>),
+    /// Its main core module alone.
+    Direct(Box<Module>),
+}
+
+/// Compiles a guest and links it as a component, which may import nothing that the host does not offer.
+pub fn component(engine: &Engine, guest: &Guest) -> Result<InstancePre<State>> {
+    let component = guest.compile(engine)?;
+    p2::linker(engine)?.instantiate_pre(&component).map_err(|error| anyhow!("{}", one_line(&error))).with_context(|| {
         format!(
             "{} needs what this host does not offer, or not in that form; `wasi-httpd inspect` lists its imports",
             guest.name()
         )
     })
+}
+
+/// Links a guest that serves: directly where it fits, and else as a component. The second value says how it runs, in words
+/// that follow its name.
+pub fn server(
+    engine: &Engine,
+    guest: &Guest,
+    template: &Arc<Template>,
+    executor: Executor,
+    renewal: Renewal,
+) -> Result<(Linked, String)> {
+    let by_runtime = |why: String| -> Result<_> {
+        Ok((Linked::Component(component(engine, guest)?), format!("on the component runtime: {why}")))
+    };
+    if executor == Executor::Component {
+        return by_runtime("--executor component asks for it".to_owned());
+    }
+    // Types are compared by the component runtime only. Those of the built-in guest are known.
+    let linked = if guest.is_built_in() { None } else { Some(component(engine, guest)?) };
+    match (Module::new(engine, guest, template, renewal), linked) {
+        (Ok(module), _) => {
+            let how = match module.new_because() {
+                None => "directly, in instances that are restored after each request".to_owned(),
+                Some(why) => format!("directly, in a new instance for each request: {why}"),
+            };
+            Ok((Linked::Direct(Box::new(module)), how))
+        }
+        (Err(why), Some(linked)) => {
+            Ok((Linked::Component(linked), format!("on the component runtime: {why}")))
+        }
+        (Err(why), None) => by_runtime(why),
+    }
 }

@@ -79,6 +79,11 @@ impl Sandbox {
         Requests::new(Arc::clone(&self.network), self.time)
     }
 
+    /// How long a guest may take until it answers.
+    pub fn time(&self) -> Duration {
+        self.time
+    }
+
     /// The memory that one instance may have.
     pub fn allowance(&self) -> Allowance {
         self.allowance

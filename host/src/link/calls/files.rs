@@ -168,14 +168,14 @@ pub fn refuse<T>(state: &State, descriptor: &File, path: &str) -> Outcome<T> {
 }
 
 /// The outcome of a call of the runtime's, which never waits: every context has [`BLOCKING_FILE_CALLS`].
-fn at_once<T>(call: impl Future<Output = T>) -> wasmtime::Result<T> {
+pub fn at_once<T>(call: impl Future<Output = T>) -> wasmtime::Result<T> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => Ok(outcome),
         Poll::Pending => bail!("a call about a file did not return at once"),
     }
 }
 
-fn to_guest<T>(state: &mut State, outcome: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
+pub fn to_guest<T>(state: &mut State, outcome: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
     match outcome {
         Ok(value) => Ok(Ok(value)),
         Err(error) => Ok(Err(state.filesystem().convert_error_code(error)?)),

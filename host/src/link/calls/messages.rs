@@ -207,3 +207,9 @@ pub fn finish(
         Message::Response => ErrorCode::HttpResponseBodySize(Some(written)),
     }))
 }
+
+/// `[method]fields.has`, as the runtime's own, without a copy of the name.
+pub fn has_field(state: &State, fields: &Resource<FieldMap>, name: &str) -> wasmtime::Result<bool> {
+    let fields = state.resources().get(fields)?;
+    Ok(HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| fields.contains_key(&name)))
+}

@@ -1,0 +1,75 @@
+//! Instances of a core module, without the component runtime: new ones, restored ones, or reused as they are left.
+
+use super::begin;
+use crate::app::Job;
+use crate::app::idle::Idle;
+use crate::app::slots::Slots;
+use crate::link::direct::module::{Instance, Module};
+use std::sync::Arc;
+
+/// Requests that one instance answers when it is restored after each: a fault of the runtime itself could outlive a request,
+/// and outlives no more than these. A new instance costs some microseconds, which no longer matters when it is one in so
+/// many.
+const MAX_RESTORED_USES: u32 = 1_000;
+
+/// Answers requests with instances of a core module.
+pub(super) struct Executor {
+    module: Module,
+    kind: Kind,
+    idle: Idle<Used>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A new instance for each request.
+    New,
+    /// An instance that is put back into its initial state after each request.
+    Restored,
+    /// An instance for so many requests, one after another, as it is left.
+    Reused { uses: u32 },
+}
+
+/// An instance, and how many requests it has answered.
+struct Used {
+    instance: Instance,
+    uses: u32,
+}
+
+impl Executor {
+    pub(super) fn new(module: Module, uses: u32, slots: &Arc<Slots>) -> Self {
+        let kind = match module.new_because() {
+            _ if uses > 1 => Kind::Reused { uses },
+            None => Kind::Restored,
+            Some(_) => Kind::New,
+        };
+        Self { module, kind, idle: Idle::new(slots) }
+    }
+
+    pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
+        let idle = match self.kind {
+            Kind::New => None,
+            Kind::Restored | Kind::Reused { .. } => self.idle.take(),
+        };
+        let mut used = match idle {
+            Some(used) => used,
+            None => Used { instance: self.module.instantiate().await?, uses: 0 },
+        };
+        let (request, outparam) = begin(used.instance.state(), job)?;
+        used.instance.handle(&request, &outparam).await?;
+        used.uses += 1;
+        let is_kept = match self.kind {
+            Kind::New => false,
+            Kind::Restored => {
+                used.instance.state().end_request()
+                    && used.uses < MAX_RESTORED_USES
+                    && self.module.restore(&mut used.instance)?
+            }
+            Kind::Reused { uses } => used.instance.state().end_request() && used.uses < uses,
+        };
+        if is_kept {
+            // Before its slot is free: all instances together are no more than there are slots.
+            self.idle.keep(used);
+        }
+        Ok(())
+    }
+}

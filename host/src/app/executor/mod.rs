@@ -1,0 +1,74 @@
+//! How instances come to answer requests: by the [component] runtime, or [directly](direct).
+
+mod component;
+mod direct;
+
+use super::Job;
+use super::slots::Slots;
+use crate::instance::{State, Template};
+use crate::link::Linked;
+use anyhow::Result;
+use http::uri::Scheme;
+use std::sync::Arc;
+use wasmtime::component::Resource;
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme as GuestScheme;
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
+
+/// Answers requests with instances of a component of `wasi:http` 0.2.
+pub(super) struct Executor {
+    template: Arc<Template>,
+    kind: Kind,
+}
+
+enum Kind {
+    Component(component::Executor),
+    Direct(direct::Executor),
+}
+
+impl Executor {
+    /// An executor whose instances answer `uses` requests each, one after another, without being renewed in between.
+    pub(super) fn new(
+        linked: Linked,
+        template: Arc<Template>,
+        uses: u32,
+        slots: &Arc<Slots>,
+    ) -> Result<Self> {
+        let kind = match linked {
+            Linked::Component(component) => {
+                Kind::Component(component::Executor::new(component, Arc::clone(&template), uses, slots)?)
+            }
+            Linked::Direct(module) => Kind::Direct(direct::Executor::new(*module, uses, slots)),
+        };
+        Ok(Self { template, kind })
+    }
+
+    /// Whether calls about files may hang.
+    pub(super) fn may_hang(&self) -> bool {
+        self.template.sandbox().may_hang()
+    }
+
+    /// Has an instance answer a request. It is kept for another one only if it has done so to its end and within its
+    /// limits.
+    pub(super) async fn answer(self: Arc<Self>, job: Job) -> wasmtime::Result<()> {
+        match &self.kind {
+            Kind::Component(executor) => executor.answer(job).await,
+            Kind::Direct(executor) => executor.answer(job).await,
+        }
+    }
+}
+
+/// Gives an instance a request, and the means to respond.
+fn begin(
+    state: &mut State,
+    job: Job,
+) -> wasmtime::Result<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>)> {
+    let Job { request, scheme, response, end } = job;
+    let mut http = state.http();
+    let scheme = if scheme == Scheme::HTTPS { GuestScheme::Https } else { GuestScheme::Http };
+    let request = http.new_incoming_request(scheme, request)?;
+    // The response itself comes by way of the state.
+    let outparam = http.new_response_outparam_from_callback(|_| ())?;
+    state.begin_request(outparam.rep(), response, end);
+    Ok((request, outparam))
+}

@@ -1,0 +1,332 @@
+//! A component's main core module, linked without the component runtime: how instances of it are made, called, and put back
+//! into their initial state.
+//!
+//! The initial state is that of a new instance after the module's own preparation ([`PREPARE`]), where it has one. It is
+//! kept once, as a copy of the memory and of the mutable globals. An instance is *restored* by writing all of it back; where
+//! instances are not restored, each new one is prepared by writing what the preparation has changed.
+//!
+//! [`restorable`] proves from the module's instructions that an instance has no other state.
+
+use super::Functions;
+use super::core::Core;
+use super::memory::handle;
+use crate::component::Guest;
+use crate::component::restorable::{Restorable, restorable};
+use crate::component::rewrite::{RewrittenImport, global_export, rewrite};
+use crate::component::shape::{Function, Shape, shape};
+use crate::engine;
+use crate::instance::{State, Template};
+use crate::sandbox::Allowance;
+use std::ops::Range;
+use std::sync::Arc;
+use wasmtime::component::Resource;
+use wasmtime::{
+    Engine, Extern, Global, InstancePre, Memory, ModuleExport, Store, TypedFunc, Val, bail, format_err,
+};
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
+
+/// The core export by which a module prepares itself, once, for all requests. Other runtimes do not know it. It takes and
+/// returns nothing, and leaves no handle.
+const PREPARE: &str = "wasi-httpd:prepare";
+
+/// The largest memory that is restored, in bytes: writing more costs more than a new instance does.
+const MAX_RESTORED_BYTES: usize = 256 * 1024;
+
+/// How much of the memory is compared at a time to find what has changed, and what is zero.
+const PAGE_BYTES: usize = 4096;
+
+/// A handler of `wasi:http/incoming-handler`, by its core signature: the handles of the request and of the outparam.
+type Handler = TypedFunc<(u32, u32), ()>;
+
+/// Whether instances are restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// Each request gets a new instance.
+    New,
+    /// Instances are restored, where that is proved to be possible.
+    Restored,
+}
+
+/// A module, ready to be instantiated.
+pub struct Module {
+    pre: InstancePre<Core>,
+    template: Arc<Template>,
+    exports: Exports,
+    /// What a new instance has to become, where its memory can be written back.
+    initial: Option<Initial>,
+    /// Why instances are not restored, if they are not.
+    new_because: Option<String>,
+}
+
+/// Where a module has what the host uses.
+struct Exports {
+    handle: ModuleExport,
+    memory: ModuleExport,
+    prepare: Option<ModuleExport>,
+    /// The mutable globals.
+    globals: Vec<ModuleExport>,
+}
+
+/// The initial state of an instance.
+struct Initial {
+    memory: Box<[u8]>,
+    /// The parts of the memory that are all zeros, and those that are not.
+    runs: Vec<Run>,
+    globals: Vec<Val>,
+    /// What differs from an instance that was not prepared.
+    changed: Vec<Range<usize>>,
+}
+
+/// Adjacent pages.
+struct Run {
+    range: Range<usize>,
+    is_zero: bool,
+}
+
+/// An instance.
+pub struct Instance {
+    store: Store<Core>,
+    handle: Handler,
+    memory: Memory,
+    globals: Vec<Global>,
+    /// What it may still grow by.
+    allowance: Allowance,
+}
+
+impl Module {
+    /// Links a guest, or says why it does not fit. `instances` says whether its instances are to be restored.
+    pub fn new(
+        engine: &Engine,
+        guest: &Guest,
+        template: &Arc<Template>,
+        renewal: Renewal,
+    ) -> Result<Self, String> {
+        let shape = shape(&guest.bytes).map_err(|misfit| misfit.to_string())?;
+        let functions = Functions::new(engine).map_err(|error| error.to_string())?;
+        let module = guest.bytes.get(shape.main.clone()).unwrap_or_default();
+        let imports = imports(&shape, &functions)?;
+        let restorable = restorable(module);
+        let globals: Vec<_> = restorable.iter().flat_map(mutable_globals).collect();
+        let rewritten = rewrite(module, &imports, shape.realloc.as_deref(), &globals);
+        let rewritten = rewritten.map_err(|error| error.to_string())?;
+        let unknown = |error: wasmtime::Error| crate::component::one_line(&error);
+        let module = wasmtime::Module::new(engine, &rewritten).map_err(unknown)?;
+        let pre = functions.linker.instantiate_pre(&module).map_err(unknown)?;
+        let exports = Exports::of(&module, &shape, &globals)?;
+        let mut linked =
+            Self { pre, template: Arc::clone(template), exports, initial: None, new_because: None };
+        let (initial, new_because) = match (restorable, renewal) {
+            (Err(why), _) => (None, Some(why.to_string())),
+            (Ok(restorable), renewal) if size(&restorable) <= MAX_RESTORED_BYTES => {
+                let initial = linked.prepare().map_err(unknown)?;
+                (Some(initial), (renewal == Renewal::New).then(|| "--instances new asks for it".to_owned()))
+            }
+            (Ok(restorable), _) => {
+                let kib = size(&restorable) / 1024;
+                (
+                    None,
+                    Some(format!("its memory of {kib} KiB is larger than {} KiB", MAX_RESTORED_BYTES / 1024)),
+                )
+            }
+        };
+        linked.initial = initial;
+        linked.new_because = new_because;
+        Ok(linked)
+    }
+
+    /// Why instances are not restored; `None` if they are.
+    pub fn new_because(&self) -> Option<&str> {
+        self.new_because.as_deref()
+    }
+
+    /// A new instance, in its initial state.
+    pub async fn instantiate(&self) -> wasmtime::Result<Instance> {
+        let (mut instance, _) = self.unprepared().await?;
+        if let Some(initial) = &self.initial {
+            initial.apply(&mut instance)?;
+        }
+        Ok(instance)
+    }
+
+    async fn unprepared(&self) -> wasmtime::Result<(Instance, wasmtime::Instance)> {
+        let core = Core::new(self.template.state());
+        let mut store =
+            self.template.store(self.pre.module().engine(), core, |core: &mut Core| core.state.allowance());
+        let instance = self.pre.instantiate_async(&mut store).await?;
+        let export = |store: &mut Store<Core>, export: &ModuleExport| {
+            instance.get_module_export(store, export).ok_or_else(|| format_err!("an export is missing"))
+        };
+        let memory = export(&mut store, &self.exports.memory)?.into_memory();
+        let Some(memory) = memory else { bail!("the memory is something else") };
+        let handle = export(&mut store, &self.exports.handle)?.into_func();
+        let Some(handle) = handle else { bail!("the handler is something else") };
+        let handle = handle.typed(&store)?;
+        let globals = self.exports.globals.iter().map(|global| match export(&mut store, global)? {
+            Extern::Global(global) => Ok(global),
+            _ => bail!("a global is something else"),
+        });
+        let globals = globals.collect::<wasmtime::Result<Vec<_>>>()?;
+        store.data_mut().set_memory(memory);
+        let allowance = *store.data_mut().state.allowance();
+        Ok((Instance { store, handle, memory, globals, allowance }, instance))
+    }
+
+    /// Puts an instance that has answered a request back into its initial state. It cannot be where its memory has grown, or
+    /// where instances of this module have other state.
+    pub fn restore(&self, instance: &mut Instance) -> wasmtime::Result<bool> {
+        let Some(initial) = self.initial.as_ref().filter(|_| self.new_because.is_none()) else {
+            return Ok(false);
+        };
+        if instance.store.data().is_allocating()
+            || instance.memory.data_size(&instance.store) != initial.memory.len()
+        {
+            return Ok(false);
+        }
+        initial.restore(instance)?;
+        let mut state = self.template.state();
+        *state.allowance() = instance.allowance;
+        instance.store.data_mut().renew(state);
+        instance.store.set_epoch_deadline(1);
+        Ok(true)
+    }
+
+    /// The initial state, from an instance that prepares itself.
+    fn prepare(&self) -> wasmtime::Result<Initial> {
+        // A guest that computes for ever must not stop the start.
+        engine::run_within(self.pre.module().engine(), self.template.sandbox().time(), async {
+            let (mut instance, exports) = self.unprepared().await?;
+            let unprepared: Box<[u8]> = instance.memory.data(&instance.store).into();
+            if let Some(prepare) = &self.exports.prepare {
+                let prepare =
+                    exports.get_module_export(&mut instance.store, prepare).and_then(Extern::into_func);
+                let Some(prepare) = prepare else { bail!("its `{PREPARE}` is no function") };
+                let prepare = prepare.typed::<(), ()>(&instance.store)?;
+                prepare.call_async(&mut instance.store, ()).await?;
+            }
+            let memory: Box<[u8]> = instance.memory.data(&instance.store).into();
+            if memory.len() != unprepared.len() {
+                bail!("its `{PREPARE}` has grown the memory");
+            }
+            if !instance.state().resources().is_empty() {
+                bail!("its `{PREPARE}` has left a handle");
+            }
+            let changed = changed(&unprepared, &memory);
+            let globals = instance.globals.iter().map(|global| global.get(&mut instance.store)).collect();
+            Ok(Initial { runs: runs(&memory), memory, globals, changed })
+        })
+    }
+}
+
+impl Exports {
+    fn of(module: &wasmtime::Module, shape: &Shape, globals: &[u32]) -> Result<Self, String> {
+        let export = |name: &str| {
+            module.get_export_index(name).ok_or_else(|| format!("its core module does not export `{name}`"))
+        };
+        Ok(Self {
+            handle: export(&shape.handle)?,
+            memory: export(&shape.memory)?,
+            prepare: module.get_export_index(PREPARE),
+            globals: globals
+                .iter()
+                .map(|&global| export(&global_export(global)))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// The names of a module's imports, as they are linked here.
+fn imports<'a>(shape: &'a Shape, functions: &'a Functions) -> Result<Vec<RewrittenImport<'a>>, String> {
+    let rewritten = shape.imports.iter().map(|import| {
+        let found = match &import.function {
+            Function::Lowered(name) => functions.find(&import.interface, name),
+            Function::Drop(resource) => functions.find_drop(resource),
+        };
+        found.ok_or_else(|| match &import.function {
+            Function::Lowered(name) => format!("it imports {} of {}", name, import.interface),
+            Function::Drop(resource) => format!("it imports the resource {resource} of {}", import.interface),
+        })
+    });
+    rewritten.collect()
+}
+
+fn mutable_globals(restorable: &Restorable) -> impl Iterator<Item = u32> {
+    restorable.mutable_globals.iter().map(|(index, _)| *index)
+}
+
+/// The size of the memory, in bytes.
+fn size(restorable: &Restorable) -> usize {
+    usize::try_from(restorable.memory_pages).unwrap_or(usize::MAX).saturating_mul(64 * 1024)
+}
+
+impl Initial {
+    /// Writes what the preparation has changed into the memory of a new instance.
+    fn apply(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let memory = instance.memory.data_mut(&mut instance.store);
+        for range in &self.changed {
+            if let (Some(to), Some(from)) = (memory.get_mut(range.clone()), self.memory.get(range.clone())) {
+                to.copy_from_slice(from);
+            }
+        }
+        self.set_globals(instance)
+    }
+
+    /// Writes all of it back.
+    fn restore(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+        let memory = instance.memory.data_mut(&mut instance.store);
+        for Run { range, is_zero } in &self.runs {
+            if let (Some(to), Some(from)) = (memory.get_mut(range.clone()), self.memory.get(range.clone())) {
+                if *is_zero { to.fill(0) } else { to.copy_from_slice(from) }
+            }
+        }
+        debug_assert!(*memory == *self.memory, "all of the memory was written");
+        self.set_globals(instance)
+    }
+
+    fn set_globals(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+        for (global, value) in instance.globals.iter().zip(&self.globals) {
+            global.set(&mut instance.store, *value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The pages of a memory, adjacent ones of a kind together.
+fn runs(memory: &[u8]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (at, page) in memory.chunks(PAGE_BYTES).enumerate() {
+        let is_zero = page.iter().all(|&byte| byte == 0);
+        let start = at * PAGE_BYTES;
+        match runs.last_mut() {
+            Some(run) if run.is_zero == is_zero => run.range.end = start + page.len(),
+            _ => runs.push(Run { range: start..start + page.len(), is_zero }),
+        }
+    }
+    runs
+}
+
+/// The parts of a memory that differ.
+fn changed(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
+    let pages = before.chunks(PAGE_BYTES).zip(after.chunks(PAGE_BYTES)).enumerate();
+    let changed = pages.filter(|(_, (before, after))| before != after);
+    changed.map(|(at, (_, after))| at * PAGE_BYTES..at * PAGE_BYTES + after.len()).collect()
+}
+
+impl Instance {
+    /// What the host keeps for it.
+    pub fn state(&mut self) -> &mut State {
+        &mut self.store.data_mut().state
+    }
+
+    /// Has it answer a request.
+    pub async fn handle(
+        &mut self,
+        request: &Resource<HostIncomingRequest>,
+        outparam: &Resource<HostResponseOutparam>,
+    ) -> wasmtime::Result<()> {
+        let handles = (handle(request)?, handle(outparam)?);
+        self.handle.call_async(&mut self.store, handles).await
+    }
+}
