@@ -101,9 +101,9 @@ fn check_site(config: &Serve) -> Result<()> {
 fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
     let Prepared { guest, engine, template } = prepared;
     let renewal = match config.instances {
-        // Instances that are reused as they are left are not restored either.
-        Instances::Auto if config.reuse == 1 => Renewal::Restored,
-        Instances::Auto | Instances::New => Renewal::New,
+        _ if config.reuse > 1 => Renewal::Reused,
+        Instances::Auto => Renewal::Restored,
+        Instances::New => Renewal::New,
     };
     link::server(engine, guest, template, config.executor, renewal)
 }

@@ -13,7 +13,7 @@ pub mod strangers;
 
 pub use client::{Client, Response};
 pub use process::{Process, eventually};
-pub use server::{Programs, Runtime, Server};
+pub use server::{EXECUTORS, Programs, Runtime, Server};
 pub use site::Site;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -35,12 +35,13 @@ macro_rules! programs {
     };
 }
 
-/// Runs a test case against the built-in guest on our host and on stock `wasmtime serve`.
+/// Runs a test case against the built-in guest on our host, in each way in which it runs guests, and on stock
+/// `wasmtime serve`.
 #[macro_export]
 macro_rules! on_each_runtime {
     ($site:expr, |$server:ident| $case:expr) => {
         for $server in $crate::programs!().each(&$site) {
-            println!("on {:?}", $server.runtime());
+            println!("on {:?}, process {}", $server.runtime(), $server.id());
             $case
         }
     };

@@ -9,6 +9,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
+/// The flags for each way in which our host runs a guest: directly, in restored and in new instances, and on the component
+/// runtime.
+pub const EXECUTORS: [&[&str]; 3] = [&[], &["--instances", "new"], &["--executor", "component"]];
+
 /// The runtime of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runtime {
@@ -28,9 +32,15 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The built-in guest on each runtime, serving `site`.
-    pub fn each(self, site: &Site) -> [Server; 2] {
-        [self.ours(site, &[]), self.stock(site)]
+    /// The built-in guest on each runtime, serving `site`: on our host in each way in which it runs guests.
+    pub fn each(self, site: &Site) -> impl Iterator<Item = Server> {
+        let ours = EXECUTORS.into_iter().map(move |flags| self.ours(site, flags));
+        ours.chain(std::iter::once_with(move || self.stock(site)))
+    }
+
+    /// Another guest on our host, in each way in which it runs guests, with these options.
+    pub fn each_with_guest(self, guest: &Path, options: &[&str]) -> impl Iterator<Item = Server> {
+        EXECUTORS.into_iter().map(move |flags| self.ours_with_guest(guest, &[flags, options].concat()))
     }
 
     /// The built-in guest on our host, with these options.

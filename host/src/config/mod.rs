@@ -134,6 +134,9 @@ impl Serve {
         let instances = max_instances.unwrap_or(defaults::MAX_INSTANCES);
         let limits = Limits::new(instances, size, Some(timeout.unwrap_or(defaults::TIMEOUT)))?;
         let reuse = above_zero("--reuse", reuse, defaults::REUSE)?;
+        if reuse > 1 && renewal == Some(Instances::New) {
+            return Err(ConfigError::NewAndReused(reuse));
+        }
         let seconds = |flag, typed, default| {
             above_zero(flag, typed, default).map(|seconds| Duration::from_secs(seconds.into()))
         };

@@ -15,6 +15,7 @@ use crate::config::Inspect;
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
+use crate::link;
 use crate::report::text::printable;
 use anyhow::{Context as _, Result};
 use knowledge::Verdict;
@@ -38,6 +39,8 @@ struct Report {
     exports: Vec<String>,
     imports: Vec<Import>,
     needs: ReportedNeeds,
+    /// How it is run where it serves, in words.
+    runs: Option<String>,
     /// One entry for each way to start it.
     starts: Vec<Start>,
     /// The command that makes a component of a core module.
@@ -161,6 +164,7 @@ impl Report {
                 largest_table_elements: table,
                 core_instances,
             },
+            runs: http.filter(|&edition| edition == Edition::V02).map(|_| link::explain(guest)),
             starts: purposes.iter().map(start).collect(),
             remedy: guest.kind.remedy(),
         }
@@ -179,6 +183,9 @@ impl Report {
                 needs.largest_table_elements
             ),
         );
+        if let Some(runs) = &self.runs {
+            text.line(1, &format!("it serves {runs}"));
+        }
         if let Some(remedy) = self.remedy {
             text.line(1, remedy);
         }

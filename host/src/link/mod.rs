@@ -45,25 +45,31 @@ pub fn server(
     executor: Executor,
     renewal: Renewal,
 ) -> Result<(Linked, String)> {
-    let by_runtime = |why: String| -> Result<_> {
-        Ok((Linked::Component(component(engine, guest)?), format!("on the component runtime: {why}")))
-    };
-    if executor == Executor::Component {
-        return by_runtime("--executor component asks for it".to_owned());
-    }
     // Types are compared by the component runtime only. Those of the built-in guest are known.
-    let linked = if guest.is_built_in() { None } else { Some(component(engine, guest)?) };
-    match (Module::new(engine, guest, template, renewal), linked) {
+    let is_known = executor == Executor::Auto && guest.is_built_in();
+    let component = if is_known { None } else { Some(component(engine, guest)?) };
+    let module = match executor {
+        Executor::Auto => Module::new(engine, guest, template, renewal),
+        Executor::Component => Err("--executor component asks for it".to_owned()),
+    };
+    match (module, component) {
         (Ok(module), _) => {
-            let how = match module.new_because() {
-                None => "directly, in instances that are restored after each request".to_owned(),
-                Some(why) => format!("directly, in a new instance for each request: {why}"),
+            let how = match renewal {
+                Renewal::Reused => "directly, in instances that are reused as each request leaves them".to_owned(),
+                Renewal::New | Renewal::Restored => direct::directly(module.new_because()),
             };
             Ok((Linked::Direct(Box::new(module)), how))
         }
-        (Err(why), Some(linked)) => {
-            Ok((Linked::Component(linked), format!("on the component runtime: {why}")))
-        }
-        (Err(why), None) => by_runtime(why),
+        (Err(why), Some(component)) => Ok((Linked::Component(component), by_runtime(&why))),
+        (Err(why), None) => Ok((Linked::Component(self::component(engine, guest)?), by_runtime(&why))),
     }
+}
+
+/// Says how a guest would be run, without compiling it, in words that follow its name.
+pub fn explain(guest: &Guest) -> String {
+    direct::explain(&guest.bytes).unwrap_or_else(|why| by_runtime(&why))
+}
+
+fn by_runtime(why: &str) -> String {
+    format!("on the component runtime: {why}")
 }

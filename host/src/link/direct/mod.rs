@@ -20,12 +20,28 @@ mod values;
 
 use self::core::CallExt as _;
 use self::core::{Call, Core};
+use crate::component::one_line;
 use crate::component::rewrite::{HOST, NEXT, RewrittenImport};
 use memory::R;
 use wasmtime::{Engine, IntoFunc, Linker};
 
+/// Says how a component would be run, without compiling it, in words that follow its name: directly, or why not.
+pub fn explain(component: &[u8]) -> Result<String, String> {
+    let functions = Functions::new(&Engine::default()).map_err(|error| one_line(&error))?;
+    let plan = module::Plan::new(component, &functions)?;
+    Ok(directly(plan.unrestorable.as_deref()))
+}
+
+/// Says that a component is run directly, and what that means for its instances.
+pub(super) fn directly(new_because: Option<&str>) -> String {
+    match new_because {
+        None => "directly, in instances that are restored after each request".to_owned(),
+        Some(why) => format!("directly, in a new instance for each request: {why}"),
+    }
+}
+
 /// The functions that a core module may import.
-pub(super) struct Functions {
+struct Functions {
     linker: Linker<Core>,
     /// Those of WASI.
     known: Vec<Known>,

@@ -10,10 +10,10 @@
 use super::Functions;
 use super::core::Core;
 use super::memory::handle;
-use crate::component::Guest;
 use crate::component::restorable::{Restorable, restorable};
 use crate::component::rewrite::{RewrittenImport, global_export, rewrite};
 use crate::component::shape::{Function, Shape, shape};
+use crate::component::{Guest, one_line};
 use crate::engine;
 use crate::instance::{State, Template};
 use crate::sandbox::Allowance;
@@ -38,13 +38,15 @@ const PAGE_BYTES: usize = 4096;
 /// A handler of `wasi:http/incoming-handler`, by its core signature: the handles of the request and of the outparam.
 type Handler = TypedFunc<(u32, u32), ()>;
 
-/// Whether instances are restored.
+/// What becomes of an instance that has answered a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
-    /// Each request gets a new instance.
+    /// It ends.
     New,
-    /// Instances are restored, where that is proved to be possible.
+    /// It is restored, where that is proved to be possible.
     Restored,
+    /// It answers other requests as it is.
+    Reused,
 }
 
 /// A module, ready to be instantiated.
@@ -94,43 +96,29 @@ pub struct Instance {
 }
 
 impl Module {
-    /// Links a guest, or says why it does not fit. `instances` says whether its instances are to be restored.
+    /// Links a guest, or says why it does not fit.
     pub fn new(
         engine: &Engine,
         guest: &Guest,
         template: &Arc<Template>,
         renewal: Renewal,
     ) -> Result<Self, String> {
-        let shape = shape(&guest.bytes).map_err(|misfit| misfit.to_string())?;
-        let functions = Functions::new(engine).map_err(|error| error.to_string())?;
-        let module = guest.bytes.get(shape.main.clone()).unwrap_or_default();
-        let imports = imports(&shape, &functions)?;
-        let restorable = restorable(module);
-        let globals: Vec<_> = restorable.iter().flat_map(mutable_globals).collect();
-        let rewritten = rewrite(module, &imports, shape.realloc.as_deref(), &globals);
-        let rewritten = rewritten.map_err(|error| error.to_string())?;
-        let unknown = |error: wasmtime::Error| crate::component::one_line(&error);
-        let module = wasmtime::Module::new(engine, &rewritten).map_err(unknown)?;
-        let pre = functions.linker.instantiate_pre(&module).map_err(unknown)?;
+        let explained = |error: wasmtime::Error| one_line(&error);
+        let functions = Functions::new(engine).map_err(explained)?;
+        let Plan { rewritten, shape, globals, unrestorable } = Plan::new(&guest.bytes, &functions)?;
+        let module = wasmtime::Module::new(engine, &rewritten).map_err(explained)?;
+        let pre = functions.linker.instantiate_pre(&module).map_err(explained)?;
         let exports = Exports::of(&module, &shape, &globals)?;
         let mut linked =
-            Self { pre, template: Arc::clone(template), exports, initial: None, new_because: None };
-        let (initial, new_because) = match (restorable, renewal) {
-            (Err(why), _) => (None, Some(why.to_string())),
-            (Ok(restorable), renewal) if size(&restorable) <= MAX_RESTORED_BYTES => {
-                let initial = linked.prepare().map_err(unknown)?;
-                (Some(initial), (renewal == Renewal::New).then(|| "--instances new asks for it".to_owned()))
-            }
-            (Ok(restorable), _) => {
-                let kib = size(&restorable) / 1024;
-                (
-                    None,
-                    Some(format!("its memory of {kib} KiB is larger than {} KiB", MAX_RESTORED_BYTES / 1024)),
-                )
-            }
-        };
-        linked.initial = initial;
-        linked.new_because = new_because;
+            Self { pre, template: Arc::clone(template), exports, initial: None, new_because: unrestorable };
+        if linked.new_because.is_none() {
+            linked.initial = Some(linked.prepare().map_err(explained)?);
+            linked.new_because = match renewal {
+                Renewal::Restored => None,
+                Renewal::New => Some("--instances new asks for it".to_owned()),
+                Renewal::Reused => Some("they are reused as they are".to_owned()),
+            };
+        }
         Ok(linked)
     }
 
@@ -217,6 +205,32 @@ impl Module {
     }
 }
 
+/// How a component's main module is to be linked.
+pub(super) struct Plan {
+    rewritten: Vec<u8>,
+    shape: Shape,
+    /// The mutable globals.
+    globals: Vec<u32>,
+    /// Why its instances cannot be restored; `None` if they can.
+    pub(super) unrestorable: Option<String>,
+}
+
+impl Plan {
+    /// Plans to link a component to these functions, or says why it does not fit.
+    pub(super) fn new(component: &[u8], functions: &Functions) -> Result<Self, String> {
+        let shape = shape(component).map_err(|misfit| misfit.to_string())?;
+        let module = component.get(shape.main.clone()).unwrap_or_default();
+        let (globals, unrestorable) = match restorable(module) {
+            Ok(restorable) => (mutable_globals(&restorable), too_large(&restorable)),
+            Err(why) => (Vec::new(), Some(why.to_string())),
+        };
+        let imports = imports(&shape, functions)?;
+        let rewritten = rewrite(module, &imports, shape.realloc.as_deref(), &globals);
+        let rewritten = rewritten.map_err(|error| error.to_string())?;
+        Ok(Self { rewritten, shape, globals, unrestorable })
+    }
+}
+
 impl Exports {
     fn of(module: &wasmtime::Module, shape: &Shape, globals: &[u32]) -> Result<Self, String> {
         let export = |name: &str| {
@@ -249,13 +263,15 @@ fn imports<'a>(shape: &'a Shape, functions: &'a Functions) -> Result<Vec<Rewritt
     rewritten.collect()
 }
 
-fn mutable_globals(restorable: &Restorable) -> impl Iterator<Item = u32> {
-    restorable.mutable_globals.iter().map(|(index, _)| *index)
+fn mutable_globals(restorable: &Restorable) -> Vec<u32> {
+    restorable.mutable_globals.iter().map(|(index, _)| *index).collect()
 }
 
-/// The size of the memory, in bytes.
-fn size(restorable: &Restorable) -> usize {
-    usize::try_from(restorable.memory_pages).unwrap_or(usize::MAX).saturating_mul(64 * 1024)
+/// Why a module has too much memory to be restored; `None` if it has not.
+fn too_large(restorable: &Restorable) -> Option<String> {
+    let kib = restorable.memory_pages.saturating_mul(64);
+    let max = MAX_RESTORED_BYTES / 1024;
+    (kib > max as u64).then(|| format!("its memory of {kib} KiB is larger than {max} KiB"))
 }
 
 impl Initial {
