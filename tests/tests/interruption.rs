@@ -2,9 +2,15 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::time::Duration;
 use tests::eventually;
 use tests::site::{Site, noise};
 use tests::{on_each_runtime, programs};
+
+/// Waits until the server examines the path of its directory again, which it does once a millisecond at most.
+fn let_path_expire() {
+    std::thread::sleep(Duration::from_millis(2));
+}
 
 /// More bytes than all buffers between a file and a client that does not read.
 const LENGTH: usize = 64 << 20;
@@ -138,11 +144,14 @@ fn the_root_may_disappear_and_come_back() {
         site.file("a.txt", "a");
         assert_eq!(server.get("/a.txt").text(), "a");
         fs::remove_dir_all(site.root()).unwrap();
+        let_path_expire();
         assert_eq!(server.get("/a.txt").status, 404);
         fs::write(site.root(), "a file in its place").unwrap();
+        let_path_expire();
         assert_eq!(server.get("/a.txt").status, 404);
         fs::remove_file(site.root()).unwrap();
         fs::create_dir(site.root()).unwrap();
+        let_path_expire();
     }
 }
 
@@ -157,6 +166,7 @@ fn a_directory_moved_to_the_place_of_the_root_is_served_at_once() {
     fs::write(new.join("a.txt"), "new").unwrap();
     fs::rename(site.root(), site.outside().join("old")).unwrap();
     fs::rename(&new, site.root()).unwrap();
+    let_path_expire();
     assert_eq!(server.get("/a.txt").text(), "new");
     let directories = |server: &tests::Server| {
         server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("/old")).count()
@@ -173,8 +183,10 @@ fn a_root_that_is_moved_away_is_not_served_from_its_new_place() {
     for _ in 0..3 {
         assert_eq!(server.get("/a.txt").text(), "a");
         fs::rename(site.root(), &away).unwrap();
+        let_path_expire();
         assert_eq!(server.get("/a.txt").status, 404);
         fs::rename(&away, site.root()).unwrap();
+        let_path_expire();
     }
 }
 
@@ -191,13 +203,16 @@ fn when_the_root_is_gone_the_next_directory_does_not_become_the_root() {
     for _ in 0..2 {
         assert_eq!(server.get("/a.txt").text(), "a");
         fs::rename(site.root(), &away).unwrap();
+        let_path_expire();
         for target in ["/secret.txt", "/a.txt", "/"] {
             assert_eq!(server.get(target).status, 404, "{target}");
         }
         fs::write(site.root(), "a file in its place").unwrap();
+        let_path_expire();
         assert_eq!(server.get("/secret.txt").status, 404);
         fs::remove_file(site.root()).unwrap();
         fs::rename(&away, site.root()).unwrap();
+        let_path_expire();
     }
     assert_eq!(server.get("/a.txt").text(), "a");
     let root = site.root().display();

@@ -32,14 +32,15 @@ impl<'a> Authority<'a> {
             let port = if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) };
             (Host::Address(address.into()), port)
         } else {
-            let (name, port) = match text.split_once(':') {
-                Some((name, port)) => (name, Some(port)),
+            // Faster than `split_once` for texts as short as these.
+            let (name, port) = match text.bytes().position(|byte| byte == b':') {
+                Some(at) => (&text[..at], Some(&text[at + 1..])),
                 None => (text, None),
             };
-            let host = match name.parse::<Ipv4Addr>() {
-                Ok(address) => Host::Address(address.into()),
-                Err(_) if is_name(name.as_bytes()) => Host::Name(name),
-                Err(_) => return None,
+            let host = match ipv4(name) {
+                Some(address) => Host::Address(address.into()),
+                None if is_name(name.as_bytes()) => Host::Name(name),
+                None => return None,
             };
             (host, port)
         };
@@ -77,9 +78,32 @@ impl Host<'_> {
     }
 }
 
+/// The address that is written like this; most names do not even begin like one.
+fn ipv4(text: &str) -> Option<Ipv4Addr> {
+    if text.as_bytes().first()?.is_ascii_digit() { text.parse().ok() } else { None }
+}
+
+/// The bytes that a registered name may have as they are, letters and digits aside: `unreserved` and `sub-delims`.
+const MARKS: &[u8] = b"-._~!$&'()*+,;=";
+
 /// Whether this is a registered name (RFC 3986 §3.2.2), and not empty.
 fn is_name(name: &[u8]) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+    /// A place for each byte: comparing it with each mark takes longer.
+    static PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < 128_u8 {
+            plain[byte as usize] = byte.is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let mut at = 0;
+        while at < MARKS.len() {
+            plain[MARKS[at] as usize] = true;
+            at += 1;
+        }
+        plain
+    };
+    let is_plain = |byte: u8| PLAIN[usize::from(byte)];
     let mut rest = name;
     while let [first, after @ ..] = rest {
         rest = match (first, after) {
@@ -189,6 +213,11 @@ mod tests {
         fn every_address_and_port_is_read(address in any::<IpAddr>(), port in any::<u16>()) {
             let text = std::net::SocketAddr::new(address, port).to_string();
             assert_eq!(parse(&text), Some(Authority { host: Host::Address(address), port: Some(port) }));
+        }
+
+        #[test]
+        fn an_address_is_one_however_it_is_looked_for(text in "[0-9.:a]{0,16}|[ -~]{0,4}") {
+            assert_eq!(super::ipv4(&text), text.parse().ok());
         }
 
         #[test]

@@ -8,7 +8,7 @@
 use super::check::{Names, check};
 use super::exchange::{Exchange, Point, Progress};
 use super::refusal::Refusal;
-use super::shutdown::{Phase, reached};
+use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::allocator;
 use crate::app::{App, GuestBody, NoAnswer};
 use crate::body::Data;
@@ -35,6 +35,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::block_in_place;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -90,11 +91,18 @@ impl Connections {
     /// Serves a connection until either side ends it. Once the server drains, it ends with the answer under way; once
     /// the server cuts, at once.
     pub async fn serve<S: Stream>(self: Arc<Self>, conn: Conn<S>, mut phase: watch::Receiver<Phase>) {
-        let mut cut = phase.clone();
-        tokio::select! {
-            () = self.serve_in_order(conn, &mut phase) => {}
-            () = reached(&mut cut, Phase::Cutting) => {}
-        }
+        let (since, mut cut) = (phase.clone(), phase.clone());
+        let mut cut = pin!(unconstrained(reached(&mut cut, Phase::Cutting)));
+        let mut known = Known::default();
+        let mut serving = pin!(self.serve_in_order(conn, &mut phase));
+        poll_fn(|context| {
+            let is_due = known.is_new(context) || may_have_changed(&since);
+            if is_due && cut.as_mut().poll(context).is_ready() {
+                return Poll::Ready(());
+            }
+            serving.as_mut().poll(context)
+        })
+        .await;
     }
 
     async fn serve_in_order<S: Stream>(&self, conn: Conn<S>, phase: &mut watch::Receiver<Phase>) {
@@ -159,11 +167,14 @@ impl Connections {
     ) -> (Exchange<S>, Bytes, End) {
         let service = service_fn(|request| self.answer(request, state));
         let mut connection = Box::new(self.http.serve_connection(TokioIo::new(exchange), service));
-        let mut draining = pin!(reached(phase, Phase::Draining));
+        let since = phase.clone();
+        let mut draining = pin!(unconstrained(reached(phase, Phase::Draining)));
         let mut is_draining = false;
+        let mut known = Known::default();
         let mut tick = pin!(sleep(TICK));
         let mut watch = Watch { steps: state.progress.steps(), since: 0, head_timeout: self.times.head };
         let outcome = poll_fn(|context| {
+            let mut is_new = known.is_new(context);
             loop {
                 let mut poll = || Pin::new(&mut *connection).poll(context);
                 // Guests and files run in here. What may hang gets a thread of its own meanwhile, which costs some
@@ -172,18 +183,22 @@ impl Connections {
                 if let Poll::Ready(outcome) = polled {
                     return Poll::Ready(Err(outcome));
                 }
-                if !is_draining && draining.as_mut().poll(context).is_ready() {
+                let is_due = is_new || may_have_changed(&since);
+                if !is_draining && is_due && draining.as_mut().poll(context).is_ready() {
                     is_draining = true;
                     Pin::new(&mut *connection).graceful_shutdown();
                     continue;
                 }
-                if tick.as_mut().poll(context).is_pending() {
+                let is_due = is_new || tick.is_elapsed();
+                if !is_due || pin!(unconstrained(tick.as_mut())).poll(context).is_pending() {
                     return Poll::Pending;
                 }
                 if let Some(end) = watch.look(&state.progress) {
                     return Poll::Ready(Ok(end));
                 }
                 tick.as_mut().reset(Instant::now() + TICK);
+                // It has forgotten the waker.
+                is_new = true;
             }
         })
         .await;

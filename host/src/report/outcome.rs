@@ -3,23 +3,44 @@
 use super::subject::Subject;
 use http::Version;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
-/// Where a request came from.
+/// The longest text of an address, in bytes: eight groups of an IPv6 address, and the colons between them.
+const MAX_ADDRESS: usize = 39;
+
+/// Where a request came from. It is kept as text, which is then made once for a connection and not for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(IpAddr);
+pub struct Peer {
+    text: [u8; MAX_ADDRESS],
+    length: u8,
+}
+
+impl Peer {
+    /// The address as text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..usize::from(self.length)]
+    }
+}
 
 impl From<SocketAddr> for Peer {
     /// An IPv4 address stays one where an IPv6 listener took the connection.
     fn from(address: SocketAddr) -> Self {
-        Self(address.ip().to_canonical())
+        let mut text = [0; MAX_ADDRESS];
+        let mut rest = text.as_mut_slice();
+        // It fits.
+        let _ = write!(rest, "{}", address.ip().to_canonical());
+        let left = rest.len();
+        #[allow(clippy::cast_possible_truncation)]
+        let length = (MAX_ADDRESS - left) as u8;
+        Self { text, length }
     }
 }
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
     }
 }
 
@@ -49,4 +70,30 @@ pub struct Outcome {
     pub status: u16,
     /// Bytes of the body that were handed to the connection.
     pub bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Peer;
+    use std::net::{IpAddr, SocketAddr};
+
+    #[test]
+    fn a_peer_is_shown_as_its_address() {
+        for text in [
+            "0.0.0.0",
+            "127.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::127.0.0.1",
+            "2001:db8::1",
+            "1111:2222:3333:4444:5555:6666:7777:8888",
+        ] {
+            let address: IpAddr = text.parse().unwrap();
+            let peer = Peer::from(SocketAddr::new(address, 1));
+            assert_eq!(peer.to_string(), address.to_string());
+        }
+        let mapped = SocketAddr::new("::ffff:255.255.255.255".parse().unwrap(), 1);
+        assert_eq!(Peer::from(mapped).to_string(), "255.255.255.255");
+    }
 }

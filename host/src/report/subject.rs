@@ -1,6 +1,7 @@
 //! What a request asked for, as log lines and diagnostics name it.
 
 use http::{Method, Uri};
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -29,12 +30,18 @@ impl Subject {
             absolute = uri.to_string();
             absolute.as_str()
         };
-        let mut text = String::with_capacity((method.len() + 1 + target.len()).min(MAX_KEPT));
-        for part in [method, " ", target] {
-            text.push_str(&part[..part.floor_char_boundary(MAX_KEPT - text.len())]);
+        thread_local! {
+            /// The text under construction, so that one allocation is enough for what is kept.
+            static TEXT: RefCell<String> = const { RefCell::new(String::new()) };
         }
-        let is_cut = text.len() < method.len() + 1 + target.len();
-        Self { text: text.into(), is_cut }
+        TEXT.with_borrow_mut(|text| {
+            text.clear();
+            for part in [method, " ", target] {
+                text.push_str(&part[..part.floor_char_boundary(MAX_KEPT - text.len())]);
+            }
+            let is_cut = text.len() < method.len() + 1 + target.len();
+            Self { text: text.as_str().into(), is_cut }
+        })
     }
 
     /// The text in full, as far as it was kept.

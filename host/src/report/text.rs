@@ -1,7 +1,5 @@
 //! Text from strangers, made safe to print.
 
-use std::fmt::Write as _;
-
 /// How much of one field of a request a log line shows, in bytes, so that a line stays one that tools can read.
 const MAX_FIELD: usize = 8 * 1024;
 
@@ -32,30 +30,61 @@ pub fn one_line(message: &str) -> String {
 
 /// Appends a field of a log line, which can then end neither the line nor its quotes, nor control a terminal. Fields of
 /// more than 8 KiB are cut and marked with `...`.
-pub fn escape(line: &mut String, bytes: &[u8]) {
+pub fn escape(line: &mut Vec<u8>, bytes: &[u8]) {
     let shown = &bytes[..bytes.len().min(MAX_FIELD)];
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    match std::str::from_utf8(shown) {
-        // The usual case: one copy.
-        Ok(text) if shown.iter().all(is_plain) => line.push_str(text),
-        _ => {
-            for &byte in shown {
-                match byte {
-                    b'"' | b'\\' => line.extend(['\\', char::from(byte)]),
-                    b' '..=b'~' => line.push(char::from(byte)),
-                    _ => _ = write!(line, "\\x{byte:02x}"),
-                }
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & !matches!(byte, b'"' | b'\\');
+    // The usual case is one copy. Every byte is looked at, because the compiler then looks at many at a time.
+    if shown.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {
+        line.extend_from_slice(shown);
+    } else {
+        for &byte in shown {
+            match byte {
+                b'"' | b'\\' => line.extend([b'\\', byte]),
+                b' '..=b'~' => line.push(byte),
+                _ => line.extend([b'\\', b'x', hex_digit(byte >> 4), hex_digit(byte & 15)]),
             }
         }
     }
     if bytes.len() > MAX_FIELD {
-        line.push_str("...");
+        line.extend_from_slice(b"...");
     }
+}
+
+fn hex_digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + (value - 10),
+    }
+}
+
+/// Appends a number. It takes a fraction of what `write!` takes.
+pub fn decimal(line: &mut Vec<u8>, mut number: u64) {
+    // 18446744073709551615
+    let mut digits = [b'0'; 20];
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        // A remainder of ten is a digit.
+        digits[start] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    line.extend_from_slice(&digits[start..]);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAX_FIELD, escape, one_line, printable};
+    use super::{MAX_FIELD, decimal, escape, one_line, printable};
+    use proptest::prelude::{any, proptest};
+    use std::fmt::Write as _;
+
+    fn escaped(bytes: &[u8]) -> String {
+        let mut line = Vec::new();
+        escape(&mut line, bytes);
+        String::from_utf8(line).unwrap()
+    }
 
     #[test]
     fn a_guest_cannot_speak_to_the_terminal() {
@@ -73,15 +102,52 @@ mod tests {
 
     #[test]
     fn a_client_cannot_forge_a_line() {
-        let mut line = String::new();
-        escape(&mut line, b"a\r\n\"b\\\x1b[0m\xff\t");
-        assert_eq!(line, r#"a\x0d\x0a\"b\\\x1b[0m\xff\x09"#);
+        assert_eq!(escaped(b"a\r\n\"b\\\x1b[0m\xff\t"), r#"a\x0d\x0a\"b\\\x1b[0m\xff\x09"#);
     }
 
     #[test]
     fn a_long_field_is_cut() {
+        assert_eq!(escaped(&[b'x'; MAX_FIELD]), "x".repeat(MAX_FIELD));
+        assert_eq!(escaped(&[b'x'; MAX_FIELD + 1]), "x".repeat(MAX_FIELD) + "...");
+        assert_eq!(escaped(&[b'"'; MAX_FIELD + 1]), "\\\"".repeat(MAX_FIELD) + "...");
+    }
+
+    /// What [`escape`] has to write, said in another way.
+    fn escaped_by_fmt(bytes: &[u8]) -> String {
         let mut line = String::new();
-        escape(&mut line, &[b'x'; MAX_FIELD + 1]);
-        assert_eq!(line, "x".repeat(MAX_FIELD) + "...");
+        for &byte in bytes {
+            match byte {
+                b'"' | b'\\' => line.extend(['\\', char::from(byte)]),
+                b' '..=b'~' => line.push(char::from(byte)),
+                _ => write!(line, "\\x{byte:02x}").unwrap(),
+            }
+        }
+        line
+    }
+
+    #[test]
+    fn each_byte_is_escaped_alone_and_among_others() {
+        for byte in 0..=u8::MAX {
+            for bytes in [vec![byte], [b"plain ".as_slice(), &[byte], &[b'x'; 40]].concat()] {
+                assert_eq!(escaped(&bytes), escaped_by_fmt(&bytes), "{byte}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sent_is_escaped(bytes in any::<Vec<u8>>(), text in "[ -~]{0,100}") {
+            assert_eq!(escaped(&bytes), escaped_by_fmt(&bytes));
+            assert_eq!(escaped(text.as_bytes()), escaped_by_fmt(text.as_bytes()));
+        }
+
+        #[test]
+        fn numbers_are_written_as_fmt_writes_them(number in any::<u64>(), shift in 0..64_u32) {
+            for number in [number, number >> shift, 0, u64::MAX, 10_u64.pow(shift % 20)] {
+                let mut line = b"x".to_vec();
+                decimal(&mut line, number);
+                assert_eq!(line, format!("x{number}").into_bytes());
+            }
+        }
     }
 }

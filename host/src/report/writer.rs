@@ -69,6 +69,8 @@ struct Queue {
     dropped: u64,
     withheld: u64,
     closed: bool,
+    /// Whether the thread waits to be woken. Otherwise it is writing or gathering, and looks here afterwards.
+    is_waiting: bool,
 }
 
 impl Writer {
@@ -104,10 +106,11 @@ impl Writer {
             queue.dropped += 1;
             return;
         }
-        let was_empty = queue.lines.is_empty();
         queue.lines.extend_from_slice(line);
+        // Waking a thread is a system call, also where none waits.
+        let wake = std::mem::take(&mut queue.is_waiting);
         drop(queue);
-        if was_empty {
+        if wake {
             self.0.changed.notify_one();
         }
     }
@@ -143,6 +146,7 @@ impl Shared {
         loop {
             let mut queue = self.lock();
             while queue.lines.is_empty() && queue.dropped == 0 && !queue.closed {
+                queue.is_waiting = true;
                 let due = noticed.map_or(Duration::ZERO, |noticed| NOTICE.saturating_sub(noticed.elapsed()));
                 queue = match queue.withheld {
                     0 => self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner),
@@ -150,6 +154,7 @@ impl Shared {
                     _ => self.changed.wait_timeout(queue, due).unwrap_or_else(PoisonError::into_inner).0,
                 };
             }
+            queue.is_waiting = false;
             let closed = queue.closed;
             let dropped = std::mem::take(&mut queue.dropped);
             let withheld = match noticed {

@@ -1,8 +1,9 @@
 //! Directories that guests see: opened once, read-only, and always the one that their path leads to.
 //!
 //! A site is published by moving a new directory, or a symbolic link to one, into the old one's place, so the path is
-//! looked at again for each request. Where it leads to no directory, guests see an empty one in the same place: if it
-//! were left out, a guest that serves its first directory would serve the next one instead.
+//! examined again for requests that come a millisecond or more after the last examination. Where it leads to no
+//! directory, guests see an empty one in the same place: if it were left out, a guest that serves its first directory
+//! would serve the next one instead.
 
 use super::BLOCKING_FILE_CALLS;
 use super::mounts;
@@ -12,10 +13,15 @@ use rustix::fs::{Mode, OFlags};
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 use tracing::warn;
 use wasmtime_wasi::filesystem::{Dir, FsPerms, OpenMode};
+
+/// How long what the path has led to is used without another look. Examining the path takes a microsecond, some percent
+/// of a request, and nobody can tell a site that was published now from one that was published a millisecond later.
+const PATH_TTL: Duration = Duration::from_millis(1);
 
 /// A directory that guests see.
 #[derive(Debug)]
@@ -26,6 +32,11 @@ pub struct Directory {
     /// What the guest knows it as.
     pub name: String,
     opened: RwLock<Opened>,
+    /// What `examined` counts from.
+    start: Instant,
+    /// When the path was last examined, in microseconds.
+    examined: AtomicU64,
+    /// Whether it led to no directory then.
     is_gone: AtomicBool,
     may_hang: AtomicBool,
 }
@@ -57,6 +68,7 @@ impl Directory {
         let shown = grant.host.display().to_string();
         // The path must mean the same for as long as the server runs, even where the working directory is removed.
         let path = std::path::absolute(&grant.host).with_context(|| format!("cannot find --dir {shown}"))?;
+        let start = Instant::now();
         let metadata = std::fs::metadata(&path).with_context(|| format!("cannot serve --dir {shown}"))?;
         ensure!(
             metadata.is_dir(),
@@ -69,22 +81,57 @@ impl Directory {
         LazyLock::force(&EMPTY);
         let may_hang = AtomicBool::new(mounts::may_hang(&path));
         let name = grant.guest.clone();
-        Ok(Self { path, shown, name, opened: RwLock::new(opened), is_gone: AtomicBool::new(false), may_hang })
+        Ok(Self {
+            path,
+            shown,
+            name,
+            opened: RwLock::new(opened),
+            start,
+            examined: AtomicU64::new(0),
+            is_gone: AtomicBool::new(false),
+            may_hang,
+        })
     }
 
-    /// The directory that the path leads to now, or an empty one.
+    /// The directory that the path leads to now, or led to less than a millisecond ago; or an empty one.
     pub fn current(&self) -> Result<Dir> {
-        let found = std::fs::metadata(&self.path).ok().filter(Metadata::is_dir);
-        let found = found.and_then(|metadata| self.opened_as(Identity::from(&metadata)));
-        if self.is_gone.load(Ordering::Relaxed) != found.is_none() {
-            self.note(found.is_none());
-        }
-        match found {
+        self.at(self.start.elapsed())
+    }
+
+    /// The directory at this time since the start.
+    fn at(&self, now: Duration) -> Result<Dir> {
+        let directory = if self.was_examined(now) { self.known() } else { self.examine(now) };
+        match directory {
             Some(directory) => Ok(directory),
             None => EMPTY.clone().with_context(|| {
                 format!("--dir {} is gone, and no directory for temporary files can stand for it", self.shown)
             }),
         }
+    }
+
+    /// Whether the last examination is recent enough.
+    fn was_examined(&self, now: Duration) -> bool {
+        let examined = Duration::from_micros(self.examined.load(Ordering::Acquire));
+        now.saturating_sub(examined) < PATH_TTL
+    }
+
+    /// What the last examination has found.
+    fn known(&self) -> Option<Dir> {
+        let opened = || self.opened.read().unwrap_or_else(PoisonError::into_inner).directory.clone();
+        (!self.is_gone.load(Ordering::Relaxed)).then(opened)
+    }
+
+    /// Finds out what the path leads to.
+    fn examine(&self, now: Duration) -> Option<Dir> {
+        let found = std::fs::metadata(&self.path).ok().filter(Metadata::is_dir);
+        let found = found.and_then(|metadata| self.opened_as(Identity::from(&metadata)));
+        if self.is_gone.load(Ordering::Relaxed) != found.is_none() {
+            self.note(found.is_none());
+        }
+        // The time of before: a thread that was held up meanwhile must not make what it has found look recent.
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        self.examined.store(now, Ordering::Release);
+        found
     }
 
     /// The directory of this identity, which the path leads to; `None` when it has gone meanwhile.
@@ -153,8 +200,10 @@ fn removed_directory(place: &Path) -> std::io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Directory, DirectoryGrant, removed_directory};
+    use super::{Directory, DirectoryGrant, Identity, PATH_TTL, removed_directory};
+    use std::cell::Cell;
     use std::os::fd::AsRawFd as _;
+    use std::time::Duration;
 
     #[test]
     fn a_removed_directory_is_empty_and_stays_so() {
@@ -174,9 +223,14 @@ mod tests {
         std::fs::write(path.join("a.txt"), "a").unwrap();
         let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
         let directory = Directory::open(&grant).unwrap();
-        let entries = || {
-            let path = format!("/proc/self/fd/{}", directory.current().unwrap().dir.as_raw_fd());
+        let now = Cell::new(Duration::ZERO);
+        let entries_now = || {
+            let path = format!("/proc/self/fd/{}", directory.at(now.get()).unwrap().dir.as_raw_fd());
             std::fs::read_dir(path).unwrap().count()
+        };
+        let entries = || {
+            now.set(now.get() + PATH_TTL);
+            entries_now()
         };
         assert_eq!(entries(), 1);
         let away = place.path().join("away");
@@ -186,6 +240,58 @@ mod tests {
         assert_eq!(entries(), 0);
         std::fs::remove_file(&path).unwrap();
         std::fs::rename(&away, &path).unwrap();
+        assert_eq!(entries_now(), 0, "a moment ago there was none");
         assert_eq!(entries(), 1);
+    }
+
+    #[test]
+    fn the_path_is_examined_once_a_millisecond() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("site");
+        std::fs::create_dir(&path).unwrap();
+        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
+        let directory = Directory::open(&grant).unwrap();
+        let identity = |now| {
+            let opened = directory.at(now).unwrap();
+            Identity::from(&opened.dir.metadata().unwrap())
+        };
+        let start = Duration::from_secs(1);
+        let first = identity(start);
+        std::fs::rename(&path, place.path().join("away")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(identity(start + PATH_TTL - Duration::from_micros(1)), first);
+        let second = identity(start + PATH_TTL);
+        assert_ne!(second, first);
+        // A thread that began earlier finds what others have found since.
+        assert_eq!(identity(start), second);
+        assert_eq!(identity(start + 2 * PATH_TTL), second);
+    }
+
+    #[test]
+    fn threads_see_the_same_directory() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("site");
+        std::fs::create_dir(&path).unwrap();
+        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
+        let directory = Directory::open(&grant).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..2_000 {
+                        let opened = directory.current().unwrap();
+                        assert!(opened.dir.metadata().unwrap().is_dir());
+                    }
+                });
+            }
+            for at in 0..20 {
+                std::thread::sleep(PATH_TTL);
+                std::fs::rename(&path, place.path().join(at.to_string())).unwrap();
+                std::fs::create_dir(&path).unwrap();
+            }
+        });
+        std::thread::sleep(2 * PATH_TTL);
+        std::fs::write(path.join("last.txt"), "a").unwrap();
+        let opened = format!("/proc/self/fd/{}", directory.current().unwrap().dir.as_raw_fd());
+        assert_eq!(std::fs::read_dir(opened).unwrap().count(), 1);
     }
 }
