@@ -1,6 +1,6 @@
 //! The `Accept` field: whether a generated page is sent as HTML, JSON or plain text (RFC 9110 §12.5.1).
 
-use crate::request::Headers;
+use crate::request::{Headers, Name};
 use crate::weight::{Parameters, Weight, members};
 
 /// Whether the client names `text/html`, as browsers do. Tools send `*/*`, which does not count.
@@ -23,7 +23,7 @@ fn weight(headers: &Headers, media_type: &str) -> Weight {
 }
 
 fn weight_if_named(headers: &Headers, range: &str) -> Option<Weight> {
-    members(headers, "accept", Parameters::Allowed)
+    members(headers, Name::Accept, Parameters::Allowed)
         .filter(|(name, _)| name.eq_ignore_ascii_case(range))
         .map(|(_, weight)| weight)
         .max()
@@ -38,7 +38,7 @@ mod tests {
     fn only_a_named_type_is_wanted() {
         let wanted = |accept: Option<&str>| {
             let fields = accept.map(|value| ("Accept".to_owned(), value.as_bytes().to_vec()));
-            let headers = Headers::new(fields.into_iter().collect());
+            let headers = Headers::new(fields.into_iter().collect::<Vec<_>>());
             (wants_html(&headers), wants_json(&headers))
         };
         for (accept, expected) in [

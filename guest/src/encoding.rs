@@ -1,6 +1,6 @@
 //! Content codings: which precompressed variants of a file a client prefers (RFC 9110 §12.5.3).
 
-use crate::request::Headers;
+use crate::request::{Headers, Name};
 use crate::weight::{Parameters, Weight, members};
 
 /// The content coding of a precompressed variant.
@@ -49,7 +49,7 @@ pub fn preferred(headers: &Headers) -> Vec<Coding> {
     let mut weights: [Option<Weight>; 3] = [None; 3];
     let mut identity = None;
     let mut wildcard = None;
-    for (name, weight) in members(headers, "accept-encoding", Parameters::Refused) {
+    for (name, weight) in members(headers, Name::AcceptEncoding, Parameters::Refused) {
         let slot = match name {
             "*" => &mut wildcard,
             name if name.eq_ignore_ascii_case("identity") => &mut identity,
@@ -64,11 +64,16 @@ pub fn preferred(headers: &Headers) -> Vec<Coding> {
         return Vec::new();
     }
     let min_weight = identity.unwrap_or(0).max(1);
-    let weight = |at: usize| weights[at].or(wildcard).unwrap_or(0);
-    let mut order: Vec<usize> = (0..Coding::ALL.len()).filter(|&at| weight(at) >= min_weight).collect();
-    // The sort is stable: codings of the same weight keep the order of `Coding::ALL`.
-    order.sort_by_key(|&at| std::cmp::Reverse(weight(at)));
-    order.into_iter().map(|at| Coding::ALL[at]).collect()
+    let mut order: Vec<(Coding, Weight)> = Vec::with_capacity(Coding::ALL.len());
+    for (coding, weight) in Coding::ALL.into_iter().zip(weights) {
+        let weight = weight.or(wildcard).unwrap_or(0);
+        if weight >= min_weight {
+            // Codings of the same weight keep the order of `Coding::ALL`.
+            let place = order.iter().position(|&(_, other)| other < weight).unwrap_or(order.len());
+            order.insert(place, (coding, weight));
+        }
+    }
+    order.into_iter().map(|(coding, _)| coding).collect()
 }
 
 #[cfg(test)]
@@ -79,9 +84,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn headers(lines: &[&str]) -> Headers {
-        Headers::new(
-            lines.iter().map(|line| ("accept-encoding".to_owned(), line.as_bytes().to_vec())).collect(),
-        )
+        let field = |line: &&str| ("accept-encoding".to_owned(), line.as_bytes().to_vec());
+        Headers::new(lines.iter().map(field).collect::<Vec<_>>())
     }
 
     #[test]

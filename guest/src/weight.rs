@@ -1,6 +1,6 @@
 //! Lists of preferences with weights, as in `Accept` and `Accept-Encoding` (RFC 9110 §12.4.2).
 
-use crate::request::Headers;
+use crate::request::{Headers, Name};
 
 /// A weight in thousandths, from 0 ("not acceptable") to 1000.
 pub type Weight = u16;
@@ -12,10 +12,10 @@ const MAX_WEIGHT: Weight = 1000;
 /// with another parameter if `parameters` are refused. The other members still count.
 pub fn members<'a>(
     headers: &'a Headers,
-    field: &'static str,
+    field: Name,
     parameters: Parameters,
 ) -> impl Iterator<Item = (&'a str, Weight)> {
-    let lines = headers.values(field).filter_map(|line| str::from_utf8(line).ok());
+    let lines = headers.values(field).iter().filter_map(|line| str::from_utf8(line).ok());
     let members = lines.flat_map(|line| line.split(','));
     members.filter_map(move |member| {
         let mut parts = member.split(';').map(|part| part.trim_matches([' ', '\t']));
@@ -61,7 +61,7 @@ fn parse(text: &str) -> Option<Weight> {
 #[cfg(test)]
 mod tests {
     use super::{Parameters, members, parse};
-    use crate::request::Headers;
+    use crate::request::{Headers, Name};
 
     #[test]
     fn a_weight_has_at_most_three_decimals() {
@@ -77,12 +77,12 @@ mod tests {
 
     #[test]
     fn lines_join_and_bad_members_are_dropped() {
-        let fields = [("A", " gzip ;q=0.5,, br ; Q=1"), ("a", "x;q=high, y;level=1, ;q=1, z;q=0")];
+        let fields = [("Accept", " gzip ;q=0.5,, br ; Q=1"), ("accept", "x;q=high, y;level=1, ;q=1, z;q=0")];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         let headers = Headers::new(fields.to_vec());
-        let codings: Vec<_> = members(&headers, "a", Parameters::Refused).collect();
+        let codings: Vec<_> = members(&headers, Name::Accept, Parameters::Refused).collect();
         assert_eq!(codings, [("gzip", 500), ("br", 1000), ("z", 0)]);
-        let ranges: Vec<_> = members(&headers, "a", Parameters::Allowed).collect();
+        let ranges: Vec<_> = members(&headers, Name::Accept, Parameters::Allowed).collect();
         assert_eq!(ranges, [("gzip", 500), ("br", 1000), ("y", 1000), ("z", 0)]);
     }
 }

@@ -118,6 +118,11 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// The rules of a request where there are none.
+    pub fn none(settings: &'a Settings) -> Self {
+        Self::new(settings, String::new())
+    }
+
     /// Adds the rules of the site: the contents of `_headers` and `_redirects`.
     pub fn add_site(&mut self, headers: Vec<u8>, redirects: Vec<u8>) {
         (self.headers, self.redirects) = (Cow::Owned(headers), Cow::Owned(redirects));

@@ -4,21 +4,23 @@
 
 use super::{NO_DIRECTORY, path_argument, system_failure};
 use crate::answer;
+use crate::config::{Settings, SettingsError};
 use crate::path::RelativePath;
-use crate::request::{Headers, Method, Request};
+use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
 use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
 use anyhow::{Context as _, Result, anyhow};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use wasi::cli::{environment, stderr};
-use wasi::clocks::wall_clock::{self, Datetime};
-use wasi::filesystem::preopens;
-use wasi::filesystem::types::{
+use bindings::wasi::cli::{environment, stderr};
+use bindings::wasi::clocks::wall_clock::{self, Datetime};
+use bindings::wasi::filesystem::preopens;
+use bindings::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
 };
-use wasi::http::types as http;
-use wasi::io::streams::{OutputStream, StreamError};
+use bindings::wasi::http::types as http;
+use bindings::wasi::io::streams::{OutputStream, StreamError};
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
 /// The bindings of the world, the one place where code is generated and may be `unsafe`.
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
@@ -26,18 +28,8 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
         world: "file-server",
-        with: {
-            "wasi:cli/environment@0.2.12": wasi::cli::environment,
-            "wasi:cli/stderr@0.2.12": wasi::cli::stderr,
-            "wasi:clocks/monotonic-clock@0.2.12": wasi::clocks::monotonic_clock,
-            "wasi:clocks/wall-clock@0.2.12": wasi::clocks::wall_clock,
-            "wasi:filesystem/preopens@0.2.12": wasi::filesystem::preopens,
-            "wasi:filesystem/types@0.2.12": wasi::filesystem::types,
-            "wasi:http/types@0.2.12": wasi::http::types,
-            "wasi:io/error@0.2.12": wasi::io::error,
-            "wasi:io/poll@0.2.12": wasi::io::poll,
-            "wasi:io/streams@0.2.12": wasi::io::streams,
-        },
+        ownership: Borrowing { duplicate_if_necessary: false },
+        generate_all,
     });
 
     export!(FileServer with_types_in self);
@@ -48,9 +40,16 @@ struct FileServer;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
-        let request = read_request(&request);
-        let variables = environment::get_environment();
-        let mut plan = block_on(answer::handle(&Preopen::first(), &variables, &request, now));
+        let read;
+        let (settings, is_prepared) = match PREPARED.get() {
+            Some(settings) => (settings, true),
+            None => {
+                read = read_settings();
+                (&read, false)
+            }
+        };
+        let request = read_request(&request, is_prepared);
+        let mut plan = block_on(answer::handle(&Preopen::first(), settings.as_ref(), &request, now));
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint);
         }
@@ -60,22 +59,54 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     }
 }
 
+/// The settings, where the host has had them read before the first request.
+static PREPARED: OnceLock<Result<Settings, SettingsError>> = OnceLock::new();
+
+/// An export of the core module that the component does not have: it reads the settings once, for every later request. Our host
+/// calls it before it takes the copy of the memory with which each request begins. It keeps no handle and always returns; settings
+/// that are wrong are told by each request.
+///
+/// Other runtimes cannot call it. There, each request reads the settings.
+#[allow(unsafe_code, reason = "the name is that of no other symbol")]
+#[unsafe(export_name = "wasi-httpd:prepare")]
+extern "C" fn prepare() {
+    PREPARED.get_or_init(read_settings);
+}
+
+fn read_settings() -> Result<Settings, SettingsError> {
+    Settings::from_environment(&environment::get_environment())
+}
+
 /// Tells the operator what is wrong. Where that fails too, there is no other way.
 fn complain(sentence: &str) {
     let _ = write_all(&stderr::get_stderr(), format!("{sentence}\n").as_bytes());
 }
 
-fn read_request(request: &http::IncomingRequest) -> Request {
+/// The fields of a message, each read when it is asked for.
+impl Lookup for http::Headers {
+    fn lines(&self, name: Name) -> Lines {
+        // The fields of conditions and ranges are rare, and this call copies nothing.
+        if !name.is_usual() && !self.has(name.as_str()) {
+            return Lines::new();
+        }
+        self.get(name.as_str())
+    }
+}
+
+/// Reads a request. A host that calls [`prepare`] also has cheap calls, so that fields are looked up by name. Elsewhere, one call
+/// for all fields takes less time than one for each of them.
+fn read_request(request: &http::IncomingRequest, is_prepared: bool) -> Request {
     let method = match request.method() {
         http::Method::Get => Method::Get,
         http::Method::Head => Method::Head,
         http::Method::Options => Method::Options,
         _ => Method::Other,
     };
+    let fields = request.headers();
     Request {
         method,
         target: request.path_with_query().unwrap_or_default(),
-        headers: Headers::new(request.headers().entries()),
+        headers: if is_prepared { Headers::new(fields) } else { Headers::new(fields.entries()) },
     }
 }
 
@@ -234,8 +265,7 @@ fn tree_error(path: &str, error: ErrorCode) -> TreeError {
 /// Sends a plan. An error means that the response could not be made or that the body could not be sent in full.
 fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> {
     let Plan { status, headers, body, .. } = plan;
-    let fields: Vec<_> =
-        headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_bytes())).collect();
+    let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
     let headers = http::Fields::from_list(&fields).map_err(|error| {
         complain(&format!(
             "the runtime refuses a header field of the answer ({error}); see FILES_HEADERS and _headers"
