@@ -1,7 +1,7 @@
 //! The `Accept` field: whether a generated page is sent as HTML, JSON or plain text (RFC 9110 §12.5.1).
 
 use crate::request::{Headers, Name};
-use crate::weight::{Parameters, Weight, members};
+use crate::weight::{Member, Parameters, Weight, members};
 
 /// Whether the client names `text/html`, as browsers do. Tools send `*/*`, which does not count.
 pub fn wants_html(headers: &Headers) -> bool {
@@ -24,8 +24,8 @@ fn weight(headers: &Headers, media_type: &str) -> Weight {
 
 fn weight_if_named(headers: &Headers, range: &str) -> Option<Weight> {
     members(headers, Name::Accept, Parameters::Allowed)
-        .filter(|(name, _)| name.eq_ignore_ascii_case(range))
-        .map(|(_, weight)| weight)
+        .filter(|member| member.name.eq_ignore_ascii_case(range))
+        .filter_map(Member::weight)
         .max()
 }
 

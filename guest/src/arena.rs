@@ -28,7 +28,8 @@ impl Places {
     /// Reserves room for an allocation and returns its offset; `None` if it does not fit. The caller aligns the start
     /// of the arena to at least `layout.align()`.
     pub const fn take(&mut self, layout: Layout) -> Option<usize> {
-        let Some(offset) = self.next.checked_next_multiple_of(layout.align()) else { return None };
+        // Alignments are powers of two, and `next` is at most the size of the arena, so that this does not overflow.
+        let offset = (self.next + layout.align() - 1) & !(layout.align() - 1);
         match offset.checked_add(layout.size()) {
             Some(end) if end <= self.size => {
                 self.next = end;

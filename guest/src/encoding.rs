@@ -49,8 +49,8 @@ pub fn preferred(headers: &Headers) -> Vec<Coding> {
     let mut weights: [Option<Weight>; 3] = [None; 3];
     let mut identity = None;
     let mut wildcard = None;
-    for (name, weight) in members(headers, Name::AcceptEncoding, Parameters::Refused) {
-        let slot = match name {
+    for member in members(headers, Name::AcceptEncoding, Parameters::Refused) {
+        let slot = match member.name {
             "*" => &mut wildcard,
             name if name.eq_ignore_ascii_case("identity") => &mut identity,
             name => match Coding::ALL.iter().position(|coding| coding.is_called(name)) {
@@ -58,7 +58,9 @@ pub fn preferred(headers: &Headers) -> Vec<Coding> {
                 None => continue,
             },
         };
-        slot.get_or_insert(weight);
+        if slot.is_none() {
+            *slot = member.weight();
+        }
     }
     if identity.is_none() && wildcard.is_none() && weights.iter().all(Option::is_none) {
         return Vec::new();

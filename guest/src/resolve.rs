@@ -273,8 +273,9 @@ pub async fn error_page<T: Tree>(
         ErrorPages::Nearest if status != 404 => Vec::new(),
         ErrorPages::Nearest => existing_directories(tree, missing).await?,
     };
+    let name = status.to_string() + PAGE;
     for directory in candidates.iter().rev() {
-        let path = directory.join(&format!("{status}{PAGE}"));
+        let path = directory.join(&name);
         if stat_file(tree, &path).await?.is_some()
             && let Some((file, metadata)) = open_file(tree, &path).await?
         {

@@ -86,11 +86,15 @@ impl RelativePath {
 
     /// The same file with something appended to its name; `None` when the result is not served.
     pub fn with_suffix(&self, suffix: &str, policy: NamePolicy) -> Option<Self> {
-        let start = name_start(&self.0);
         let mut whole = String::with_capacity(self.0.len() + suffix.len());
         whole.push_str(&self.0);
         whole.push_str(suffix);
-        is_served_name(&whole[start..], start == 0, policy).then_some(Self(whole))
+        let name = &whole[name_start(&self.0)..];
+        // A suffix of ours changes what a name is only if that begins with a dot: `.well-known` is served, and nothing else that
+        // begins so.
+        let is_served = !name.starts_with('.') || is_served_name(name, name.len() == whole.len(), policy);
+        debug_assert_eq!(is_served, is_served_name(name, name.len() == whole.len(), policy), "{whole}");
+        is_served.then_some(Self(whole))
     }
 
     /// The same file with `suffix` taken from its name; `None` when it does not end so, or when the rest is not served.

@@ -9,7 +9,6 @@ use crate::path::RelativePath;
 use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
 use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
-use anyhow::{Context as _, Result, anyhow};
 use bindings::wasi::cli::{environment, stderr};
 use bindings::wasi::clocks::wall_clock::{self, Datetime};
 use bindings::wasi::filesystem::preopens;
@@ -17,7 +16,7 @@ use bindings::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
 };
 use bindings::wasi::http::types as http;
-use bindings::wasi::io::streams::{OutputStream, StreamError};
+use bindings::wasi::io::streams::OutputStream;
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
@@ -262,27 +261,27 @@ fn tree_error(path: &str, error: ErrorCode) -> TreeError {
     }
 }
 
-/// Sends a plan. An error means that the response could not be made or that the body could not be sent in full.
-fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> {
+/// Sends a plan. `None` means that the response could not be made or that the body could not be sent in full.
+fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Option<()> {
     let Plan { status, headers, body, .. } = plan;
     let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
-    let headers = http::Fields::from_list(&fields).map_err(|error| {
+    let headers = http::Fields::from_list(&fields);
+    let headers = headers.map_err(|error| {
         complain(&format!(
             "the runtime refuses a header field of the answer ({error}); see FILES_HEADERS and _headers"
         ));
-        anyhow!("a header field was refused")
-    })?;
-    let response = http::OutgoingResponse::new(headers);
+    });
+    let response = http::OutgoingResponse::new(headers.ok()?);
     if status != 200 {
-        response.set_status_code(status).map_err(|()| anyhow!("the status {status} was refused"))?;
+        response.set_status_code(status).ok()?;
     }
     // A response whose body is never taken has none, and may keep the Content-Length that a HEAD must show.
     if let Body::Empty = body {
         http::ResponseOutparam::set(outparam, Ok(response));
-        return Ok(());
+        return Some(());
     }
-    let outgoing = response.body().map_err(|()| anyhow!("the body was refused"))?;
-    let stream = outgoing.write().map_err(|()| anyhow!("the body's stream was refused"))?;
+    let outgoing = response.body().ok()?;
+    let stream = outgoing.write().ok()?;
     http::ResponseOutparam::set(outparam, Ok(response));
     match body {
         Body::Empty => {}
@@ -297,7 +296,7 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> 
         }
     }
     drop(stream);
-    http::OutgoingBody::finish(outgoing, None).context("the body does not have its promised length")
+    http::OutgoingBody::finish(outgoing, None).ok()
 }
 
 /// How many bytes `blocking-write-and-flush` takes at a time.
@@ -305,20 +304,21 @@ const WRITE_MAX_BYTES: usize = 4096;
 
 /// Writes bytes. Each function that a component imports costs an instance a thousand instructions, so this one does for the
 /// short texts that the server writes and for its listings.
-fn write_all(stream: &OutputStream, bytes: &[u8]) -> Result<(), StreamError> {
-    bytes.chunks(WRITE_MAX_BYTES).try_for_each(|piece| stream.blocking_write_and_flush(piece))
+fn write_all(stream: &OutputStream, bytes: &[u8]) -> Option<()> {
+    bytes.chunks(WRITE_MAX_BYTES).try_for_each(|piece| stream.blocking_write_and_flush(piece).ok())
 }
 
 /// Moves exactly `length` bytes of a file into the body, without a copy in the guest's memory. A file that became shorter ends
 /// it early with an error.
-fn splice(stream: &OutputStream, file: &Descriptor, offset: u64, length: u64) -> Result<()> {
-    let source = file.read_via_stream(offset)?;
+fn splice(stream: &OutputStream, file: &Descriptor, offset: u64, length: u64) -> Option<()> {
+    let source = file.read_via_stream(offset).ok()?;
     let mut remaining = length;
     while remaining > 0 {
-        let moved = stream.blocking_splice(&source, remaining)?;
-        remaining = remaining.checked_sub(moved).context("the runtime moved more than it was asked to")?;
+        let moved = stream.blocking_splice(&source, remaining).ok()?;
+        // A runtime that moves more than it was asked to has broken the body's length.
+        remaining = remaining.checked_sub(moved)?;
     }
-    Ok(())
+    Some(())
 }
 
 /// The result of a future that never waits.
