@@ -5,7 +5,9 @@ use crate::weight::{Member, Parameters, Weight, members};
 
 /// Whether the client names `text/html`, as browsers do. Tools send `*/*`, which does not count.
 pub fn wants_html(headers: &Headers) -> bool {
-    weight(headers, "text/html") > 0
+    // So begins the line of every browser that asks for a page. The rest of it cannot make the highest weight smaller.
+    let is_usual = |line: &Vec<u8>| line.starts_with(b"text/html,") && str::from_utf8(line).is_ok();
+    headers.values(Name::Accept).iter().any(is_usual) || weight(headers, "text/html") > 0
 }
 
 /// Whether the client names `application/json` and gives it a higher weight than HTML.
@@ -46,6 +48,8 @@ mod tests {
             (Some("*/*"), (false, false)),
             (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), (true, false)),
             (Some("TEXT/HTML;level=1"), (true, false)),
+            (Some("text/html,text/html;q=0"), (true, false)),
+            (Some("text/htmlx"), (false, false)),
             (Some("text/html;q=0"), (false, false)),
             (Some("application/json"), (false, true)),
             (Some("text/html, application/json"), (true, false)),

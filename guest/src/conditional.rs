@@ -55,11 +55,18 @@ fn any_tag_matches(
     matches: fn(&EntityTag<'_>, &EntityTag<'_>) -> bool,
 ) -> bool {
     headers.values(name).iter().any(|value| {
-        value.trim_ascii() == b"*"
-            || validators
-                .entity_tag
-                .as_ref()
-                .is_some_and(|ours| entity_tags(value).any(|tag| matches(&tag, ours)))
+        if value.trim_ascii() == b"*" {
+            return true;
+        }
+        let Some(ours) = &validators.entity_tag else { return false };
+        // Most clients send back the one tag that they were given.
+        let (weak, quoted) = value.strip_prefix(b"W/").map_or((false, &**value), |quoted| (true, quoted));
+        if let [b'"', opaque @ .., b'"'] = quoted
+            && opaque == &*ours.opaque
+        {
+            return matches(&EntityTag { weak, opaque: opaque.into() }, ours);
+        }
+        entity_tags(value).any(|tag| matches(&tag, ours))
     })
 }
 

@@ -6,6 +6,7 @@
 use crate::fields;
 use crate::path::RelativePath;
 use crate::split;
+use std::borrow::Cow;
 
 /// The type of names that are not in the tables. Browsers save such a file.
 const UNKNOWN: &str = "application/octet-stream";
@@ -345,7 +346,19 @@ pub fn of(path: &RelativePath) -> &'static str {
 
 /// The value of `Content-Type` for a media type. Text is UTF-8, and says so, but for XML: the declaration in the file, which
 /// a parameter would override, names its encoding. A type that an operator gives a parameter is sent as it is.
-pub fn content_type(media_type: &str) -> String {
+pub fn content_type(media_type: &str) -> Cow<'static, str> {
+    // Those of most files, ready to be sent.
+    let usual = match media_type {
+        "text/css" => "text/css; charset=utf-8",
+        "text/html" => "text/html; charset=utf-8",
+        "text/javascript" => "text/javascript; charset=utf-8",
+        "text/plain" => "text/plain; charset=utf-8",
+        _ => return Cow::Owned(any_content_type(media_type)),
+    };
+    Cow::Borrowed(usual)
+}
+
+fn any_content_type(media_type: &str) -> String {
     const CHARSET: &str = "; charset=utf-8";
     let has_charset = media_type.starts_with("text/")
         && media_type != "text/xml"
@@ -395,15 +408,25 @@ const COMPRESSED: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{COMPRESSED, TEXT, TYPES, UNKNOWN, content_type, is_compressed, is_valid, of};
+    use super::{
+        COMPRESSED, TEXT, TYPES, UNKNOWN, any_content_type, content_type, is_compressed, is_valid, of,
+    };
     use crate::path::{NamePolicy, UrlPath};
+    use std::borrow::Cow;
 
     fn essence(name: &str) -> &'static str {
         of(UrlPath::parse(&format!("/{name}"), NamePolicy::default()).unwrap().relative())
     }
 
-    fn media_type(name: &str) -> String {
+    fn media_type(name: &str) -> Cow<'static, str> {
         content_type(essence(name))
+    }
+
+    #[test]
+    fn what_is_ready_to_be_sent_is_what_any_type_would_be() {
+        for (_, media_type) in TYPES {
+            assert_eq!(content_type(media_type), any_content_type(media_type));
+        }
     }
 
     #[test]

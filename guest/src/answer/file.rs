@@ -102,7 +102,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     ) -> Result<Cow<'static, str>, Failure> {
         Ok(match self.rules.changes()?.value("content-type") {
             Some(value) => Cow::Owned(value.to_owned()),
-            None => media_type::content_type(representation.media_type).into(),
+            None => media_type::content_type(representation.media_type),
         })
     }
 

@@ -181,6 +181,10 @@ impl<'a> Rules<'a> {
 
     /// What the rules change in the header of the answer.
     pub fn changes(&self) -> Result<&Changes, RuleError> {
+        static NONE: Changes = Changes { set: Vec::new(), unset: Vec::new() };
+        if self.headers.is_empty() && self.settings.headers.is_empty() {
+            return Ok(&NONE);
+        }
         let changes =
             self.changes.get_or_init(|| headers::changes(&self.settings.headers, &self.headers, &self.paths));
         changes.as_ref().map_err(Clone::clone)

@@ -5,6 +5,7 @@
 use super::{NO_DIRECTORY, path_argument, system_failure};
 use crate::answer;
 use crate::config::{Settings, SettingsError};
+use crate::heap;
 use crate::path::RelativePath;
 use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
@@ -70,6 +71,7 @@ static PREPARED: OnceLock<Result<Settings, SettingsError>> = OnceLock::new();
 #[unsafe(export_name = "wasi-httpd:prepare")]
 extern "C" fn prepare() {
     PREPARED.get_or_init(read_settings);
+    heap::keep();
 }
 
 fn read_settings() -> Result<Settings, SettingsError> {
