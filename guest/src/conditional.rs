@@ -22,7 +22,7 @@ pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome
     let headers = &request.headers;
     let modified = validators.last_modified.and_then(|seconds| i64::try_from(seconds).ok());
     if headers.contains(Name::IfMatch) {
-        if !any_tag_matches(headers, Name::IfMatch, validators, |tag, ours| tag.matches_strongly(ours)) {
+        if !any_tag_matches(headers, Name::IfMatch, validators, EntityTag::matches_strongly) {
             return Outcome::PreconditionFailed;
         }
     } else if let Some(modified) = modified
@@ -32,7 +32,7 @@ pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome
     }
 
     if headers.contains(Name::IfNoneMatch) {
-        if any_tag_matches(headers, Name::IfNoneMatch, validators, |tag, ours| tag.matches_weakly(ours)) {
+        if any_tag_matches(headers, Name::IfNoneMatch, validators, EntityTag::matches_weakly) {
             return match request.method {
                 Method::Get | Method::Head => Outcome::NotModified,
                 Method::Options | Method::Other => Outcome::PreconditionFailed,
@@ -48,11 +48,11 @@ pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome
 }
 
 /// Whether any member of a list of entity tags matches. `*` matches any representation (RFC 9110 §13.1.1, §13.1.2).
-fn any_tag_matches(
-    headers: &Headers,
+fn any_tag_matches<'h>(
+    headers: &'h Headers,
     name: Name,
     validators: &Validators,
-    matches: fn(&EntityTag<'_>, &EntityTag<'_>) -> bool,
+    matches: fn(&EntityTag<'h>, &EntityTag<'_>) -> bool,
 ) -> bool {
     headers.values(name).iter().any(|value| {
         if value.trim_ascii() == b"*" {
