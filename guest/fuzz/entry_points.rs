@@ -85,9 +85,9 @@ pub fn conditions(bytes: &[u8]) {
         let (&name, value) = line.split_first()?;
         Some((NAMES[usize::from(name) % NAMES.len()].to_owned(), value.to_vec()))
     });
-    let headers = Headers::new(fields.collect());
+    let headers = Headers::new(fields.collect::<Vec<_>>());
     let request = Request { method: Method::Get, target: "/".to_owned(), headers };
-    let tag = EntityTag { weak: false, opaque: b"e".to_vec() };
+    let tag = EntityTag { weak: false, opaque: b"e".into() };
     let validators =
         Validators { entity_tag: Some(tag), last_modified: Some(784_111_777), date_is_strong: true };
     for validators in [validators, Validators::default()] {

@@ -1,11 +1,13 @@
 //! The `Accept` field: whether a generated page is sent as HTML, JSON or plain text (RFC 9110 §12.5.1).
 
-use crate::request::Headers;
-use crate::weight::{Parameters, Weight, members};
+use crate::request::{Headers, Name};
+use crate::weight::{Member, Parameters, Weight, members};
 
 /// Whether the client names `text/html`, as browsers do. Tools send `*/*`, which does not count.
 pub fn wants_html(headers: &Headers) -> bool {
-    weight(headers, "text/html") > 0
+    // So begins the line of every browser that asks for a page. The rest of it cannot make the highest weight smaller.
+    let is_usual = |line: &Vec<u8>| line.starts_with(b"text/html,") && str::from_utf8(line).is_ok();
+    headers.values(Name::Accept).iter().any(is_usual) || weight(headers, "text/html") > 0
 }
 
 /// Whether the client names `application/json` and gives it a higher weight than HTML.
@@ -23,9 +25,9 @@ fn weight(headers: &Headers, media_type: &str) -> Weight {
 }
 
 fn weight_if_named(headers: &Headers, range: &str) -> Option<Weight> {
-    members(headers, "accept", Parameters::Allowed)
-        .filter(|(name, _)| name.eq_ignore_ascii_case(range))
-        .map(|(_, weight)| weight)
+    members(headers, Name::Accept, Parameters::Allowed)
+        .filter(|member| member.name.eq_ignore_ascii_case(range))
+        .filter_map(Member::weight)
         .max()
 }
 
@@ -38,7 +40,7 @@ mod tests {
     fn only_a_named_type_is_wanted() {
         let wanted = |accept: Option<&str>| {
             let fields = accept.map(|value| ("Accept".to_owned(), value.as_bytes().to_vec()));
-            let headers = Headers::new(fields.into_iter().collect());
+            let headers = Headers::new(fields.into_iter().collect::<Vec<_>>());
             (wants_html(&headers), wants_json(&headers))
         };
         for (accept, expected) in [
@@ -46,6 +48,8 @@ mod tests {
             (Some("*/*"), (false, false)),
             (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), (true, false)),
             (Some("TEXT/HTML;level=1"), (true, false)),
+            (Some("text/html,text/html;q=0"), (true, false)),
+            (Some("text/htmlx"), (false, false)),
             (Some("text/html;q=0"), (false, false)),
             (Some("application/json"), (false, true)),
             (Some("text/html, application/json"), (true, false)),

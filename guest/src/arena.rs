@@ -3,7 +3,7 @@
 //! An instance that answers a single request allocates some kilobytes and ends. Growing its memory would cost more than
 //! all of its allocations: system calls when the memory grows, and more when the instance is reset. So allocations are
 //! placed one after another in the arena. Once all of them have been freed, as they are between two requests, the next
-//! one starts at the beginning again. An allocation that does not fit goes to the standard library's allocator.
+//! one starts at the beginning again, or behind those that are kept for every request. An allocation that does not fit goes to the standard library's allocator.
 //!
 //! [`Places`] computes offsets in safe code and touches no memory; the component's `heap` turns them into addresses.
 
@@ -15,20 +15,23 @@ pub struct Places {
     size: usize,
     /// The offset of the next allocation, before alignment.
     next: usize,
-    /// The number of allocations that are not freed yet.
+    /// The number of allocations that are not freed yet, without those that are kept.
     live: usize,
+    /// Where the allocations end that are kept.
+    kept: usize,
 }
 
 impl Places {
     /// An arena of `size` bytes, all free.
     pub const fn new(size: usize) -> Self {
-        Self { size, next: 0, live: 0 }
+        Self { size, next: 0, live: 0, kept: 0 }
     }
 
     /// Reserves room for an allocation and returns its offset; `None` if it does not fit. The caller aligns the start
     /// of the arena to at least `layout.align()`.
     pub const fn take(&mut self, layout: Layout) -> Option<usize> {
-        let Some(offset) = self.next.checked_next_multiple_of(layout.align()) else { return None };
+        // Alignments are powers of two, and `next` is at most the size of the arena, so that this does not overflow.
+        let offset = (self.next + layout.align() - 1) & !(layout.align() - 1);
         match offset.checked_add(layout.size()) {
             Some(end) if end <= self.size => {
                 self.next = end;
@@ -43,10 +46,15 @@ impl Places {
     pub const fn free(&mut self, offset: usize, size: usize) {
         self.live -= 1;
         if self.live == 0 {
-            self.next = 0;
+            self.next = self.kept;
         } else if offset + size == self.next {
             self.next = offset;
         }
+    }
+
+    /// Keeps all present allocations for ever: they are never freed, and others start behind them again and again.
+    pub const fn keep(&mut self) {
+        (self.kept, self.live) = (self.next, 0);
     }
 
     /// Resizes the allocation at this offset without moving it. Fails unless it is the last one and fits.
@@ -138,6 +146,20 @@ mod tests {
         assert_eq!(places.take(byte), None);
         places.free(1, 99);
         assert_eq!(places.take(byte), Some(1));
+    }
+
+    #[test]
+    fn what_is_kept_stays_in_its_place() {
+        let mut places = Places::new(100);
+        let ten = Layout::from_size_align(10, 1).unwrap();
+        assert_eq!((places.take(ten), places.take(ten)), (Some(0), Some(10)));
+        places.free(0, 10);
+        places.keep();
+        for _ in 0..2 {
+            assert_eq!((places.take(ten), places.take(ten)), (Some(20), Some(30)));
+            places.free(20, 10);
+            places.free(30, 10);
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::config::Settings;
 use crate::path::RelativePath;
+use std::borrow::Cow;
 
 /// For files: stored, but validated before each use. Nothing in a name proves that its content never changes, so a longer
 /// life is up to the operator.
@@ -12,6 +13,9 @@ pub const NEVER: &str = "no-store";
 
 /// The `Cache-Control` of a file. The path of the file counts, not the requested one: a page that answers for a missing
 /// script is not a script.
-pub fn control<'s>(settings: &'s Settings, file: &RelativePath) -> &'s str {
-    settings.cache_control.first_about(file).unwrap_or(REVALIDATE)
+pub fn control(settings: &Settings, file: &RelativePath) -> Cow<'static, str> {
+    match settings.cache_control.first_about(file) {
+        Some(value) => Cow::Owned(value.to_owned()),
+        None => Cow::Borrowed(REVALIDATE),
+    }
 }

@@ -1,7 +1,7 @@
 //! Conditional requests: proceed, 304 or 412, in the order of RFC 9110 §13.2.2.
 
 use crate::date;
-use crate::request::{Headers, Method, Request};
+use crate::request::{Headers, Method, Name, Request};
 use crate::validators::{EntityTag, Validators};
 
 /// The result of evaluating the preconditions of a request.
@@ -21,27 +21,26 @@ pub enum Outcome {
 pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome {
     let headers = &request.headers;
     let modified = validators.last_modified.and_then(|seconds| i64::try_from(seconds).ok());
-    if headers.contains("if-match") {
-        let matched = any_tag_matches(headers, "if-match", validators, EntityTag::matches_strongly);
-        if !matched {
+    if headers.contains(Name::IfMatch) {
+        if !any_tag_matches(headers, Name::IfMatch, validators, EntityTag::matches_strongly) {
             return Outcome::PreconditionFailed;
         }
-    } else if let (Some(limit), Some(modified)) = (date(headers, "if-unmodified-since", now), modified)
-        && modified > limit
+    } else if let Some(modified) = modified
+        && date(headers, Name::IfUnmodifiedSince, now).is_some_and(|limit| modified > limit)
     {
         return Outcome::PreconditionFailed;
     }
 
-    if headers.contains("if-none-match") {
-        if any_tag_matches(headers, "if-none-match", validators, EntityTag::matches_weakly) {
+    if headers.contains(Name::IfNoneMatch) {
+        if any_tag_matches(headers, Name::IfNoneMatch, validators, EntityTag::matches_weakly) {
             return match request.method {
                 Method::Get | Method::Head => Outcome::NotModified,
                 Method::Options | Method::Other => Outcome::PreconditionFailed,
             };
         }
     } else if matches!(request.method, Method::Get | Method::Head)
-        && let (Some(since), Some(modified)) = (date(headers, "if-modified-since", now), modified)
-        && modified <= since
+        && let Some(modified) = modified
+        && date(headers, Name::IfModifiedSince, now).is_some_and(|since| modified <= since)
     {
         return Outcome::NotModified;
     }
@@ -49,18 +48,25 @@ pub fn evaluate(request: &Request, validators: &Validators, now: u64) -> Outcome
 }
 
 /// Whether any member of a list of entity tags matches. `*` matches any representation (RFC 9110 §13.1.1, §13.1.2).
-fn any_tag_matches(
-    headers: &Headers,
-    name: &str,
+fn any_tag_matches<'h>(
+    headers: &'h Headers,
+    name: Name,
     validators: &Validators,
-    matches: fn(&EntityTag, &EntityTag) -> bool,
+    matches: fn(&EntityTag<'h>, &EntityTag<'_>) -> bool,
 ) -> bool {
-    headers.values(name).any(|value| {
-        value.trim_ascii() == b"*"
-            || validators
-                .entity_tag
-                .as_ref()
-                .is_some_and(|ours| entity_tags(value).any(|tag| matches(&tag, ours)))
+    headers.values(name).iter().any(|value| {
+        if value.trim_ascii() == b"*" {
+            return true;
+        }
+        let Some(ours) = &validators.entity_tag else { return false };
+        // Most clients send back the one tag that they were given.
+        let (weak, quoted) = value.strip_prefix(b"W/").map_or((false, &**value), |quoted| (true, quoted));
+        if let [b'"', opaque @ .., b'"'] = quoted
+            && opaque == &*ours.opaque
+        {
+            return matches(&EntityTag { weak, opaque: opaque.into() }, ours);
+        }
+        entity_tags(value).any(|tag| matches(&tag, ours))
     })
 }
 
@@ -68,7 +74,7 @@ fn any_tag_matches(
 ///
 /// A tag may contain commas (RFC 9110 §8.8.3), so the line is parsed from left to right instead of split at commas. An
 /// invalid member is skipped up to the next comma: it matches nothing, and the other members still count.
-fn entity_tags(line: &[u8]) -> impl Iterator<Item = EntityTag> {
+fn entity_tags(line: &[u8]) -> impl Iterator<Item = EntityTag<'_>> {
     let mut rest = line;
     std::iter::from_fn(move || {
         loop {
@@ -92,7 +98,7 @@ fn entity_tags(line: &[u8]) -> impl Iterator<Item = EntityTag> {
 }
 
 /// The entity tag at the start of `bytes`, and the bytes after it.
-fn entity_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
+fn entity_tag(bytes: &[u8]) -> Option<(EntityTag<'_>, &[u8])> {
     // `W/` is case-sensitive (RFC 9110 §8.8.3).
     let (weak, quoted) = match bytes.strip_prefix(b"W/") {
         Some(quoted) => (true, quoted),
@@ -105,15 +111,15 @@ fn entity_tag(bytes: &[u8]) -> Option<(EntityTag, &[u8])> {
     opaque
         .iter()
         .all(|&byte| byte == 0x21 || (0x23..=0x7e).contains(&byte) || byte >= 0x80)
-        .then(|| (EntityTag { weak, opaque: opaque.to_vec() }, &inside[end + 1..]))
+        .then(|| (EntityTag { weak, opaque: opaque.into() }, &inside[end + 1..]))
 }
 
 /// Whether a range may be sent: there is no `If-Range`, or its validator matches the file (RFC 9110 §13.1.5).
 pub fn if_range_holds(headers: &Headers, validators: &Validators, now: u64) -> bool {
-    if !headers.contains("if-range") {
+    if !headers.contains(Name::IfRange) {
         return true;
     }
-    let Some(value) = headers.single("if-range").map(<[u8]>::trim_ascii) else { return false };
+    let Some(value) = headers.single(Name::IfRange).map(<[u8]>::trim_ascii) else { return false };
     if let Some((tag, rest)) = entity_tag(value) {
         rest.is_empty() && validators.entity_tag.as_ref().is_some_and(|ours| tag.matches_strongly(ours))
     } else {
@@ -125,7 +131,7 @@ pub fn if_range_holds(headers: &Headers, validators: &Validators, now: u64) -> b
 
 /// The date of a field, in seconds since 1970; `None` if the field is absent, repeated or not an HTTP-date. Such a
 /// field is ignored (RFC 9110 §13.1.3, §13.1.4).
-fn date(headers: &Headers, name: &str, now: u64) -> Option<i64> {
+fn date(headers: &Headers, name: Name, now: u64) -> Option<i64> {
     date::parse(headers.single(name)?.trim_ascii(), now)
 }
 
@@ -141,7 +147,7 @@ mod tests {
     const MODIFIED: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     fn outcome(fields: &[(&str, &str)]) -> Outcome {
-        let tag = EntityTag { weak: false, opaque: b"e".to_vec() };
+        let tag = EntityTag { weak: false, opaque: b"e".into() };
         outcome_for(fields, &Validators { entity_tag: Some(tag), ..dated(true) })
     }
 
@@ -151,9 +157,8 @@ mod tests {
     }
 
     fn headers(fields: &[(&str, &str)]) -> Headers {
-        Headers::new(
-            fields.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect(),
-        )
+        let field = |(name, value): &(&str, &str)| ((*name).to_owned(), value.as_bytes().to_vec());
+        Headers::new(fields.iter().map(field).collect::<Vec<_>>())
     }
 
     fn outcome_for(fields: &[(&str, &str)], validators: &Validators) -> Outcome {
@@ -219,7 +224,7 @@ mod tests {
             assert_eq!(outcome(&[("If-Match", value)]), expected, "{value}");
         }
         let weak = Validators {
-            entity_tag: Some(EntityTag { weak: true, opaque: b"e".to_vec() }),
+            entity_tag: Some(EntityTag { weak: true, opaque: b"e".into() }),
             ..Validators::default()
         };
         assert_eq!(outcome_for(&[("If-Match", "\"e\"")], &weak), Outcome::PreconditionFailed);
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn if_range_compares_strongly_and_dates_exactly() {
         let tag =
-            |weak| Validators { entity_tag: Some(EntityTag { weak, opaque: b"e".to_vec() }), ..dated(true) };
+            |weak| Validators { entity_tag: Some(EntityTag { weak, opaque: b"e".into() }), ..dated(true) };
         let holds = |value: &str, validators: &Validators| {
             if_range_holds(&headers(&[("If-Range", value)]), validators, NOW)
         };
@@ -284,7 +289,7 @@ mod tests {
         #[test]
         fn a_list_of_tags_is_read_back(tags in prop::collection::vec(("[!#-~\u{80}-\u{ff}]{0,6}", any::<bool>()), 0..6)) {
             let tags: Vec<_> =
-                tags.into_iter().map(|(opaque, weak)| EntityTag { weak, opaque: opaque.into_bytes() }).collect();
+                tags.into_iter().map(|(opaque, weak)| EntityTag { weak, opaque: opaque.into_bytes().into() }).collect();
             let line: Vec<u8> = tags
                 .iter()
                 .flat_map(|tag| {
@@ -301,7 +306,8 @@ mod tests {
         fn arbitrary_bytes_never_panic(tags: Vec<u8>, date: Vec<u8>) {
             let fields = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
             let values = [&tags, &tags, &date, &date];
-            let headers = fields.iter().zip(values).map(|(name, value)| ((*name).into(), value.clone())).collect();
+            let headers: Vec<_> =
+                fields.iter().zip(values).map(|(name, value)| ((*name).into(), value.clone())).collect();
             let request = Request { method: Method::Get, target: "/".into(), headers: Headers::new(headers) };
             evaluate(&request, &dated(true), NOW);
             if_range_holds(&Headers::new(vec![("if-range".into(), tags)]), &dated(true), NOW);

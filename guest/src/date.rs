@@ -79,7 +79,7 @@ impl Date {
         text[5..7].copy_from_slice(&two_digits(self.month));
         text[8..10].copy_from_slice(&two_digits(self.day));
         self.write_time(&mut text[11..19]);
-        String::from_utf8_lossy(&text).into_owned()
+        str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 
     /// IMF-fixdate, the only format that may be sent (RFC 9110 §5.6.7): `Tue, 14 Nov 2023 22:13:20 GMT`.
@@ -95,7 +95,7 @@ impl Date {
         text[8..11].copy_from_slice(short_name(&MONTHS, self.month - 1));
         text[12..16].copy_from_slice(&four_digits(self.year));
         self.write_time(&mut text[17..25]);
-        String::from_utf8_lossy(&text).into_owned()
+        str::from_utf8(&text).unwrap_or_default().to_owned()
     }
 
     /// Writes `00:00:00`.

@@ -1,6 +1,6 @@
 //! Content codings: which precompressed variants of a file a client prefers (RFC 9110 §12.5.3).
 
-use crate::request::Headers;
+use crate::request::{Headers, Name};
 use crate::weight::{Parameters, Weight, members};
 
 /// The content coding of a precompressed variant.
@@ -46,11 +46,28 @@ impl Coding {
 /// There are none without the field, or if it names none of these codings. If a coding is named twice, the first weight
 /// counts. A file without variants is sent unencoded even to a client that refuses `identity`.
 pub fn preferred(headers: &Headers) -> Vec<Coding> {
+    if let [line] = headers.values(Name::AcceptEncoding)
+        && let Some((_, codings)) = USUAL.iter().find(|(usual, _)| usual.as_bytes() == line)
+    {
+        return codings.to_vec();
+    }
+    preferred_of(headers)
+}
+
+/// What browsers send, and what that prefers: most requests need no more than to compare one line.
+const USUAL: [(&str, &[Coding]); 3] = [
+    ("gzip, deflate, br, zstd", &[Coding::Brotli, Coding::Zstandard, Coding::Gzip]),
+    ("gzip, deflate, br", &[Coding::Brotli, Coding::Gzip]),
+    ("gzip, deflate", &[Coding::Gzip]),
+];
+
+/// The same of any lines.
+fn preferred_of(headers: &Headers) -> Vec<Coding> {
     let mut weights: [Option<Weight>; 3] = [None; 3];
     let mut identity = None;
     let mut wildcard = None;
-    for (name, weight) in members(headers, "accept-encoding", Parameters::Refused) {
-        let slot = match name {
+    for member in members(headers, Name::AcceptEncoding, Parameters::Refused) {
+        let slot = match member.name {
             "*" => &mut wildcard,
             name if name.eq_ignore_ascii_case("identity") => &mut identity,
             name => match Coding::ALL.iter().position(|coding| coding.is_called(name)) {
@@ -58,30 +75,36 @@ pub fn preferred(headers: &Headers) -> Vec<Coding> {
                 None => continue,
             },
         };
-        slot.get_or_insert(weight);
+        if slot.is_none() {
+            *slot = member.weight();
+        }
     }
     if identity.is_none() && wildcard.is_none() && weights.iter().all(Option::is_none) {
         return Vec::new();
     }
     let min_weight = identity.unwrap_or(0).max(1);
-    let weight = |at: usize| weights[at].or(wildcard).unwrap_or(0);
-    let mut order: Vec<usize> = (0..Coding::ALL.len()).filter(|&at| weight(at) >= min_weight).collect();
-    // The sort is stable: codings of the same weight keep the order of `Coding::ALL`.
-    order.sort_by_key(|&at| std::cmp::Reverse(weight(at)));
-    order.into_iter().map(|at| Coding::ALL[at]).collect()
+    let mut order: Vec<(Coding, Weight)> = Vec::with_capacity(Coding::ALL.len());
+    for (coding, weight) in Coding::ALL.into_iter().zip(weights) {
+        let weight = weight.or(wildcard).unwrap_or(0);
+        if weight >= min_weight {
+            // Codings of the same weight keep the order of `Coding::ALL`.
+            let place = order.iter().position(|&(_, other)| other < weight).unwrap_or(order.len());
+            order.insert(place, (coding, weight));
+        }
+    }
+    order.into_iter().map(|(coding, _)| coding).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Coding, preferred};
+    use super::{Coding, USUAL, preferred, preferred_of};
     use crate::request::Headers;
     use Coding::{Brotli, Gzip, Zstandard};
     use proptest::prelude::*;
 
     fn headers(lines: &[&str]) -> Headers {
-        Headers::new(
-            lines.iter().map(|line| ("accept-encoding".to_owned(), line.as_bytes().to_vec())).collect(),
-        )
+        let field = |line: &&str| ("accept-encoding".to_owned(), line.as_bytes().to_vec());
+        Headers::new(lines.iter().map(field).collect::<Vec<_>>())
     }
 
     #[test]
@@ -108,6 +131,14 @@ mod tests {
         ];
         for (lines, expected) in cases {
             assert_eq!(preferred(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn what_browsers_send_prefers_what_it_says() {
+        for (line, codings) in USUAL {
+            assert_eq!(preferred_of(&headers(&[line])), codings, "{line}");
+            assert_eq!(preferred(&headers(&[line])), codings, "{line}");
         }
     }
 

@@ -8,9 +8,10 @@ use crate::arena::Places;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
 
-/// The size of the arena, in bytes. A request for a file needs some kilobytes, and the fields that browsers and proxies
-/// send need a few more. Pages and listings may overflow it: they take so long that the fallback does not matter.
-const ARENA_BYTES: usize = 32 * 1024;
+/// The size of the arena, in bytes: what the stack and the data leave of the first page of the memory. A request for a file needs
+/// one kilobyte, an error page or the fields of a browser some more. Long listings and rules overflow it: they take so long that
+/// the fallback does not matter.
+const ARENA_BYTES: usize = 23 * 1024;
 
 /// The memory of the arena, aligned for every type.
 #[repr(align(16))]
@@ -36,6 +37,11 @@ impl Heap {
         // SAFETY: there is one thread, and every caller drops the reference before it calls another method of the heap.
         unsafe { &mut *self.0.get() }
     }
+}
+
+/// Keeps what is allocated now for ever, so that later allocations can start behind it again and again.
+pub fn keep() {
+    HEAP.places().keep();
 }
 
 fn base() -> *mut u8 {

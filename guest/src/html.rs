@@ -30,6 +30,17 @@ impl fmt::Display for Text<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'a>(pub &'a str);
 
+impl Name<'_> {
+    /// Appends the name to a page, without the formatting machinery where it is plain.
+    fn append_to(self, page: &mut String) {
+        match self.as_plain() {
+            Some(plain) => page.push_str(plain),
+            // Writing to a string does not fail.
+            None => page.extend([self.to_string()]),
+        }
+    }
+}
+
 impl<'a> Name<'a> {
     /// The name itself, if it is visible ASCII without markup, as most names are.
     pub fn as_plain(&self) -> Option<&'a str> {
@@ -122,8 +133,7 @@ pub fn page(title: &str, body_bytes: usize, write_body: impl FnOnce(&mut String)
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
     );
-    // Writing to a string does not fail.
-    let _ = write!(page, "{}", Name(title));
+    Name(title).append_to(&mut page);
     for part in
         ["</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>", STYLE, "</style>\n</head>\n<body>\n"]
     {
@@ -134,12 +144,16 @@ pub fn page(title: &str, body_bytes: usize, write_body: impl FnOnce(&mut String)
     page
 }
 
-/// The page of an error. The sentence begins with a small letter, as other clients get it after a colon.
+/// The page of an error. The heading and the sentence are ASCII without markup. The sentence begins with a small letter, as other
+/// clients get it after a colon.
 pub fn error(heading: &str, sentence: &str) -> String {
     let (first, rest) = sentence.split_at_checked(1).unwrap_or_default();
-    let sentence = format!("{}{rest}", first.to_ascii_uppercase());
     page(heading, 256, |body| {
-        let _ = write!(body, "<main>\n<h1>{}</h1>\n<p>{}</p>\n</main>\n", Text(heading), Text(&sentence));
+        for part in
+            ["<main>\n<h1>", heading, "</h1>\n<p>", &first.to_ascii_uppercase(), rest, "</p>\n</main>\n"]
+        {
+            body.push_str(part);
+        }
     })
 }
 

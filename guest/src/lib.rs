@@ -18,7 +18,7 @@
 //! 12. [`policy`]: what settings and rules add to the answer
 //! 13. `wasi`: reads the request from the runtime and sends the answer (in the component only)
 //!
-//! Their allocations lie in an [`arena`], which the component's `heap` owns.
+//! Short texts are [`split`] on the way. Their allocations lie in an [`arena`], which the component's `heap` owns.
 
 pub mod accept;
 pub mod answer;
@@ -41,6 +41,7 @@ pub mod request;
 pub mod resolve;
 pub mod response;
 pub mod rules;
+pub mod split;
 pub mod tree;
 pub mod validators;
 pub mod weight;

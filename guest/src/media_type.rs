@@ -5,6 +5,8 @@
 
 use crate::fields;
 use crate::path::RelativePath;
+use crate::split;
+use std::borrow::Cow;
 
 /// The type of names that are not in the tables. Browsers save such a file.
 const UNKNOWN: &str = "application/octet-stream";
@@ -241,24 +243,132 @@ const TYPES: &[(&str, &str)] = &[
     ("zst", "application/zstd"),
 ];
 
+/// The longest extension of [`SHORT`], in bytes.
+const MAX_SHORT_BYTES: usize = 8;
+
+/// The extensions of [`TYPES`] that are longer.
+const LONG: [(&str, &str); 2] = [("properties", TEXT), ("webmanifest", "application/manifest+json")];
+
+const SHORT_COUNT: usize = TYPES.len() - LONG.len();
+
+/// The other extensions as numbers, in the order of the table, each with the place of its type in [`KINDS`]. Numbers are compared in
+/// a step each, where texts take a call, and the whole is half as long as the table.
+const SHORT: ([u64; SHORT_COUNT], [u8; SHORT_COUNT]) = {
+    let (mut keys, mut kinds) = ([0; SHORT_COUNT], [0; SHORT_COUNT]);
+    let (mut at, mut to) = (0, 0);
+    while at < TYPES.len() {
+        let (extension, media_type) = TYPES[at];
+        if extension.len() <= MAX_SHORT_BYTES {
+            keys[to] = key(extension.as_bytes());
+            let mut kind = 0;
+            while !is_same(KINDS.0[kind], media_type) {
+                kind += 1;
+            }
+            assert!(kind <= u8::MAX as usize);
+            #[allow(clippy::cast_possible_truncation, reason = "it is checked above")]
+            {
+                kinds[to] = kind as u8;
+            }
+            to += 1;
+        }
+        at += 1;
+    }
+    assert!(to == SHORT_COUNT);
+    (keys, kinds)
+};
+
+static KEYS: [u64; SHORT_COUNT] = SHORT.0;
+static KEY_KINDS: [u8; SHORT_COUNT] = SHORT.1;
+
+/// The types of the table, each once, and their number.
+const KINDS: ([&str; TYPES.len()], usize) = {
+    let (mut kinds, mut count) = ([""; TYPES.len()], 0);
+    let mut at = 0;
+    while at < TYPES.len() {
+        let mut other = 0;
+        while other < count && !is_same(kinds[other], TYPES[at].1) {
+            other += 1;
+        }
+        if other == count {
+            kinds[count] = TYPES[at].1;
+            count += 1;
+        }
+        at += 1;
+    }
+    (kinds, count)
+};
+
+static KIND_NAMES: [&str; KINDS.1] = {
+    let mut names = [""; KINDS.1];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = KINDS.0[at];
+        at += 1;
+    }
+    names
+};
+
+/// Whether two texts are equal, for constants.
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// An extension of up to [`MAX_SHORT_BYTES`] in lower case as a number. The numbers are in the order of the texts.
+const fn key(extension: &[u8]) -> u64 {
+    let (mut key, mut at) = (0, 0);
+    while at < extension.len() {
+        key |= (extension[at].to_ascii_lowercase() as u64) << (56 - 8 * at);
+        at += 1;
+    }
+    key
+}
+
 /// The media type of a file of this name, without parameters.
 pub fn of(path: &RelativePath) -> &'static str {
     let name = path.file_name();
-    let Some((_, extension)) = name.rsplit_once('.') else {
+    let Some(dot) = name.bytes().rposition(|byte| byte == b'.') else {
         let is_text = TEXT_NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
         return if is_text { TEXT } else { UNKNOWN };
     };
-    let extension = extension.to_ascii_lowercase();
-    let found = TYPES.binary_search_by_key(&extension.as_str(), |&(known, _)| known);
-    found.map_or(UNKNOWN, |at| TYPES[at].1)
+    let extension = &name[dot + 1..];
+    if extension.len() > MAX_SHORT_BYTES {
+        let known = LONG.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension));
+        return known.map_or(UNKNOWN, |&(_, media_type)| media_type);
+    }
+    let found = KEYS.binary_search(&key(extension.as_bytes()));
+    found.map_or(UNKNOWN, |at| KIND_NAMES[usize::from(KEY_KINDS[at])])
 }
 
 /// The value of `Content-Type` for a media type. Text is UTF-8, and says so, but for XML: the declaration in the file, which
 /// a parameter would override, names its encoding. A type that an operator gives a parameter is sent as it is.
-pub fn content_type(media_type: &str) -> String {
-    let has_charset =
-        media_type.starts_with("text/") && media_type != "text/xml" && !media_type.contains(';');
-    [media_type, if has_charset { "; charset=utf-8" } else { "" }].concat()
+pub fn content_type(media_type: &str) -> Cow<'static, str> {
+    // Those of most files, ready to be sent.
+    let usual = match media_type {
+        "text/css" => "text/css; charset=utf-8",
+        "text/html" => "text/html; charset=utf-8",
+        "text/javascript" => "text/javascript; charset=utf-8",
+        "text/plain" => "text/plain; charset=utf-8",
+        _ => return Cow::Owned(any_content_type(media_type)),
+    };
+    Cow::Borrowed(usual)
+}
+
+fn any_content_type(media_type: &str) -> String {
+    const CHARSET: &str = "; charset=utf-8";
+    let has_charset = media_type.starts_with("text/")
+        && media_type != "text/xml"
+        && !media_type.bytes().any(|byte| byte == b';');
+    let mut value = String::with_capacity(media_type.len() + CHARSET.len());
+    value.push_str(media_type);
+    if has_charset {
+        value.push_str(CHARSET);
+    }
+    value
 }
 
 /// Whether this is a media type, perhaps with parameters (RFC 9110 §8.3.1).
@@ -270,8 +380,8 @@ pub fn is_valid(text: &str) -> bool {
 
 /// Whether files of this type are compressed by their format, so that no precompressed variant would be smaller.
 pub fn is_compressed(media_type: &str) -> bool {
-    let media_type = media_type.split(';').next().unwrap_or_default().trim_end();
-    let (kind, rest) = media_type.split_once('/').unwrap_or_default();
+    let media_type = split::once(media_type, b';').map_or(media_type, |(essence, _)| essence.trim_end());
+    let (kind, rest) = split::once(media_type, b'/').unwrap_or_default();
     match kind {
         "audio" | "video" => true,
         "image" => !matches!(rest, "svg+xml" | "bmp" | "x-icon" | "tiff"),
@@ -298,20 +408,41 @@ const COMPRESSED: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::{COMPRESSED, TEXT, TYPES, content_type, is_compressed, is_valid, of};
+    use super::{
+        COMPRESSED, TEXT, TYPES, UNKNOWN, any_content_type, content_type, is_compressed, is_valid, of,
+    };
     use crate::path::{NamePolicy, UrlPath};
+    use std::borrow::Cow;
 
     fn essence(name: &str) -> &'static str {
         of(UrlPath::parse(&format!("/{name}"), NamePolicy::default()).unwrap().relative())
     }
 
-    fn media_type(name: &str) -> String {
+    fn media_type(name: &str) -> Cow<'static, str> {
         content_type(essence(name))
+    }
+
+    #[test]
+    fn what_is_ready_to_be_sent_is_what_any_type_would_be() {
+        for (_, media_type) in TYPES {
+            assert_eq!(content_type(media_type), any_content_type(media_type));
+        }
     }
 
     #[test]
     fn the_table_is_in_order() {
         assert!(TYPES.is_sorted_by(|a, b| a.0 < b.0));
+    }
+
+    #[test]
+    fn every_extension_of_the_table_is_found_and_no_other() {
+        for (extension, media_type) in TYPES {
+            assert_eq!(essence(&format!("a.{extension}")), *media_type, "{extension}");
+            for other in [format!("{extension}x"), extension[1..].to_owned(), format!("{extension}\u{1}")] {
+                let known = TYPES.iter().find(|(known, _)| *known == other);
+                assert_eq!(essence(&format!("a.{other}")), known.map_or(UNKNOWN, |known| known.1), "{other}");
+            }
+        }
     }
 
     #[test]

@@ -40,6 +40,12 @@ impl<'a> Pattern<'a> {
         Self { text: text.into() }
     }
 
+    /// The same pattern with a text of its own.
+    #[must_use]
+    pub fn into_owned(self) -> Pattern<'static> {
+        Pattern { text: Cow::Owned(self.text.into_owned()) }
+    }
+
     /// Whether the pattern has a `*` that is not its end, or more than one.
     pub fn has_inner_star(&self) -> bool {
         self.text.trim_end_matches('*').contains('*')

@@ -2,9 +2,10 @@
 
 use crate::config::{Cors, Settings};
 use crate::fields;
-use crate::request::{Method, Request};
+use crate::request::{Method, Name, Request};
 use crate::response::{ALLOW, Body, Origin, Plan};
 use crate::rules::Changes;
+use std::borrow::Cow;
 
 /// The security preset: which sites may frame and embed this one, and what they learn of its paths.
 const SECURITY: [(&str, &str); 5] = [
@@ -27,7 +28,7 @@ const PREFLIGHT_MAX_AGE_SECONDS: &str = "86400";
 /// Completes an answer with what the settings and rules say.
 pub fn apply<F>(plan: &mut Plan<F>, settings: &Settings, changes: &Changes, request: &Request) {
     // The media type counts in every answer: a text must not become a script because it looks like one.
-    plan.set("x-content-type-options", "nosniff".to_owned());
+    plan.set("x-content-type-options", "nosniff");
     if settings.security_headers {
         add_security(plan, settings);
     }
@@ -40,7 +41,7 @@ pub fn apply<F>(plan: &mut Plan<F>, settings: &Settings, changes: &Changes, requ
     for (name, value) in &changes.set {
         if name == "vary" {
             let members = value.split(',').map(str::trim).filter(|member| !member.is_empty());
-            members.for_each(|member| plan.add_to_list("vary", member));
+            members.for_each(|member| plan.add_to_list("vary", member.to_owned()));
         } else if is_open(name, plan) {
             plan.set(name.clone(), value.clone());
         }
@@ -71,7 +72,7 @@ fn add_security<F>(plan: &mut Plan<F>, settings: &Settings) {
         let is_shared = name == "cross-origin-resource-policy" && settings.cors != Cors::None;
         let is_set = plan.headers.iter().any(|(known, _)| known == name);
         if !is_shared && !is_set {
-            plan.set(name, value.to_owned());
+            plan.set(name, value);
         }
     }
 }
@@ -80,27 +81,27 @@ fn add_security<F>(plan: &mut Plan<F>, settings: &Settings) {
 fn add_cors<F>(plan: &mut Plan<F>, settings: &Settings, request: &Request) {
     let allowed = match &settings.cors {
         Cors::None => return,
-        Cors::Any => "*",
+        Cors::Any => Cow::Borrowed("*"),
         Cors::Origins(origins) => {
             // Add `Vary` even when the request has no `Origin`: its presence would change the answer.
             plan.add_to_list("vary", "Origin");
-            let origin = request.headers.single("origin").and_then(|origin| str::from_utf8(origin).ok());
+            let origin = request.headers.single(Name::Origin).and_then(|origin| str::from_utf8(origin).ok());
             let found = origin.and_then(|origin| {
                 origins.iter().find(|known| known.eq_ignore_ascii_case(origin)).map(|_| origin)
             });
             match found {
-                Some(origin) => origin,
+                Some(origin) => Cow::Owned(origin.to_owned()),
                 None => return,
             }
         }
     };
-    plan.set("access-control-allow-origin", allowed.to_owned());
-    if request.method == Method::Options && request.headers.contains("access-control-request-method") {
-        plan.set("access-control-allow-methods", ALLOW.to_owned());
-        plan.set("access-control-allow-headers", ALLOWED.to_owned());
-        plan.set("access-control-max-age", PREFLIGHT_MAX_AGE_SECONDS.to_owned());
+    plan.set("access-control-allow-origin", allowed);
+    if request.method == Method::Options && request.headers.contains(Name::AccessControlRequestMethod) {
+        plan.set("access-control-allow-methods", ALLOW);
+        plan.set("access-control-allow-headers", ALLOWED);
+        plan.set("access-control-max-age", PREFLIGHT_MAX_AGE_SECONDS);
     } else {
-        plan.set("access-control-expose-headers", EXPOSED.to_owned());
+        plan.set("access-control-expose-headers", EXPOSED);
     }
 }
 
@@ -119,7 +120,8 @@ mod tests {
     }
 
     fn request(method: Method, fields: &[(&str, &str)]) -> Request {
-        let fields = fields.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect();
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect();
         Request { method, target: "/".into(), headers: Headers::new(fields) }
     }
 
@@ -138,7 +140,7 @@ mod tests {
         mut plan: Plan<()>,
     ) -> Vec<(String, String)> {
         apply(&mut plan, settings, changes, request);
-        plan.headers.into_iter().map(|(name, value)| (name.into_owned(), value)).collect()
+        plan.headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
     }
 
     const NOSNIFF: (&str, &str) = ("x-content-type-options", "nosniff");

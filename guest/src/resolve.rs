@@ -214,7 +214,8 @@ pub struct Representation<'s, F> {
     pub canonical: Option<String>,
 }
 
-/// Opens a file that was found, or the precompressed variant that the client prefers.
+/// Opens a file that was found, or the precompressed variant that the client prefers. `wanted` tells the codings that it prefers,
+/// the best first; it is asked only where the file may have variants.
 ///
 /// A variant counts only if it is not older than the file: otherwise the file was changed and the variant was not. Its kind
 /// is known before it is opened, because opening a FIFO waits for a writer.
@@ -224,13 +225,14 @@ pub struct Representation<'s, F> {
 pub async fn open<'s, T: Tree>(
     tree: &T,
     found: Found,
-    wanted: &[Coding],
+    wanted: impl FnOnce() -> Vec<Coding>,
     settings: &'s Settings,
 ) -> Result<Representation<'s, T::File>, TreeError> {
     let Found { path, metadata, canonical } = found;
     let media_type = settings.types.first_about(&path).unwrap_or_else(|| media_type::of(&path));
     let is_negotiable = settings.precompressed && !media_type::is_compressed(media_type);
-    for &coding in wanted.iter().filter(|_| is_negotiable) {
+    let wanted = if is_negotiable { wanted() } else { Vec::new() };
+    for coding in wanted {
         let Some(sibling) = path.with_suffix(coding.suffix(), settings.names) else { continue };
         let is_usable = |other: &Metadata| other.modified >= metadata.modified;
         if !stat_file(tree, &sibling).await?.is_some_and(|other| is_usable(&other)) {
@@ -271,8 +273,9 @@ pub async fn error_page<T: Tree>(
         ErrorPages::Nearest if status != 404 => Vec::new(),
         ErrorPages::Nearest => existing_directories(tree, missing).await?,
     };
+    let name = status.to_string() + PAGE;
     for directory in candidates.iter().rev() {
-        let path = directory.join(&format!("{status}{PAGE}"));
+        let path = directory.join(&name);
         if stat_file(tree, &path).await?.is_some()
             && let Some((file, metadata)) = open_file(tree, &path).await?
         {

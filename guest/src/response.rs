@@ -6,7 +6,7 @@ use crate::range::ByteRange;
 use std::borrow::Cow;
 
 /// A field of a response: its name in lower case, and its value.
-pub type Field = (Cow<'static, str>, String);
+pub type Field = (Cow<'static, str>, Cow<'static, str>);
 
 /// The body of a response.
 #[derive(Debug)]
@@ -76,14 +76,14 @@ impl<F> Plan<F> {
 
     /// Adds a field.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         self.headers.push((Cow::Borrowed(name), value.into()));
         self
     }
 
     /// Adds a field if there is a value for it.
     #[must_use]
-    pub fn with_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<Cow<'static, str>>>) -> Self {
         match value {
             Some(value) => self.with(name, value),
             None => self,
@@ -99,21 +99,23 @@ impl<F> Plan<F> {
     }
 
     /// Adds a member to a field that is a list, unless it is there already.
-    pub fn add_to_list(&mut self, name: &'static str, member: &str) {
+    pub fn add_to_list(&mut self, name: &'static str, member: impl Into<Cow<'static, str>>) {
+        let member = member.into();
         match self.headers.iter_mut().find(|(field, _)| field == name) {
-            None => self.headers.push((Cow::Borrowed(name), member.to_owned())),
+            None => self.headers.push((Cow::Borrowed(name), member)),
             Some((_, list)) => {
-                if !list.split(", ").any(|known| known.eq_ignore_ascii_case(member)) {
+                if !list.split(", ").any(|known| known.eq_ignore_ascii_case(&member)) {
+                    let list = list.to_mut();
                     list.push_str(", ");
-                    list.push_str(member);
+                    list.push_str(&member);
                 }
             }
         }
     }
 
     /// Sets a field, and replaces one of the same name.
-    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: String) {
-        let name = name.into();
+    pub fn set(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Cow<'static, str>>) {
+        let (name, value) = (name.into(), value.into());
         match self.headers.iter_mut().find(|(field, _)| *field == name) {
             Some((_, old)) => *old = value,
             None => self.headers.push((name, value)),
@@ -138,15 +140,15 @@ mod tests {
         plan.add_to_list("vary", "Accept-Encoding");
         plan.add_to_list("vary", "Origin");
         plan.add_to_list("vary", "accept-encoding");
-        assert_eq!(plan.headers, [("vary".into(), "Accept-Encoding, Origin".to_owned())]);
+        assert_eq!(plan.headers, [("vary".into(), "Accept-Encoding, Origin".into())]);
     }
 
     #[test]
     fn a_field_that_is_set_replaces_the_one_before() {
         let mut plan: Plan<()> = Plan::new(Origin::File, 200).with("a", "1").with("b", "2");
-        plan.set("a", "3".to_owned());
-        plan.set("c".to_owned(), "4".to_owned());
+        plan.set("a", "3");
+        plan.set("c".to_owned(), "4");
         let expected = [("a", "3"), ("b", "2"), ("c", "4")];
-        assert_eq!(plan.headers, expected.map(|(name, value)| (name.into(), value.to_owned())));
+        assert_eq!(plan.headers, expected.map(|(name, value)| (name.into(), value.into())));
     }
 }

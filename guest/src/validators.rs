@@ -3,6 +3,7 @@
 use crate::config::TagSource;
 use crate::encoding::Coding;
 use crate::tree::{Metadata, Timestamp};
+use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_128;
 
 /// A file changed less than this long ago may change again without its timestamp moving, so its tag is weak until then
@@ -15,32 +16,35 @@ const EARLIEST_CREDIBLE_SECONDS: u64 = 631_152_000;
 
 /// An entity tag (RFC 9110 §8.8.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EntityTag {
+pub struct EntityTag<'a> {
     /// Whether the tag only promises equivalence, not identity byte by byte.
     pub weak: bool,
     /// What stands between the quotes.
-    pub opaque: Vec<u8>,
+    pub opaque: Cow<'a, [u8]>,
 }
 
-impl EntityTag {
+impl EntityTag<'_> {
     /// The tag of a text that the server has written: a hash of it.
     pub fn of(text: &[u8]) -> Self {
-        Self { weak: false, opaque: format!("{:032x}", xxh3_128(text)).into_bytes() }
+        Self { weak: false, opaque: format!("{:032x}", xxh3_128(text)).into_bytes().into() }
     }
 
     /// The tag as it stands in a field. Its opaque part was made by this server, and is text.
     pub fn field(&self) -> String {
-        let mark = if self.weak { "W/\"" } else { "\"" };
-        [mark, &String::from_utf8_lossy(&self.opaque), "\""].concat()
+        let mut field = String::with_capacity(self.opaque.len() + 4);
+        field.push_str(if self.weak { "W/\"" } else { "\"" });
+        field.push_str(str::from_utf8(&self.opaque).unwrap_or_default());
+        field.push('"');
+        field
     }
 
     /// Weak comparison: the opaque parts are equal (RFC 9110 §8.8.3.2).
-    pub fn matches_weakly(&self, other: &Self) -> bool {
+    pub fn matches_weakly(&self, other: &EntityTag<'_>) -> bool {
         self.opaque == other.opaque
     }
 
     /// Strong comparison: equal, and neither is weak (RFC 9110 §8.8.3.2).
-    pub fn matches_strongly(&self, other: &Self) -> bool {
+    pub fn matches_strongly(&self, other: &EntityTag<'_>) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 }
@@ -49,7 +53,7 @@ impl EntityTag {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Validators {
     /// The `ETag`, where one can be given.
-    pub entity_tag: Option<EntityTag>,
+    pub entity_tag: Option<EntityTag<'static>>,
     /// The `Last-Modified` date in whole seconds since 1970, where there is one.
     pub last_modified: Option<u64>,
     /// Whether that date identifies the state byte by byte: the file was modified a second or more before the date of this
@@ -75,7 +79,7 @@ impl Validators {
         let is_settled = modified.is_none_or(settled) && changed.is_none_or(settled);
         let entity_tag = (modified.is_some() || changed.is_some()).then(|| EntityTag {
             weak: !(is_known && is_settled),
-            opaque: opaque_tag(modified, metadata.length, changed),
+            opaque: opaque_tag(modified, metadata.length, changed).into(),
         });
         Self {
             entity_tag,
@@ -89,8 +93,9 @@ impl Validators {
     #[must_use]
     pub fn with_coding(mut self, coding: Coding) -> Self {
         if let Some(tag) = &mut self.entity_tag {
-            tag.opaque.push(b'-');
-            tag.opaque.extend_from_slice(coding.name().as_bytes());
+            let opaque = tag.opaque.to_mut();
+            opaque.push(b'-');
+            opaque.extend_from_slice(coding.name().as_bytes());
         }
         self
     }
@@ -114,10 +119,12 @@ fn opaque_tag(modified: Option<Timestamp>, length: u64, changed: Option<Timestam
 }
 
 fn push_hexadecimal(tag: &mut Vec<u8>, number: u64) {
-    let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(1);
-    for place in (0..digits).rev() {
-        tag.push(b"0123456789abcdef"[(number >> (4 * place) & 0xf) as usize]);
+    let mut digits = [0; 16];
+    for (digit, place) in digits.iter_mut().zip((0..16).rev()) {
+        *digit = b"0123456789abcdef"[(number >> (4 * place) & 0xf) as usize];
     }
+    let zeros = (number.leading_zeros() / 4).min(15) as usize;
+    tag.extend_from_slice(&digits[zeros..]);
 }
 
 #[cfg(test)]
@@ -203,7 +210,7 @@ mod tests {
 
     #[test]
     fn weak_and_strong_comparison_are_those_of_the_rfc() {
-        let tag = |weak, opaque: &str| EntityTag { weak, opaque: opaque.into() };
+        let tag = |weak, opaque: &str| EntityTag { weak, opaque: opaque.as_bytes().to_vec().into() };
         // The table of RFC 9110 §8.8.3.2.
         for (a, b, strong, weak) in [
             (tag(true, "1"), tag(true, "1"), false, true),

@@ -371,8 +371,7 @@ fn answer(file: &OneFile, request: &Request) -> Plan<()> {
 
 /// The outcome of an answer, with checks of what must hold for every answer of its kind.
 fn outcome(plan: &Plan<()>, file: &OneFile, head: bool) -> Expected {
-    let header =
-        |name: &str| plan.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
+    let header = |name: &str| plan.headers.iter().find(|(field, _)| field == name).map(|(_, value)| &**value);
     let length = || header("content-length").unwrap().parse::<u64>().unwrap();
     match plan.status {
         412 => Expected::PreconditionFailed,

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use wit_component::ComponentEncoder;
 
-/// The size of a component's stack, in bytes: several times what any of the components uses. The stack lies at the
-/// start of the memory, so an overflow traps. It is small because the runtime scans the whole memory to reset an
-/// instance.
-const STACK_BYTES: usize = 64 * 1024;
+/// The size of a component's stack, in bytes: three times what any of the components uses. The stack lies at the start of the
+/// memory, so an overflow traps. It is small because our host writes the whole memory anew after each request: stack, data and
+/// arena of the file server share one page of 64 KiB.
+const STACK_BYTES: usize = 16 * 1024;
 
 /// The cargo profile of the components.
 const PROFILE: &str = "component";

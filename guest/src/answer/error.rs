@@ -24,7 +24,8 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     pub(super) async fn error(&mut self, failure: Failure, missing: &RelativePath) -> Plan<T::File> {
         let status = failure.status();
         let mut complaint = failure.complaint();
-        let page = if accept::wants_html(&self.request.headers) && status != 500 {
+        let wants_html = accept::wants_html(&self.request.headers);
+        let page = if wants_html && status != 500 {
             // Where the system fails at the page too, ours does.
             resolve::error_page(self.tree, status, missing, self.settings).await.unwrap_or(None)
         } else {
@@ -36,17 +37,17 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         // A page that a rule guards is not shown.
         let is_open = || matches!(self.rules.redirect(Which::Forced, None), Ok(None));
         let mut plan = if let Some(ErrorPage { file, length, .. }) = page.filter(|_| is_open()) {
-            error_page(status, HTML.to_owned(), file, length)
+            error_page(status, HTML, file, length)
         } else {
             self.rules.answers_with_none();
             if complaint.is_none() && status != 500 {
                 complaint = self.missing_error_pages().await;
             }
-            own(&failure, self.request)
+            own(&failure, wants_html)
         };
         plan.add_to_list("vary", "Accept");
         if status == 405 {
-            plan.set("allow", ALLOW.to_owned());
+            plan.set("allow", ALLOW);
         }
         if let Failure::Unsatisfiable(length) = failure {
             plan.set("content-range", format!("bytes */{length}"));
@@ -68,22 +69,21 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
 }
 
 /// An error as the server itself writes it.
-fn own<F>(failure: &Failure, request: &Request) -> Plan<F> {
+fn own<F>(failure: &Failure, wants_html: bool) -> Plan<F> {
     let status = failure.status();
-    let (reason, sentence) = failure.explain();
-    let heading = format!("{status} {reason}");
+    let (heading, sentence) = failure.explain();
     let plan = Plan::new(Origin::Server, status).with("cache-control", cache::NEVER);
-    if accept::wants_html(&request.headers) {
-        plan.with("content-security-policy", html::POLICY).with_text(HTML, html::error(&heading, sentence))
+    if wants_html {
+        plan.with("content-security-policy", html::POLICY).with_text(HTML, html::error(heading, sentence))
     } else {
-        plan.with_text(TEXT, format!("{heading}: {sentence}\n"))
+        plan.with_text(TEXT, [heading, ": ", sentence, "\n"].concat())
     }
 }
 
 /// The answer where the settings themselves are wrong.
-pub(super) fn misconfigured<F>(error: SettingsError, request: &Request) -> Plan<F> {
-    let failure = Failure::Settings(error);
-    let mut plan = own(&failure, request);
+pub(super) fn misconfigured<F>(error: &SettingsError, request: &Request) -> Plan<F> {
+    let failure = Failure::Settings(error.clone());
+    let mut plan = own(&failure, accept::wants_html(&request.headers));
     plan.add_to_list("vary", "Accept");
     plan.complaint = failure.complaint();
     policy::apply(&mut plan, &Settings::default(), &Changes::default(), request);

@@ -42,24 +42,24 @@ impl Failure {
         }
     }
 
-    /// What the error is called, and a sentence about it for a person.
+    /// The status with its name, and a sentence about the error for a person.
     pub(super) fn explain(&self) -> (&'static str, &'static str) {
         match self {
             Self::Settings(_) | Self::Rules(_) => {
                 let sentence = "the settings or rules of this server are wrong; its log says which.";
-                return ("Internal Server Error", sentence);
+                return ("500 Internal Server Error", sentence);
             }
             _ => {}
         }
         match self.status() {
-            400 => ("Bad Request", "this is not a valid path."),
-            404 => ("Not Found", "there is no such file here."),
-            405 => ("Method Not Allowed", "this server answers GET, HEAD and OPTIONS."),
-            410 => ("Gone", "this file is not here any more."),
-            412 => ("Precondition Failed", "the file is not in the state that the request asked for."),
-            414 => ("URI Too Long", "this address is longer than that of any file."),
-            416 => ("Range Not Satisfiable", "the file has no such part."),
-            _ => ("Internal Server Error", "the server could not read the file; its log says why."),
+            400 => ("400 Bad Request", "this is not a valid path."),
+            404 => ("404 Not Found", "there is no such file here."),
+            405 => ("405 Method Not Allowed", "this server answers GET, HEAD and OPTIONS."),
+            410 => ("410 Gone", "this file is not here any more."),
+            412 => ("412 Precondition Failed", "the file is not in the state that the request asked for."),
+            414 => ("414 URI Too Long", "this address is longer than that of any file."),
+            416 => ("416 Range Not Satisfiable", "the file has no such part."),
+            _ => ("500 Internal Server Error", "the server could not read the file; its log says why."),
         }
     }
 }

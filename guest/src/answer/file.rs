@@ -6,19 +6,20 @@ use crate::conditional::{self, Outcome};
 use crate::encoding::{self, Coding};
 use crate::path::UrlPath;
 use crate::range::{self, ByteRange, Selection};
-use crate::request::Method;
+use crate::request::{Method, Name};
 use crate::resolve::{self, Found, Representation};
 use crate::response::{Body, Origin, Plan};
 use crate::tree::{Timestamp, Tree};
 use crate::validators::{EntityTag, Validators};
 use crate::{cache, date, disposition, media_type};
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     /// A file: whole, in part, or not at all where the client has it.
     pub(super) async fn file(&self, found: Found, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
-        let wanted = encoding::preferred(&self.request.headers);
-        let representation = resolve::open(self.tree, found, &wanted, self.settings).await?;
+        let wanted = || encoding::preferred(&self.request.headers);
+        let representation = resolve::open(self.tree, found, wanted, self.settings).await?;
         let now = self.clock.now();
         let mut validators = Validators::new(&representation.metadata, self.settings.tags, now);
         if let Some(coding) = representation.coding {
@@ -41,8 +42,10 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     fn selection(&self, representation: &Representation<'_, T::File>, validators: &Validators) -> Selection {
         let headers = &self.request.headers;
         // A HEAD has no ranges (RFC 9110 §14.2), and a field that came twice is none.
-        let range = headers.single("range").filter(|_| self.request.method == Method::Get);
-        let Some(range) = range else { return Selection::Whole };
+        if self.request.method != Method::Get {
+            return Selection::Whole;
+        }
+        let Some(range) = headers.single(Name::Range) else { return Selection::Whole };
         if !conditional::if_range_holds(headers, validators, self.clock.now().seconds) {
             return Selection::Whole;
         }
@@ -79,7 +82,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     ) -> Result<Plan<T::File>, Failure> {
         let plan = self.about(status, representation, validators).with("accept-ranges", "bytes");
         // A client that holds a part of this file already knows the rest (RFC 9110 §15.3.7).
-        if status == 206 && self.request.headers.contains("if-range") {
+        if status == 206 && self.request.headers.contains(Name::IfRange) {
             return Ok(plan);
         }
         let canonical = representation.canonical.as_ref().map(|url| format!("<{url}>; rel=\"canonical\""));
@@ -93,9 +96,12 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     }
 
     /// The type that a rule or a setting gives the file, or that of its name.
-    fn content_type(&self, representation: &Representation<'_, T::File>) -> Result<String, Failure> {
+    fn content_type(
+        &self,
+        representation: &Representation<'_, T::File>,
+    ) -> Result<Cow<'static, str>, Failure> {
         Ok(match self.rules.changes()?.value("content-type") {
-            Some(value) => value.to_owned(),
+            Some(value) => Cow::Owned(value.to_owned()),
             None => media_type::content_type(representation.media_type),
         })
     }
@@ -175,7 +181,12 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
 }
 
 /// A file of the site that tells of an error.
-pub(super) fn error_page<F>(status: u16, media_type: String, file: F, length: u64) -> Plan<F> {
+pub(super) fn error_page<F>(
+    status: u16,
+    media_type: impl Into<Cow<'static, str>>,
+    file: F,
+    length: u64,
+) -> Plan<F> {
     let mut plan = Plan::new(Origin::ErrorPage, status)
         .with("cache-control", cache::NEVER)
         .with("content-type", media_type)

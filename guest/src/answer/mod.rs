@@ -11,7 +11,7 @@ mod file;
 mod site;
 
 use crate::conditional::{self, Outcome};
-use crate::config::Settings;
+use crate::config::{Settings, SettingsError};
 use crate::listing::{self, View};
 use crate::path::{PathError, RelativePath, UrlPath};
 use crate::policy;
@@ -28,16 +28,16 @@ use site::redirect;
 use std::cell::OnceCell;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-/// Decides the whole answer to a request, with the settings among the variables of the environment. `now` is asked only when
-/// the answer depends on the time.
+/// Decides the whole answer to a request, also where the settings are wrong. `now` is asked only when the answer depends on the
+/// time.
 pub async fn handle<T: Tree>(
     tree: &T,
-    variables: &[(String, String)],
+    settings: Result<&Settings, &SettingsError>,
     request: &Request,
     now: impl Fn() -> Timestamp,
 ) -> Plan<T::File> {
-    match Settings::from_environment(variables) {
-        Ok(settings) => respond(tree, &settings, request, now).await,
+    match settings {
+        Ok(settings) => respond(tree, settings, request, now).await,
         Err(error) => misconfigured(error, request),
     }
 }
@@ -52,21 +52,23 @@ pub async fn respond<T: Tree>(
     let clock = Clock { now, cell: OnceCell::new() };
     let path = UrlPath::parse(&request.target, settings.names);
     // For rules and error pages, a name that no file has is a missing name in the same directory.
-    let (requested, missing) = match &path {
-        Ok(path) => (path.decoded(), path.relative().clone()),
-        Err(PathError::NoSuchName(missing)) => (missing.decoded(), missing.clone()),
-        Err(PathError::Malformed) => (RelativePath::root().decoded(), RelativePath::root()),
+    let root = RelativePath::root();
+    let missing = match &path {
+        Ok(path) => path.relative(),
+        Err(PathError::NoSuchName(missing)) => missing,
+        Err(PathError::Malformed) => &root,
     };
-    let rules = Rules::new(settings, requested);
+    let requested = || path.as_ref().map_or_else(|_| missing.decoded(), UrlPath::decoded);
+    let rules = if settings.has_rules() { Rules::new(settings, requested()) } else { Rules::none(settings) };
     let mut answerer = Answerer { tree, settings, request, clock: &clock, rules };
     let mut plan = match answerer.answer(path.as_ref()).await {
         Ok(plan) => plan,
-        Err(failure) => answerer.error(failure, &missing).await,
+        Err(failure) => answerer.error(failure, missing).await,
     };
     if let Err(error) = answerer.rules.changes() {
         // Without its rules, no part of the site is sent.
         answerer.rules.remove_site();
-        plan = answerer.error(error.into(), &missing).await;
+        plan = answerer.error(error.into(), missing).await;
     }
     // Where the rules of the settings are wrong too, only the server's own fields remain.
     let none = Changes::default();

@@ -73,7 +73,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if rule.status == 200 {
             return self.file(found, path).await;
         }
-        let page = resolve::open(self.tree, found, &[], self.settings).await?;
+        let page = resolve::open(self.tree, found, Vec::new, self.settings).await?;
         let media_type = media_type::content_type(page.media_type);
         Ok(error_page(rule.status, media_type, page.file, page.metadata.length))
     }

@@ -8,6 +8,7 @@ mod variables;
 pub use variables::{VARIABLES, Variable};
 
 use crate::path::{NamePolicy, RelativePath};
+use crate::pattern::Pattern;
 use crate::{fields, media_type, rules};
 use std::fmt;
 
@@ -45,18 +46,25 @@ pub enum TagSource {
     Modification,
 }
 
-/// Values by pattern of path: the text of a setting whose lines are `PATTERN: VALUE`, or `VALUE` for every path.
+/// Values by pattern of path: the lines of a setting, `PATTERN: VALUE`, or `VALUE` for every path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ByPattern(String);
+pub struct ByPattern(Vec<(Option<Pattern<'static>>, String)>);
 
 impl ByPattern {
     /// Reads a setting. `check` tells whether a value is valid.
     fn parse(text: &str, check: impl Fn(Option<&str>, &str) -> bool) -> Option<Self> {
-        let is_valid = |line| {
+        let line = |line| {
             let (pattern, value) = split_pattern(line);
-            pattern.is_none_or(|pattern| rules::setting_pattern(pattern).is_ok()) && check(pattern, value)
+            if !check(pattern, value) {
+                return None;
+            }
+            let pattern = match pattern {
+                Some(pattern) => Some(rules::setting_pattern(pattern).ok()?.into_owned()),
+                None => None,
+            };
+            Some((pattern, value.to_owned()))
         };
-        lines(text).all(is_valid).then(|| Self(text.to_owned()))
+        lines(text).map(line).collect::<Option<_>>().map(Self)
     }
 
     /// The value of the first line about a file.
@@ -65,11 +73,9 @@ impl ByPattern {
             return None;
         }
         let path = file.decoded();
-        let is_about = |pattern: Option<&str>| match pattern.map(rules::setting_pattern) {
-            Some(pattern) => pattern.is_ok_and(|pattern| pattern.matches(&path)),
-            None => true,
-        };
-        lines(&self.0).map(split_pattern).find(|&(pattern, _)| is_about(pattern)).map(|(_, value)| value)
+        let is_about =
+            |pattern: &Option<Pattern<'_>>| pattern.as_ref().is_none_or(|pattern| pattern.matches(&path));
+        self.0.iter().find(|(pattern, _)| is_about(pattern)).map(|(_, value)| value.as_str())
     }
 }
 
@@ -185,6 +191,11 @@ impl Settings {
             settings.set(name, value).map_err(|accepts| error(name, value, accepts))?;
         }
         Ok(settings)
+    }
+
+    /// Whether rules can say something of a request: in the settings, or in files of the site.
+    pub fn has_rules(&self) -> bool {
+        self.rules || !self.headers.is_empty()
     }
 
     /// As [`Settings::from_environment`], and checks the rules in them too, which a request reads only as far as it has to.

@@ -2,6 +2,7 @@
 
 pub mod html;
 pub mod json;
+mod merge;
 
 use crate::config::Settings;
 use crate::path::{RelativePath, is_possible_name};
@@ -201,12 +202,11 @@ pub async fn list<T: Tree>(
             Entry { name, is_directory: kind == Some(Kind::Directory), size: None, modified: None };
         let is_known = kind.is_some() && view.key == Key::Name;
         if is_known || fill(tree, &directory, &mut entry).await? {
-            // Boxed, because sorting keeps dozens of elements on the stack, at each of up to twice as many levels as the
-            // number of entries has binary digits.
+            // Boxed, because the sort holds all entries a second time.
             entries.push((sort_head(&entry.name.as_bytes()[prefix..]), Box::new(entry)));
         }
     }
-    entries.sort_unstable_by(|a, b| compare((a.0, &a.1), (b.0, &b.1), view.key, view.order));
+    let entries = merge::sort(entries, |a, b| compare((a.0, &a.1), (b.0, &b.1), view.key, view.order));
     let entries: Vec<_> = entries.into_iter().map(|(_, entry)| entry).collect();
 
     let total = entries.len();

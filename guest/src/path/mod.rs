@@ -42,17 +42,26 @@ impl RelativePath {
     /// The file called `name` in this directory.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.to_owned()) } else { Self([&self.0, "/", name].concat()) }
+        let mut path = String::with_capacity(self.0.len() + 1 + name.len());
+        if !self.0.is_empty() {
+            path.push_str(&self.0);
+            path.push('/');
+        }
+        path.push_str(name);
+        Self(path)
     }
 
     /// The last segment; empty for the root.
     pub fn file_name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or_default()
+        &self.0[name_start(&self.0)..]
     }
 
     /// The path with its leading slash, as patterns are compared with it.
     pub fn decoded(&self) -> String {
-        ["/", self.0.as_str()].concat()
+        let mut decoded = String::with_capacity(self.0.len() + 2);
+        decoded.push('/');
+        decoded.push_str(&self.0);
+        decoded
     }
 
     /// The root itself.
@@ -77,16 +86,22 @@ impl RelativePath {
 
     /// The same file with something appended to its name; `None` when the result is not served.
     pub fn with_suffix(&self, suffix: &str, policy: NamePolicy) -> Option<Self> {
-        let whole = [&self.0, suffix].concat();
-        let (parent, name) = whole.rsplit_once('/').unwrap_or(("", &whole));
-        is_served_name(name, parent.is_empty(), policy).then(|| Self(whole.clone()))
+        let mut whole = String::with_capacity(self.0.len() + suffix.len());
+        whole.push_str(&self.0);
+        whole.push_str(suffix);
+        let name = &whole[name_start(&self.0)..];
+        // A suffix of ours changes what a name is only if that begins with a dot: `.well-known` is served, and nothing else that
+        // begins so.
+        let is_served = !name.starts_with('.') || is_served_name(name, name.len() == whole.len(), policy);
+        debug_assert_eq!(is_served, is_served_name(name, name.len() == whole.len(), policy), "{whole}");
+        is_served.then_some(Self(whole))
     }
 
     /// The same file with `suffix` taken from its name; `None` when it does not end so, or when the rest is not served.
     pub fn without_suffix(&self, suffix: &str, policy: NamePolicy) -> Option<Self> {
         let rest = self.0.strip_suffix(suffix)?;
-        let (parent, name) = rest.rsplit_once('/').unwrap_or(("", rest));
-        is_served_name(name, parent.is_empty(), policy).then(|| Self(rest.to_owned()))
+        let start = name_start(rest);
+        is_served_name(&rest[start..], start == 0, policy).then(|| Self(rest.to_owned()))
     }
 
     /// The directory that this is in; `None` for the root.
@@ -154,11 +169,19 @@ impl<'a> UrlPath<'a> {
     /// # Errors
     /// [`PathError`] tells whether the target is malformed or names no file.
     pub fn parse(target: &'a str, policy: NamePolicy) -> Result<Self, PathError> {
-        let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path, Some(query)),
+        let (path, query) = match target.bytes().position(|byte| byte == b'?') {
+            Some(end) => (&target[..end], Some(&target[end + 1..])),
             None => (target, None),
         };
         let path = path.strip_prefix('/').ok_or(PathError::Malformed)?;
+        if !policy.portable && is_plain(path) {
+            let (path, directory) = match path.strip_suffix('/') {
+                Some(path) => (path, true),
+                None => (path, path.is_empty()),
+            };
+            let relative = RelativePath(path.to_owned());
+            return Ok(Self { relative, directory, has_controls: false, query });
+        }
 
         // A malformed byte anywhere outweighs a refused name, whichever comes first.
         let mut relative = String::with_capacity(path.len());
@@ -233,6 +256,26 @@ impl<'a> UrlPath<'a> {
         let start = if ups == 0 { "./".to_owned() } else { "../".repeat(ups) };
         start + target.trim_start_matches('/')
     }
+}
+
+/// Where the last segment of a path begins. Searching a short text byte by byte takes fewer steps than preparing a faster search.
+fn name_start(path: &str) -> usize {
+    path.bytes().rposition(|byte| byte == b'/').map_or(0, |slash| slash + 1)
+}
+
+/// Whether a path without its first slash is decoded as it stands, and consists of names that are served. Most are, and this
+/// tells them with one look at each byte.
+fn is_plain(path: &str) -> bool {
+    let mut is_start = true;
+    path.bytes().all(|byte| {
+        let is_plain = match byte {
+            b'/' | b'.' | b'_' => !is_start,
+            b'%' | b'\\' => false,
+            byte => !byte.is_ascii_control(),
+        };
+        is_start = byte == b'/';
+        is_plain
+    })
 }
 
 /// What is encoded in a path segment: all but the characters that RFC 3986 §3.3 allows there, and `&` and `'`, which HTML

@@ -31,7 +31,7 @@ fn is_refused_dot(segment: &str, first: bool, policy: NamePolicy) -> bool {
 /// Whether a name is a name and nothing else to the systems that the component may run on.
 pub fn is_possible_name(segment: &str, policy: NamePolicy) -> bool {
     // `\` is a separator on Windows, also in a path that a runtime there resolves below its preopen.
-    !segment.bytes().any(|byte| matches!(byte, b'/' | b'\\' | b'\0'))
+    segment.bytes().all(|byte| !matches!(byte, b'/' | b'\\' | b'\0'))
         && (!policy.portable || is_portable(segment))
 }
 

@@ -118,6 +118,11 @@ impl<'a> Rules<'a> {
         }
     }
 
+    /// The rules of a request where there are none.
+    pub fn none(settings: &'a Settings) -> Self {
+        Self::new(settings, String::new())
+    }
+
     /// Adds the rules of the site: the contents of `_headers` and `_redirects`.
     pub fn add_site(&mut self, headers: Vec<u8>, redirects: Vec<u8>) {
         (self.headers, self.redirects) = (Cow::Owned(headers), Cow::Owned(redirects));
@@ -176,6 +181,10 @@ impl<'a> Rules<'a> {
 
     /// What the rules change in the header of the answer.
     pub fn changes(&self) -> Result<&Changes, RuleError> {
+        static NONE: Changes = Changes { set: Vec::new(), unset: Vec::new() };
+        if self.headers.is_empty() && self.settings.headers.is_empty() {
+            return Ok(&NONE);
+        }
         let changes =
             self.changes.get_or_init(|| headers::changes(&self.settings.headers, &self.headers, &self.paths));
         changes.as_ref().map_err(Clone::clone)

@@ -4,21 +4,23 @@
 
 use super::{NO_DIRECTORY, path_argument, system_failure};
 use crate::answer;
+use crate::config::{Settings, SettingsError};
+use crate::heap;
 use crate::path::RelativePath;
-use crate::request::{Headers, Method, Request};
+use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
 use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
-use anyhow::{Context as _, Result, anyhow};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-use wasi::cli::{environment, stderr};
-use wasi::clocks::wall_clock::{self, Datetime};
-use wasi::filesystem::preopens;
-use wasi::filesystem::types::{
+use bindings::wasi::cli::{environment, stderr};
+use bindings::wasi::clocks::wall_clock::{self, Datetime};
+use bindings::wasi::filesystem::preopens;
+use bindings::wasi::filesystem::types::{
     Descriptor, DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, OpenFlags, PathFlags,
 };
-use wasi::http::types as http;
-use wasi::io::streams::{OutputStream, StreamError};
+use bindings::wasi::http::types as http;
+use bindings::wasi::io::streams::OutputStream;
+use std::pin::pin;
+use std::sync::OnceLock;
+use std::task::{Context, Poll, Waker};
 
 /// The bindings of the world, the one place where code is generated and may be `unsafe`.
 #[allow(unsafe_code, missing_docs, unreachable_pub, unused_qualifications, clippy::all, clippy::pedantic)]
@@ -26,18 +28,8 @@ mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
         world: "file-server",
-        with: {
-            "wasi:cli/environment@0.2.12": wasi::cli::environment,
-            "wasi:cli/stderr@0.2.12": wasi::cli::stderr,
-            "wasi:clocks/monotonic-clock@0.2.12": wasi::clocks::monotonic_clock,
-            "wasi:clocks/wall-clock@0.2.12": wasi::clocks::wall_clock,
-            "wasi:filesystem/preopens@0.2.12": wasi::filesystem::preopens,
-            "wasi:filesystem/types@0.2.12": wasi::filesystem::types,
-            "wasi:http/types@0.2.12": wasi::http::types,
-            "wasi:io/error@0.2.12": wasi::io::error,
-            "wasi:io/poll@0.2.12": wasi::io::poll,
-            "wasi:io/streams@0.2.12": wasi::io::streams,
-        },
+        ownership: Borrowing { duplicate_if_necessary: false },
+        generate_all,
     });
 
     export!(FileServer with_types_in self);
@@ -48,9 +40,16 @@ struct FileServer;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
-        let request = read_request(&request);
-        let variables = environment::get_environment();
-        let mut plan = block_on(answer::handle(&Preopen::first(), &variables, &request, now));
+        let read;
+        let (settings, is_prepared) = match PREPARED.get() {
+            Some(settings) => (settings, true),
+            None => {
+                read = read_settings();
+                (&read, false)
+            }
+        };
+        let request = read_request(&request, is_prepared);
+        let mut plan = block_on(answer::handle(&Preopen::first(), settings.as_ref(), &request, now));
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint);
         }
@@ -60,22 +59,55 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     }
 }
 
+/// The settings, where the host has had them read before the first request.
+static PREPARED: OnceLock<Result<Settings, SettingsError>> = OnceLock::new();
+
+/// An export of the core module that the component does not have: it reads the settings once, for every later request. Our host
+/// calls it before it takes the copy of the memory with which each request begins. It keeps no handle and always returns; settings
+/// that are wrong are told by each request.
+///
+/// Other runtimes cannot call it. There, each request reads the settings.
+#[allow(unsafe_code, reason = "the name is that of no other symbol")]
+#[unsafe(export_name = "wasi-httpd:prepare")]
+extern "C" fn prepare() {
+    PREPARED.get_or_init(read_settings);
+    heap::keep();
+}
+
+fn read_settings() -> Result<Settings, SettingsError> {
+    Settings::from_environment(&environment::get_environment())
+}
+
 /// Tells the operator what is wrong. Where that fails too, there is no other way.
 fn complain(sentence: &str) {
     let _ = write_all(&stderr::get_stderr(), format!("{sentence}\n").as_bytes());
 }
 
-fn read_request(request: &http::IncomingRequest) -> Request {
+/// The fields of a message, each read when it is asked for.
+impl Lookup for http::Headers {
+    fn lines(&self, name: Name) -> Lines {
+        // The fields of conditions and ranges are rare, and this call copies nothing.
+        if !name.is_usual() && !self.has(name.as_str()) {
+            return Lines::new();
+        }
+        self.get(name.as_str())
+    }
+}
+
+/// Reads a request. A host that calls [`prepare`] also has cheap calls, so that fields are looked up by name. Elsewhere, one call
+/// for all fields takes less time than one for each of them.
+fn read_request(request: &http::IncomingRequest, is_prepared: bool) -> Request {
     let method = match request.method() {
         http::Method::Get => Method::Get,
         http::Method::Head => Method::Head,
         http::Method::Options => Method::Options,
         _ => Method::Other,
     };
+    let fields = request.headers();
     Request {
         method,
         target: request.path_with_query().unwrap_or_default(),
-        headers: Headers::new(request.headers().entries()),
+        headers: if is_prepared { Headers::new(fields) } else { Headers::new(fields.entries()) },
     }
 }
 
@@ -231,28 +263,27 @@ fn tree_error(path: &str, error: ErrorCode) -> TreeError {
     }
 }
 
-/// Sends a plan. An error means that the response could not be made or that the body could not be sent in full.
-fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> {
+/// Sends a plan. `None` means that the response could not be made or that the body could not be sent in full.
+fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Option<()> {
     let Plan { status, headers, body, .. } = plan;
-    let fields: Vec<_> =
-        headers.into_iter().map(|(name, value)| (name.into_owned(), value.into_bytes())).collect();
-    let headers = http::Fields::from_list(&fields).map_err(|error| {
+    let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
+    let headers = http::Fields::from_list(&fields);
+    let headers = headers.map_err(|error| {
         complain(&format!(
             "the runtime refuses a header field of the answer ({error}); see FILES_HEADERS and _headers"
         ));
-        anyhow!("a header field was refused")
-    })?;
-    let response = http::OutgoingResponse::new(headers);
+    });
+    let response = http::OutgoingResponse::new(headers.ok()?);
     if status != 200 {
-        response.set_status_code(status).map_err(|()| anyhow!("the status {status} was refused"))?;
+        response.set_status_code(status).ok()?;
     }
     // A response whose body is never taken has none, and may keep the Content-Length that a HEAD must show.
     if let Body::Empty = body {
         http::ResponseOutparam::set(outparam, Ok(response));
-        return Ok(());
+        return Some(());
     }
-    let outgoing = response.body().map_err(|()| anyhow!("the body was refused"))?;
-    let stream = outgoing.write().map_err(|()| anyhow!("the body's stream was refused"))?;
+    let outgoing = response.body().ok()?;
+    let stream = outgoing.write().ok()?;
     http::ResponseOutparam::set(outparam, Ok(response));
     match body {
         Body::Empty => {}
@@ -267,7 +298,7 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Result<()> 
         }
     }
     drop(stream);
-    http::OutgoingBody::finish(outgoing, None).context("the body does not have its promised length")
+    http::OutgoingBody::finish(outgoing, None).ok()
 }
 
 /// How many bytes `blocking-write-and-flush` takes at a time.
@@ -275,20 +306,21 @@ const WRITE_MAX_BYTES: usize = 4096;
 
 /// Writes bytes. Each function that a component imports costs an instance a thousand instructions, so this one does for the
 /// short texts that the server writes and for its listings.
-fn write_all(stream: &OutputStream, bytes: &[u8]) -> Result<(), StreamError> {
-    bytes.chunks(WRITE_MAX_BYTES).try_for_each(|piece| stream.blocking_write_and_flush(piece))
+fn write_all(stream: &OutputStream, bytes: &[u8]) -> Option<()> {
+    bytes.chunks(WRITE_MAX_BYTES).try_for_each(|piece| stream.blocking_write_and_flush(piece).ok())
 }
 
 /// Moves exactly `length` bytes of a file into the body, without a copy in the guest's memory. A file that became shorter ends
 /// it early with an error.
-fn splice(stream: &OutputStream, file: &Descriptor, offset: u64, length: u64) -> Result<()> {
-    let source = file.read_via_stream(offset)?;
+fn splice(stream: &OutputStream, file: &Descriptor, offset: u64, length: u64) -> Option<()> {
+    let source = file.read_via_stream(offset).ok()?;
     let mut remaining = length;
     while remaining > 0 {
-        let moved = stream.blocking_splice(&source, remaining)?;
-        remaining = remaining.checked_sub(moved).context("the runtime moved more than it was asked to")?;
+        let moved = stream.blocking_splice(&source, remaining).ok()?;
+        // A runtime that moves more than it was asked to has broken the body's length.
+        remaining = remaining.checked_sub(moved)?;
     }
-    Ok(())
+    Some(())
 }
 
 /// The result of a future that never waits.

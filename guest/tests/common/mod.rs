@@ -61,7 +61,8 @@ impl Directory {
 
     /// The answer to a request.
     pub fn ask(&self, method: Method, target: &str, fields: &[(&str, &str)]) -> Plan<File> {
-        let fields = fields.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect();
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| ((*name).into(), value.as_bytes().to_vec())).collect();
         let request = Request { method, target: target.into(), headers: Headers::new(fields) };
         self.answer(&request)
     }
@@ -69,7 +70,8 @@ impl Directory {
     /// The answer to a request where the environment has these variables.
     pub fn handle(&self, variables: &[(String, String)], method: Method, target: &str) -> Plan<File> {
         let request = Request { method, target: target.into(), headers: Headers::default() };
-        ready(guest::handle(self, variables, &request, || NOW))
+        let settings = Settings::from_environment(variables);
+        ready(guest::handle(self, settings.as_ref(), &request, || NOW))
     }
 
     /// The answer to a request.
@@ -186,7 +188,7 @@ impl Tree for Directory {
 /// The value of a field of a plan.
 pub fn header<'a>(plan: &'a Plan<File>, name: &str) -> Option<&'a str> {
     let mut values = plan.headers.iter().filter(|(field, _)| field == name);
-    let first = values.next().map(|(_, value)| value.as_str());
+    let first = values.next().map(|(_, value)| &**value);
     assert!(values.next().is_none(), "{name} twice: {:?}", plan.headers);
     first
 }
