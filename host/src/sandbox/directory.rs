@@ -259,7 +259,7 @@ mod tests {
         let first = identity(start);
         std::fs::rename(&path, place.path().join("away")).unwrap();
         std::fs::create_dir(&path).unwrap();
-        assert_eq!(identity(start + PATH_TTL - Duration::from_micros(1)), first);
+        assert_eq!(identity(start + Duration::from_micros(999)), first);
         let second = identity(start + PATH_TTL);
         assert_ne!(second, first);
         // A thread that began earlier finds what others have found since.
