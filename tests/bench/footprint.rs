@@ -1,9 +1,11 @@
 //! The costs of a server apart from its requests: the time to start, the time to the first byte, and memory.
 
 use crate::load::ask;
-use crate::report::{median, print};
-use crate::servers::{Running, SERVER_CORE, Server};
+use crate::report::{Report, Table};
+use crate::running::Running;
+use crate::servers::Present;
 use crate::site::Site;
+use crate::statistics::median;
 use rustix::fs::{Advice, fadvise};
 use serde::Serialize;
 use std::fs::File;
@@ -44,30 +46,36 @@ pub struct Measurement {
 }
 
 /// Measures each server.
-pub fn measure(servers: &[Server], site: &Site) -> Vec<Measurement> {
+pub fn measure(servers: &[Present], site: &Site, report: &mut Report) -> Vec<Measurement> {
     let measurements: Vec<_> = servers.iter().map(|server| one(server, site)).collect();
-    let rows = measurements.iter().map(|one| {
-        (one.server, vec![one.start, one.cold, one.cached, one.idle, one.waiting, one.downloading])
-    });
-    print("footprint", &["start ms", "cold µs", "cached µs", "idle MiB", "KiB/conn.", "KiB/downl."], rows);
+    let mut table = Table::new(
+        "Footprint",
+        &["start ms", "cold µs", "cached µs", "idle MiB", "KiB/connection", "KiB/download"],
+    );
+    for one in &measurements {
+        let values = [one.start, one.cold, one.cached, one.idle, one.waiting, one.downloading];
+        table.numbers(one.server, &values);
+    }
+    report.add(&table);
     measurements
 }
 
-fn one(server: &Server, site: &Site) -> Measurement {
-    let start = || server.start(site, &[SERVER_CORE], &[]);
-    let starts = (0..START_ROUNDS).map(|_| start().started_in.as_secs_f64() * 1e3).collect();
+fn one(server: &Present, site: &Site) -> Measurement {
+    let start = || server.start(site);
+    let starts = (0..START_ROUNDS).map(|_| start().started_in.as_secs_f64() * 1e3);
+    let start_time = median(starts);
     let running = start();
     #[allow(clippy::cast_precision_loss)]
     let memory = || running.memory() as f64;
     let idle = memory() / 1024.0;
-    let cached = median((0..FIRST_BYTE_ROUNDS).map(|_| first_byte(&running)).collect());
+    let cached = median((0..FIRST_BYTE_ROUNDS).map(|_| first_byte(&running)));
     let cold = (0..FIRST_BYTE_ROUNDS).map(|_| {
         let file = File::open(site.large()).unwrap();
         file.sync_all().unwrap();
         fadvise(&file, 0, None, Advice::DontNeed).unwrap();
         first_byte(&running)
     });
-    let cold = median(cold.collect());
+    let cold = median(cold);
 
     let before = memory();
     let small = "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
@@ -83,8 +91,8 @@ fn one(server: &Server, site: &Site) -> Measurement {
     drop(downloading);
     assert!(ask(running.address, small).is_ok());
     Measurement {
-        server: server.name,
-        start: median(starts),
+        server: server.name(),
+        start: start_time,
         cold,
         cached,
         idle,
