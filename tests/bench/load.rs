@@ -31,7 +31,7 @@ pub fn pin_to(cores: &[usize]) {
 }
 
 /// When a request is sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
     /// As soon as its connection has received the answer before.
     Answered,
@@ -132,8 +132,15 @@ impl Load<'_> {
                 let number = usize::try_from(event.data.u64()).unwrap();
                 let connection = &mut connections[number];
                 if self.receive(&epoll, connection, number, &mut buffer) {
-                    latencies.push(connection.due.elapsed().as_secs_f64() * 1e6);
-                    free.push_back(number);
+                    let now = Instant::now();
+                    latencies.push((now - connection.due).as_secs_f64() * 1e6);
+                    // As wrk does, a client that sleeps sends the next request before it reads the next answer.
+                    let is_like_wrk = self.idle == Idle::Sleep && self.pace == Pace::Answered;
+                    if is_like_wrk && now < start + time {
+                        self.send(&epoll, connection, number, now);
+                    } else {
+                        free.push_back(number);
+                    }
                 }
             }
         }

@@ -16,7 +16,13 @@ impl Spread {
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
-        Self { median: quantile(&values, 0.5), min: quantile(&values, 0.0), max: quantile(&values, 1.0) }
+        // The mean of the two in the middle if there is an even number of values.
+        let below = values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN);
+        Self {
+            median: f64::midpoint(below, quantile(&values, 0.5)),
+            min: quantile(&values, 0.0),
+            max: quantile(&values, 1.0),
+        }
     }
 }
 
