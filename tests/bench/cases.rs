@@ -87,6 +87,11 @@ impl Case {
     }
 }
 
+/// The small file and the large one, for what is not about kinds of requests. wasi-httpd at a loopback address accepts
+/// only the names of such addresses as `Host`.
+pub const SMALL_REQUEST: &str = "GET /1k.bin HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
+pub const LARGE_REQUEST: &str = "GET /100m.bin HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
+
 /// The small file, for which the overhead of a request dominates.
 pub const SMALL: &Case = &CASES[1];
 

@@ -1,5 +1,6 @@
 //! The costs of a server apart from its requests: the time to start, the time to the first byte, and memory.
 
+use crate::cases::{LARGE_REQUEST, SMALL_REQUEST};
 use crate::load::ask;
 use crate::report::{Report, Table};
 use crate::running::Running;
@@ -24,8 +25,6 @@ const CONNECTIONS: u32 = 500;
 
 /// How long a server may take to process the last connections before its memory is read.
 const SETTLE_TIME: Duration = Duration::from_millis(500);
-
-const LARGE_REQUEST: &str = "GET /100m.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
 
 /// The results for one server.
 #[derive(Debug, Serialize)]
@@ -78,8 +77,7 @@ fn one(server: &Present, site: &Site) -> Measurement {
     let cold = median(cold);
 
     let before = memory();
-    let small = "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
-    let waiting: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, small)).collect();
+    let waiting: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, SMALL_REQUEST)).collect();
     std::thread::sleep(SETTLE_TIME);
     let waiting_memory = (memory() - before) / f64::from(CONNECTIONS);
     drop(waiting);
@@ -89,7 +87,7 @@ fn one(server: &Present, site: &Site) -> Measurement {
     std::thread::sleep(SETTLE_TIME);
     let downloading_memory = (memory() - before) / f64::from(CONNECTIONS);
     drop(downloading);
-    assert!(ask(running.address, small).is_ok());
+    assert!(ask(running.address, SMALL_REQUEST).is_ok());
     Measurement {
         server: server.name(),
         start: start_time,
@@ -105,7 +103,10 @@ fn one(server: &Present, site: &Site) -> Measurement {
 fn receive_head(server: &Running, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let _ = stream.read(&mut [0; 2048]).unwrap();
+    let mut buffer = [0; 2048];
+    let count = stream.read(&mut buffer).unwrap();
+    let is_right = buffer[..count].starts_with(b"HTTP/1.1 200");
+    assert!(is_right, "{}: {}", server.name, String::from_utf8_lossy(&buffer[..count]));
     stream
 }
 

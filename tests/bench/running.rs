@@ -1,5 +1,6 @@
 //! A running server: its start, and how much CPU time and memory it uses.
 
+use crate::cases::SMALL_REQUEST;
 use crate::load;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -46,7 +47,7 @@ impl Running {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        while let Err(error) = load::ask(address, "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n") {
+        while let Err(error) = load::ask(address, SMALL_REQUEST) {
             assert!(start.elapsed() < Duration::from_mins(1), "{name}: {error}");
             std::thread::sleep(Duration::from_millis(1));
         }

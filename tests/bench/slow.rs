@@ -1,6 +1,6 @@
 //! Many slow clients and few instances: the latency of other clients meanwhile.
 
-use crate::cases::{SMALL, Service};
+use crate::cases::{LARGE_REQUEST, SMALL, Service};
 use crate::load::{Idle, Load, Pace};
 use crate::report::{Report, Table};
 use crate::servers::{Present, RESTORED, SERVER_CORE};
@@ -64,7 +64,7 @@ pub fn measure(servers: &[Present], site: &Site, clients: usize, report: &mut Re
             let mut stream = TcpStream::connect(running.address).ok()?;
             set_socket_recv_buffer_size(&stream, 4096).unwrap();
             stream.set_nonblocking(true).unwrap();
-            stream.write_all(b"GET /100m.bin HTTP/1.1\r\nHost: bench\r\n\r\n").ok()?;
+            stream.write_all(LARGE_REQUEST.as_bytes()).ok()?;
             Some(stream)
         })
         .collect();
