@@ -3,22 +3,13 @@
 use std::borrow::Cow;
 use std::io::{Error, ErrorKind};
 
-/// A complete answer.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status code.
-    pub status: u16,
-    /// The entity tag, if there was one.
-    pub etag: Option<String>,
-}
-
 /// Parses one answer after another.
 #[derive(Debug, Default)]
 pub struct Parser {
     /// The received bytes of an incomplete head, or of a chunked body.
     bytes: Vec<u8>,
-    /// The head, once it is complete, and the rest of the body.
-    body: Option<(Answer, Body)>,
+    /// The status, once the head is complete, and the rest of the body.
+    body: Option<(u16, Body)>,
 }
 
 #[derive(Debug)]
@@ -33,8 +24,9 @@ impl Parser {
         self.bytes.is_empty() && self.body.is_none()
     }
 
-    /// Takes received bytes, and returns the answer that they complete. No byte may follow it before the next request.
-    pub fn read(&mut self, bytes: &[u8]) -> std::io::Result<Option<Answer>> {
+    /// Takes received bytes, and returns the status of the answer that they complete. No byte may follow it before the
+    /// next request.
+    pub fn read(&mut self, bytes: &[u8]) -> std::io::Result<Option<u16>> {
         let mut bytes = Cow::Borrowed(bytes);
         if self.body.is_none() {
             self.bytes.extend_from_slice(&bytes);
@@ -60,21 +52,20 @@ impl Parser {
             return Ok(None);
         }
         self.bytes.clear();
-        Ok(self.body.take().map(|(answer, _)| answer))
+        Ok(self.body.take().map(|(status, _)| status))
     }
 }
 
-fn head(head: &str) -> std::io::Result<(Answer, Body)> {
+fn head(head: &str) -> std::io::Result<(u16, Body)> {
     let invalid = || Error::new(ErrorKind::InvalidData, head.to_owned());
     let mut lines = head.split("\r\n");
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).ok_or_else(invalid)?;
-    let (mut length, mut is_chunked, mut etag) = (None, false, None);
+    let (mut length, mut is_chunked) = (None, false);
     for (name, value) in lines.filter_map(|line| line.split_once(':')) {
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.trim().parse::<u64>().ok(),
-            "transfer-encoding" => is_chunked = true,
-            "etag" => etag = Some(value.trim().to_owned()),
-            _ => {}
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse::<u64>().ok();
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            is_chunked = true;
         }
     }
     let body = match (status, length) {
@@ -83,7 +74,7 @@ fn head(head: &str) -> std::io::Result<(Answer, Body)> {
         (_, Some(length)) => Body::Left(length),
         _ => return Err(invalid()),
     };
-    Ok((Answer { status, etag }, body))
+    Ok((status, body))
 }
 
 /// Whether this is a complete chunked body, without trailers.

@@ -1,12 +1,14 @@
 //! The cost of a request on one core and on two, which the server shares with the load.
 
+use crate::arguments::Arguments;
+use crate::cases::{SMALL, Service};
 use crate::load::{self, Idle, Load};
-use crate::report::print;
-use crate::requests::{Measurement as Rounds, Round, load};
-use crate::servers::{LOAD_CORE, SERVER_CORE, Server};
-use crate::site::{Case, Site};
+use crate::report::{Report, Table};
+use crate::round::{Round, full_load};
+use crate::servers::{LOAD_CORE, Present, SERVER_CORE};
+use crate::site::Site;
+use crate::statistics::{Spread, median};
 use serde::Serialize;
-use std::time::Duration;
 
 /// The number of connections: enough requests at the same time to keep two cores busy.
 const CONNECTIONS: usize = 64;
@@ -15,42 +17,61 @@ const CONNECTIONS: usize = 64;
 #[derive(Debug, Serialize)]
 pub struct Measurement {
     server: &'static str,
-    one: Rounds,
-    two: Rounds,
+    one: Vec<Round>,
+    two: Vec<Round>,
 }
 
 /// Measures wasi-httpd only: it uses every core that it is given without being configured for it.
-pub fn measure(servers: &[Server], site: &Site, rounds: usize, time: Duration) -> Vec<Measurement> {
-    let case = Case::small();
+pub fn measure(
+    servers: &[Present],
+    site: &Site,
+    arguments: &Arguments,
+    report: &mut Report,
+) -> Vec<Measurement> {
+    let time = arguments.time();
     let both = [SERVER_CORE, LOAD_CORE];
     load::pin_to(&both);
     let measurements: Vec<_> = servers
         .iter()
-        .filter(|server| server.name.starts_with("wasi-httpd"))
+        .filter(|server| server.is_ours())
         .map(|server| {
-            let running = [&both[..1], &both[..]].map(|cores| server.start(site, cores, &[]));
-            let request = case.request(&running[0]);
-            let [mut one, mut two] =
-                [server.name; 2].map(|server| Rounds { server, case: case.name, rounds: Vec::new() });
-            for _ in 0..rounds {
-                for (server, of) in running.iter().zip([&mut one, &mut two]) {
-                    let load = Load { idle: Idle::Sleep, ..load(server, case, &request, CONNECTIONS) };
+            let running =
+                [&both[..1], &both[..]].map(|cores| server.start_with(site, Service::Files, cores, &[]));
+            let request = SMALL.request(&running[0].validator);
+            let (mut one, mut two) = (Vec::new(), Vec::new());
+            for _ in 0..arguments.rounds {
+                for (server, rounds) in running.iter().zip([&mut one, &mut two]) {
+                    let load = Load { idle: Idle::Sleep, ..full_load(server, SMALL, &request, CONNECTIONS) };
                     load.run(time / 4);
-                    of.rounds.push(Round::run(server, &load, time));
+                    rounds.push(Round::run(server, &load, time));
                 }
             }
-            Measurement { server: server.name, one, two }
+            Measurement { server: server.name(), one, two }
         })
         .collect();
     load::pin_to(&[LOAD_CORE]);
-    let rows = measurements.iter().map(|measurement| {
-        let of = |rounds: &Rounds| [rounds.median(Round::rate), rounds.median(Round::cpu)];
-        (measurement.server, [of(&measurement.one), of(&measurement.two)].concat())
-    });
-    print(
-        "1 KiB on one core and on two, which the load shares",
-        &["1: req/s", "CPU µs", "2: req/s", "CPU µs"],
-        rows,
-    );
+    report.add(&table(&measurements));
     measurements
+}
+
+fn table(measurements: &[Measurement]) -> Table {
+    let mut table = Table::new(
+        "1 KiB on one core and on two, which the load shares",
+        &["1: req/s", "CPU µs", "2: req/s", "CPU µs", "rate on 2 of that on 1"],
+    );
+    for Measurement { server, one, two } in measurements {
+        let of = |rounds: &[Round], value: fn(&Round) -> f64| median(rounds.iter().map(value));
+        let gain = Spread::of(two.iter().zip(one).map(|(two, one)| two.rate() / one.rate()));
+        table.row(
+            server,
+            vec![
+                format!("{:.0}", of(one, Round::rate)),
+                format!("{:.1}", of(one, Round::cpu)),
+                format!("{:.0}", of(two, Round::rate)),
+                format!("{:.1}", of(two, Round::cpu)),
+                gain.to_string(),
+            ],
+        );
+    }
+    table
 }

@@ -1,9 +1,12 @@
 //! The costs of a server apart from its requests: the time to start, the time to the first byte, and memory.
 
+use crate::cases::{LARGE_REQUEST, SMALL_REQUEST};
 use crate::load::ask;
-use crate::report::{median, print};
-use crate::servers::{Running, SERVER_CORE, Server};
+use crate::report::{Report, Table};
+use crate::running::Running;
+use crate::servers::Present;
 use crate::site::Site;
+use crate::statistics::median;
 use rustix::fs::{Advice, fadvise};
 use serde::Serialize;
 use std::fs::File;
@@ -22,8 +25,6 @@ const CONNECTIONS: u32 = 500;
 
 /// How long a server may take to process the last connections before its memory is read.
 const SETTLE_TIME: Duration = Duration::from_millis(500);
-
-const LARGE_REQUEST: &str = "GET /100m.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
 
 /// The results for one server.
 #[derive(Debug, Serialize)]
@@ -44,34 +45,39 @@ pub struct Measurement {
 }
 
 /// Measures each server.
-pub fn measure(servers: &[Server], site: &Site) -> Vec<Measurement> {
+pub fn measure(servers: &[Present], site: &Site, report: &mut Report) -> Vec<Measurement> {
     let measurements: Vec<_> = servers.iter().map(|server| one(server, site)).collect();
-    let rows = measurements.iter().map(|one| {
-        (one.server, vec![one.start, one.cold, one.cached, one.idle, one.waiting, one.downloading])
-    });
-    print("footprint", &["start ms", "cold µs", "cached µs", "idle MiB", "KiB/conn.", "KiB/downl."], rows);
+    let mut table = Table::new(
+        "Footprint",
+        &["start ms", "cold µs", "cached µs", "idle MiB", "KiB/connection", "KiB/download"],
+    );
+    for one in &measurements {
+        let values = [one.start, one.cold, one.cached, one.idle, one.waiting, one.downloading];
+        table.numbers(one.server, &values);
+    }
+    report.add(&table);
     measurements
 }
 
-fn one(server: &Server, site: &Site) -> Measurement {
-    let start = || server.start(site, &[SERVER_CORE], &[]);
-    let starts = (0..START_ROUNDS).map(|_| start().started_in.as_secs_f64() * 1e3).collect();
+fn one(server: &Present, site: &Site) -> Measurement {
+    let start = || server.start(site);
+    let starts = (0..START_ROUNDS).map(|_| start().started_in.as_secs_f64() * 1e3);
+    let start_time = median(starts);
     let running = start();
     #[allow(clippy::cast_precision_loss)]
     let memory = || running.memory() as f64;
     let idle = memory() / 1024.0;
-    let cached = median((0..FIRST_BYTE_ROUNDS).map(|_| first_byte(&running)).collect());
+    let cached = median((0..FIRST_BYTE_ROUNDS).map(|_| first_byte(&running)));
     let cold = (0..FIRST_BYTE_ROUNDS).map(|_| {
         let file = File::open(site.large()).unwrap();
         file.sync_all().unwrap();
         fadvise(&file, 0, None, Advice::DontNeed).unwrap();
         first_byte(&running)
     });
-    let cold = median(cold.collect());
+    let cold = median(cold);
 
     let before = memory();
-    let small = "GET /1k.bin HTTP/1.1\r\nHost: bench\r\n\r\n";
-    let waiting: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, small)).collect();
+    let waiting: Vec<_> = (0..CONNECTIONS).map(|_| receive_head(&running, SMALL_REQUEST)).collect();
     std::thread::sleep(SETTLE_TIME);
     let waiting_memory = (memory() - before) / f64::from(CONNECTIONS);
     drop(waiting);
@@ -81,10 +87,10 @@ fn one(server: &Server, site: &Site) -> Measurement {
     std::thread::sleep(SETTLE_TIME);
     let downloading_memory = (memory() - before) / f64::from(CONNECTIONS);
     drop(downloading);
-    assert!(ask(running.address, small).is_ok());
+    assert!(ask(running.address, SMALL_REQUEST).is_ok());
     Measurement {
-        server: server.name,
-        start: median(starts),
+        server: server.name(),
+        start: start_time,
         cold,
         cached,
         idle,
@@ -97,7 +103,10 @@ fn one(server: &Server, site: &Site) -> Measurement {
 fn receive_head(server: &Running, request: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let _ = stream.read(&mut [0; 2048]).unwrap();
+    let mut buffer = [0; 2048];
+    let count = stream.read(&mut buffer).unwrap();
+    let is_right = buffer[..count].starts_with(b"HTTP/1.1 200");
+    assert!(is_right, "{}: {}", server.name, String::from_utf8_lossy(&buffer[..count]));
     stream
 }
 

@@ -1,11 +1,14 @@
 //! The load: connections that send one request after another and read each answer to its end.
 //!
-//! One thread serves all of them. By default it never sleeps, so that no server pays for waking it. On a virtual
-//! machine, a wake-up can cost more than the request, and only servers that are slower than the load would pay for it.
+//! One thread serves all of them. A client that never sleeps costs no server a wake-up. A client that sleeps is woken by
+//! every answer of a server that is slower than it is; on a virtual machine, this can cost the server more than the
+//! request.
 
-use crate::answer::{Answer, Parser};
+use crate::answer::Parser;
+use clap::ValueEnum;
 use rustix::event::epoll;
 use rustix::thread::{CpuSet, sched_setaffinity};
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -28,7 +31,7 @@ pub fn pin_to(cores: &[usize]) {
 }
 
 /// When a request is sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
     /// As soon as its connection has received the answer before.
     Answered,
@@ -36,12 +39,13 @@ pub enum Pace {
     PerSecond(f64),
 }
 
-/// What the load does while it has nothing to read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the client does while it has nothing to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Idle {
-    /// Poll again.
+    /// Poll again, without ever sleeping
     Spin,
-    /// Sleep, and leave the core to other threads.
+    /// Sleep until an answer arrives, as `wrk -t1` does
     Sleep,
 }
 
@@ -58,12 +62,12 @@ pub struct Load<'a> {
     pub connections: usize,
     /// When requests are sent.
     pub pace: Pace,
-    /// What the load does meanwhile.
+    /// What the client does meanwhile.
     pub idle: Idle,
 }
 
-/// Sends one request on a new connection.
-pub fn ask(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
+/// Sends one request on a new connection, and returns the status of the answer.
+pub fn ask(address: SocketAddr, request: &str) -> std::io::Result<u16> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     stream.write_all(request.as_bytes())?;
@@ -73,8 +77,8 @@ pub fn ask(address: SocketAddr, request: &str) -> std::io::Result<Answer> {
         if count == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        if let Some(answer) = parser.read(&buffer[..count])? {
-            return Ok(answer);
+        if let Some(status) = parser.read(&buffer[..count])? {
+            return Ok(status);
         }
     }
 }
@@ -128,8 +132,15 @@ impl Load<'_> {
                 let number = usize::try_from(event.data.u64()).unwrap();
                 let connection = &mut connections[number];
                 if self.receive(&epoll, connection, number, &mut buffer) {
-                    latencies.push(connection.due.elapsed().as_secs_f64() * 1e6);
-                    free.push_back(number);
+                    let now = Instant::now();
+                    latencies.push((now - connection.due).as_secs_f64() * 1e6);
+                    // As wrk does, a client that sleeps sends the next request before it reads the next answer.
+                    let is_like_wrk = self.idle == Idle::Sleep && self.pace == Pace::Answered;
+                    if is_like_wrk && now < start + time {
+                        self.send(&epoll, connection, number, now);
+                    } else {
+                        free.push_back(number);
+                    }
                 }
             }
         }
@@ -163,8 +174,8 @@ impl Load<'_> {
     ) -> bool {
         match connection.stream.read(buffer) {
             Ok(count @ 1..) => {
-                let Some(answer) = connection.parser.read(&buffer[..count]).unwrap() else { return false };
-                assert_eq!(answer.status, self.status);
+                let Some(status) = connection.parser.read(&buffer[..count]).unwrap() else { return false };
+                assert_eq!(status, self.status);
                 connection.is_waiting = false;
                 true
             }

@@ -1,117 +1,161 @@
 //! Measures each kind of request, in rounds that take the servers in turn.
 
-use crate::load::{Idle, Load, Pace};
-use crate::servers::{Running, SERVER_CORE, Server};
-use crate::site::{CASES, Case, Site};
-use crate::{Arguments, is_wanted, report};
+use crate::arguments::Arguments;
+use crate::cases::{Case, Service};
+use crate::load::{Idle, Load};
+use crate::report::{Report, Table};
+use crate::round::{Round, full_load};
+use crate::running::Running;
+use crate::servers::{NGINX, Present, SERVER_CORE, STATIC_WEB_SERVER, WASMTIME_SERVE};
+use crate::site::Site;
+use crate::statistics::{Spread, median};
+use crate::summary;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use tests::Client;
 
-/// The results of one round.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Round {
-    /// The number of answers, which all had the expected status.
-    pub requests: usize,
-    /// The length of the round, in seconds.
-    pub seconds: f64,
-    /// CPU time of the server in user space, in microseconds per request.
-    pub user: f64,
-    /// CPU time of the server in the kernel, in microseconds per request.
-    pub kernel: f64,
-    /// Latencies in microseconds: the 50th, the 99th and the 99.9th percentile.
-    pub latency: [f64; 3],
-    /// Resident memory of the server after the round, in KiB.
-    pub memory: u64,
+/// The servers with which the others are compared.
+const REFERENCES: [&str; 3] = [NGINX, STATIC_WEB_SERVER, WASMTIME_SERVE];
+
+/// A kind of request from a kind of client: what one table shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Series {
+    /// The kind of request.
+    pub case: &'static str,
+    /// The number of connections.
+    pub connections: usize,
+    /// What the client does while it has nothing to read.
+    pub client: Idle,
 }
 
-impl Round {
-    /// Puts a server under load for this long.
-    pub fn run(server: &Running, load: &Load<'_>, time: Duration) -> Self {
-        let before = server.cpu();
-        let start = Instant::now();
-        let mut latencies = load.run(time);
-        let seconds = start.elapsed().as_secs_f64();
-        let (user, kernel) = server.cpu();
-        latencies.sort_by(f64::total_cmp);
-        #[allow(clippy::cast_precision_loss)]
-        let requests = latencies.len() as f64;
-        Self {
-            requests: latencies.len(),
-            seconds,
-            user: (user - before.0) / requests,
-            kernel: (kernel - before.1) / requests,
-            latency: [0.5, 0.99, 0.999].map(|share| report::quantile(&latencies, share)),
-            memory: server.memory(),
-        }
-    }
-
-    /// CPU time per request, in microseconds.
-    pub fn cpu(&self) -> f64 {
-        self.user + self.kernel
-    }
-
-    /// Requests per second.
-    #[allow(clippy::cast_precision_loss)]
-    pub fn rate(&self) -> f64 {
-        self.requests as f64 / self.seconds
-    }
-}
-
-/// The results for one server and one case.
+/// The results for one server and one series.
 #[derive(Debug, Serialize)]
 pub struct Measurement {
     /// The server.
     pub server: &'static str,
-    /// The kind of request.
-    pub case: &'static str,
+    /// The series.
+    #[serde(flatten)]
+    pub series: Series,
     /// The results of each round.
     pub rounds: Vec<Round>,
+}
+
+impl Series {
+    /// Its name in the report.
+    pub fn title(&self) -> String {
+        let client = match self.client {
+            Idle::Spin => "a client that never sleeps",
+            Idle::Sleep => "a client that sleeps",
+        };
+        let plural = if self.connections == 1 { "" } else { "s" };
+        format!("{}; {} connection{plural}, {client}", self.case, self.connections)
+    }
 }
 
 impl Measurement {
     /// The median of a value over the rounds.
     pub fn median(&self, value: impl Fn(&Round) -> f64) -> f64 {
-        report::median(self.rounds.iter().map(value).collect())
-    }
-}
-
-/// A load of as many requests of this kind as the server can answer.
-pub fn load<'a>(server: &Running, case: &Case, request: &'a str, connections: usize) -> Load<'a> {
-    Load {
-        address: server.address,
-        request,
-        status: case.status,
-        connections,
-        pace: Pace::Answered,
-        idle: Idle::Spin,
+        median(self.rounds.iter().map(value))
     }
 }
 
 /// Measures each server with each case.
-pub fn measure(servers: &[Server], site: &Site, arguments: &Arguments, time: Duration) -> Vec<Measurement> {
-    let running: Vec<Running> =
-        servers.iter().map(|server| server.start(site, &[SERVER_CORE], &[])).collect();
-    let mut measurements: Vec<Measurement> = Vec::new();
-    for case in CASES.iter().filter(|case| is_wanted(case.name, &arguments.cases)) {
-        let able: Vec<_> = running.iter().filter(|server| case.is_answered_by(server)).collect();
-        let first = measurements.len();
-        measurements.extend(able.iter().map(|server| Measurement {
-            server: server.name,
-            case: case.name,
-            rounds: Vec::new(),
-        }));
-        let round = |server: &Running, time| {
-            Round::run(server, &load(server, case, &case.request(server), arguments.connections), time)
-        };
-        for server in &able {
-            round(server, time / 4);
+pub fn measure(
+    servers: &[Present],
+    site: &Site,
+    arguments: &Arguments,
+    report: &mut Report,
+) -> Vec<Measurement> {
+    let mut all = Vec::new();
+    for service in [Service::Files, Service::Rules, Service::Hello] {
+        let cases = arguments.cases().into_iter().filter(|case| case.service == service);
+        let cases: Vec<&Case> = cases.collect();
+        if cases.is_empty() {
+            continue;
         }
-        for _ in 0..arguments.rounds {
-            for (server, measurement) in able.iter().zip(&mut measurements[first..]) {
-                measurement.rounds.push(round(server, time));
+        let able = servers.iter().filter(|server| server.serves(service));
+        let running: Vec<Running> =
+            able.map(|server| server.start_with(site, service, &[SERVER_CORE], &[])).collect();
+        // Check every answer before anything is measured.
+        let answering: Vec<(&Case, Vec<&Running>)> = cases
+            .into_iter()
+            .map(|case| (case, running.iter().filter(|server| is_right(server, case, site)).collect()))
+            .collect();
+        for (case, running) in &answering {
+            for (connections, client) in arguments.loads(case) {
+                let series = Series { case: case.name, connections, client };
+                let measurements = run(running, case, series, arguments);
+                report.add(&table(series, &measurements));
+                all.extend(measurements);
             }
         }
-        report::print_requests(case.name, &measurements);
+    }
+    report.add(&summary::table(&all));
+    all
+}
+
+/// Whether a server gives the expected answer. A server that does not is left out of the comparison.
+fn is_right(server: &Running, case: &Case, site: &Site) -> bool {
+    let mut client = Client::connect(server.address);
+    let answer = client.send(case.request(&server.validator)).response("GET");
+    let fault = case.fault(site, &answer);
+    if let Some(fault) = &fault {
+        println!("{} does not give the expected answer to {}: {fault}", server.name, case.name);
+    }
+    fault.is_none()
+}
+
+/// Measures the servers in turn.
+fn run(running: &[&Running], case: &Case, series: Series, arguments: &Arguments) -> Vec<Measurement> {
+    let time = arguments.time();
+    let round = |server: &Running, time| {
+        let request = case.request(&server.validator);
+        let load = full_load(server, case, &request, series.connections);
+        Round::run(server, &Load { idle: series.client, ..load }, time)
+    };
+    for server in running {
+        round(server, time / 4);
+    }
+    let mut measurements: Vec<_> = running
+        .iter()
+        .map(|server| Measurement { server: server.name, series, rounds: Vec::new() })
+        .collect();
+    for _ in 0..arguments.rounds {
+        for (server, measurement) in running.iter().zip(&mut measurements) {
+            measurement.rounds.push(round(server, time));
+        }
     }
     measurements
+}
+
+/// A value as a ratio to that of the reference in the same round.
+pub fn ratios(rounds: &[Round], reference: &[Round], value: impl Fn(&Round) -> f64) -> Spread {
+    Spread::of(rounds.iter().zip(reference).map(|(round, reference)| value(round) / value(reference)))
+}
+
+/// The table of one series, with ratios to those references that are part of it.
+fn table(series: Series, measurements: &[Measurement]) -> Table {
+    let references: Vec<&Measurement> = REFERENCES
+        .iter()
+        .filter_map(|name| measurements.iter().find(|measurement| measurement.server == *name))
+        .collect();
+    let mut columns = vec!["CPU µs", "user", "kernel", "req/s", "p50 µs", "p99 µs", "MiB"];
+    let titles: Vec<String> = references.iter().map(|reference| format!("of {}", reference.server)).collect();
+    columns.extend(titles.iter().map(String::as_str));
+    let mut table = Table::new(series.title(), &columns);
+    for measurement in measurements {
+        let mut cells = vec![
+            format!("{:.1}", Spread::of(measurement.rounds.iter().map(Round::cpu))),
+            format!("{:.1}", measurement.median(|round| round.user)),
+            format!("{:.1}", measurement.median(|round| round.kernel)),
+            format!("{:.0}", measurement.median(Round::rate)),
+            format!("{:.0}", measurement.median(|round| round.latency[0])),
+            format!("{:.0}", measurement.median(Round::p99)),
+            format!("{:.1}", measurement.median(Round::mebibytes)),
+        ];
+        cells.extend(
+            references.iter().map(|other| ratios(&measurement.rounds, &other.rounds, Round::cpu).to_string()),
+        );
+        table.row(measurement.server, cells);
+    }
+    table
 }

@@ -1,11 +1,13 @@
 //! Many slow clients and few instances: the latency of other clients meanwhile.
 
+use crate::cases::{LARGE_REQUEST, SMALL, Service};
 use crate::load::{Idle, Load, Pace};
-use crate::report::{print, quantile};
-use crate::servers::{SERVER_CORE, Server};
-use crate::site::{Case, Site};
+use crate::report::{Report, Table};
+use crate::servers::{Present, RESTORED, SERVER_CORE};
+use crate::site::Site;
+use crate::statistics::quantile;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -39,21 +41,20 @@ pub struct Measurement {
 }
 
 /// Lets this many clients read the large file slowly, or fewer if the limit of open files is lower.
-pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measurement> {
-    let server = servers.iter().find(|server| server.name == "wasi-httpd, fresh")?;
+pub fn measure(servers: &[Present], site: &Site, clients: usize, report: &mut Report) -> Option<Measurement> {
+    let server = servers.iter().find(|server| server.name() == RESTORED)?;
     let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
     // A slow client takes two file descriptors of the server. Some are left for the server itself and the other
     // clients.
     let clients =
         clients.min(usize::try_from(maximum.unwrap_or(u64::MAX) / 2).unwrap_or(clients).saturating_sub(200));
-    let running = server.start(site, &[SERVER_CORE], &["--max-instances", MAX_INSTANCES]);
-    let case = Case::small();
-    let request = case.request(&running);
+    let running =
+        server.start_with(site, Service::Files, &[SERVER_CORE], &["--max-instances", MAX_INSTANCES]);
+    let request = SMALL.request(&running.validator);
     let others = Load {
         address: running.address,
         request: &request,
-        status: case.status,
+        status: SMALL.status,
         connections: 16,
         pace: Pace::PerSecond(REQUESTS_PER_SECOND),
         idle: Idle::Sleep,
@@ -63,7 +64,7 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
             let mut stream = TcpStream::connect(running.address).ok()?;
             set_socket_recv_buffer_size(&stream, 4096).unwrap();
             stream.set_nonblocking(true).unwrap();
-            stream.write_all(b"GET /100m.bin HTTP/1.1\r\nHost: bench\r\n\r\n").ok()?;
+            stream.write_all(LARGE_REQUEST.as_bytes()).ok()?;
             Some(stream)
         })
         .collect();
@@ -109,10 +110,11 @@ pub fn measure(servers: &[Server], site: &Site, clients: usize) -> Option<Measur
         max,
         memory as f64 / 1024.0,
     ];
-    print(
-        "slow clients, and the latency of others",
-        &["slow", "refused", "others", "p50 µs", "p99", "slowest", "MiB"],
-        [(server.name, values.to_vec())].into_iter(),
+    let mut table = Table::new(
+        "Slow clients, and the latency of others",
+        &["slow", "refused", "others", "p50 µs", "p99 µs", "slowest µs", "MiB"],
     );
+    table.numbers(server.name(), &values);
+    report.add(&table);
     Some(measurement)
 }

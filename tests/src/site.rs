@@ -91,6 +91,16 @@ impl Site {
     }
 }
 
+/// A file `_redirects` of this many rules, none of which is for a file of the site.
+pub fn redirects(count: usize) -> String {
+    (0..count).map(|at| format!("/old/section-{at}/page /new/section/{at} 301\n")).collect()
+}
+
+/// A file `_headers` of this many rules, none of which is for a file of the site.
+pub fn header_rules(count: usize) -> String {
+    (0..count).map(|at| format!("/docs/section-{at}/*\n  X-Robots-Tag: noindex\n")).collect()
+}
+
 /// Pseudorandom bytes, so that no repetition hides a copying mistake. The same length gives the same bytes.
 pub fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ length as u64;

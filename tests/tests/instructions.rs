@@ -3,11 +3,14 @@
 //!
 //! valgrind does not know `openat2`, so that files are opened as on old kernels, which takes more instructions.
 //!
-//! This needs valgrind, and the program as people run it: `cargo build --release -p host`.
+//! This needs valgrind, and the program as people run it: `cargo build --release -p host`. With `-- --nocapture`, each
+//! test prints its lines of `RECORDED` as they have to be for the counts of this run.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use tests::{Site, programs};
+use tests::site::{header_rules, redirects};
+use tests::{Site, browser, programs};
 
 /// Requests that are counted, after as many to warm up.
 const REQUESTS: u64 = 100;
@@ -20,33 +23,118 @@ const TOLERANCE: u64 = 5;
 const TUNABLES: &str = "GLIBC_TUNABLES=glibc.cpu.x86_rep_movsb_threshold=1000000000:\
      glibc.cpu.x86_rep_stosb_threshold=1000000000";
 
-/// A kind of request.
-struct Case {
-    name: &'static str,
-    /// Instructions for each request.
-    recorded: u64,
-    options: &'static [&'static str],
-    target: &'static str,
-    fields: &'static [(&'static str, &'static str)],
-    status: u16,
+/// Where the instance for a request comes from, and how it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Executor {
+    /// The core module, in an instance that is restored: the default.
+    Restored,
+    /// The core module, in a new instance.
+    New,
+    /// The component, in a new instance.
+    Component,
+    /// The component, in an instance that is used again.
+    ComponentReused,
 }
 
-/// A site with a file of 1 KiB, a directory of 1,000 files, and rules about other paths.
-fn site(redirects: usize, headers: usize) -> Site {
-    let site = Site::new();
-    site.file("file.bin", vec![b'x'; 1024]);
-    for at in 0..1000 {
-        site.file(&format!("many/document-{at:04}.txt"), "x");
+/// A kind of request.
+#[derive(Clone, Copy, Debug)]
+enum Case {
+    /// 1 KiB, for a head without fields.
+    Small,
+    /// 1 KiB, for the head of a browser.
+    Browser,
+    NotModified,
+    Missing,
+    Range,
+    /// A listing of 1,000 entries.
+    Listing,
+    /// 1 KiB, beside 20 redirects and 10 rules for headers.
+    Rules,
+    /// 1 KiB, beside 1,000 redirects and 500 rules for headers.
+    ManyRules,
+}
+
+use Case::{Browser, Listing, ManyRules, Missing, NotModified, Range, Rules, Small};
+use Executor::{Component, ComponentReused, New, Restored};
+
+/// Instructions for each request.
+const RECORDED: &[(Executor, Case, u64)] = &[
+    (Restored, Small, 86_400),
+    (Restored, Browser, 140_900),
+    (Restored, NotModified, 70_500),
+    (Restored, Missing, 71_800),
+    (Restored, Range, 90_900),
+    (Restored, Listing, 10_476_500),
+    (Restored, Rules, 108_700),
+    (Restored, ManyRules, 468_600),
+    (New, Small, 100_300),
+    (New, Browser, 160_300),
+    (New, NotModified, 89_200),
+    (New, Missing, 94_100),
+    (New, Range, 112_500),
+    (Component, Small, 172_000),
+    (Component, Browser, 238_700),
+    (Component, NotModified, 154_000),
+    (Component, Missing, 160_400),
+    (Component, Range, 184_900),
+    (ComponentReused, Small, 96_400),
+    (ComponentReused, Browser, 164_800),
+    (ComponentReused, NotModified, 79_300),
+    (ComponentReused, Missing, 82_400),
+    (ComponentReused, Range, 111_900),
+];
+
+impl Executor {
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Restored => &[],
+            New => &["--instances", "new"],
+            Component => &["--executor", "component"],
+            ComponentReused => &["--executor", "component", "--reuse", "1000000"],
+        }
     }
-    let redirects = (0..redirects).map(|at| format!("/old/section-{at}/page /new/section/{at} 301\n"));
-    let headers = (0..headers).map(|at| format!("/docs/section-{at}/*\n  X-Robots-Tag: noindex\n"));
-    site.file("_redirects", redirects.collect::<String>()).file("_headers", headers.collect::<String>());
-    site
+}
+
+impl Case {
+    /// The path, the header fields and the expected status.
+    fn request(self) -> (&'static str, &'static [(&'static str, &'static str)], u16) {
+        match self {
+            Small | Rules | ManyRules => ("/file.bin", &[], 200),
+            Browser => ("/file.bin", &browser::FIELDS, 200),
+            NotModified => ("/file.bin", &[("if-none-match", "*")], 304),
+            Missing => ("/missing", &[], 404),
+            Range => ("/file.bin", &[("range", "bytes=0-99")], 206),
+            Listing => ("/many/", &[], 200),
+        }
+    }
+
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Listing => &["--listing"],
+            Rules | ManyRules => &["--rules"],
+            Small | Browser | NotModified | Missing | Range => &[],
+        }
+    }
+
+    /// A site with a file of 1 KiB, a directory of 1,000 files, and rules about other paths.
+    fn site(self) -> Site {
+        let (redirect_count, header_count) = match self {
+            Rules => (20, 10),
+            ManyRules => (1_000, 500),
+            _ => (0, 0),
+        };
+        let site = Site::new();
+        site.file("file.bin", vec![b'x'; 1024]);
+        for at in 0..1_000 {
+            site.file(&format!("many/document-{at:04}.txt"), "x");
+        }
+        site.file("_redirects", redirects(redirect_count)).file("_headers", header_rules(header_count));
+        site
+    }
 }
 
 /// Counts the instructions of one request in the program's own code and the guest's, without the kernel's.
-fn count(site: &Site, case: &Case) -> u64 {
-    let Case { options, target, fields, status, .. } = *case;
+fn count(executor: Executor, case: Case) -> u64 {
     let host = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("release/wasi-httpd");
     assert!(host.is_file(), "`cargo build --release -p host` makes {}", host.display());
     let valgrind = [
@@ -59,9 +147,11 @@ fn count(site: &Site, case: &Case) -> u64 {
         "--instr-atstart=no",
         "--callgrind-out-file=/dev/null",
     ];
-    let options = [options, &["--quiet", "--max-instances", "4"]].concat();
-    let server = programs!().ours_under(&valgrind, &host, site, &options);
+    let site = case.site();
+    let options = [executor.options(), case.options(), &["--quiet", "--max-instances", "4"]].concat();
+    let server = programs!().ours_under(&valgrind, &host, &site, &options);
     let mut client = server.connect();
+    let (target, fields, status) = case.request();
     let mut ask = || {
         for _ in 0..REQUESTS {
             assert_eq!(client.request("GET", target, fields).status, status);
@@ -84,51 +174,43 @@ fn count(site: &Site, case: &Case) -> u64 {
     total.trim().parse::<u64>().unwrap() / REQUESTS
 }
 
-const REUSE: &[&str] = &["--reuse", "1000000"];
-const FRESH: &[&str] = &[];
-const RULES: &[&str] = &["--rules"];
+/// A count in hundreds, with underscores, as the code has it.
+fn literal(count: u64) -> String {
+    let digits = (count.div_ceil(100) * 100).to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join("_")
+}
 
-/// Fails when a case costs something else than recorded.
-fn check(site: &Site, cases: &[Case]) {
-    let mut off = Vec::new();
-    for case in cases {
-        let Case { name, recorded, .. } = *case;
-        let counted = count(site, case);
-        println!("{name}: {counted} instructions, {recorded} recorded");
+/// Fails when a request costs something else with this executor than recorded.
+fn check(executor: Executor) {
+    let (mut lines, mut off) = (String::new(), Vec::new());
+    for &(_, case, recorded) in RECORDED.iter().filter(|(of, ..)| *of == executor) {
+        let counted = count(executor, case);
+        let _ = writeln!(lines, "    ({executor:?}, {case:?}, {}),", literal(counted));
         if counted.abs_diff(recorded) > recorded * TOLERANCE / 100 {
-            off.push(format!("{name}: {counted} instead of {recorded}"));
+            off.push(format!("{case:?}: {counted} instead of {recorded}"));
         }
     }
+    print!("{lines}");
     assert!(off.is_empty(), "where this is meant, record the new figures: {off:#?}");
 }
 
 #[test]
-fn a_request_costs_what_it_did() {
-    let case = |name, recorded, options, target, fields, status| Case {
-        name,
-        recorded,
-        options,
-        target,
-        fields,
-        status,
-    };
-    let not_modified: &[_] = &[("if-none-match", "*")];
-    let cases = [
-        case("1 KiB, fresh instance", 172_000, FRESH, "/file.bin", &[], 200),
-        case("304, fresh instance", 154_000, FRESH, "/file.bin", not_modified, 304),
-        case("404, fresh instance", 160_400, FRESH, "/missing", &[], 404),
-        case("range, fresh instance", 184_900, FRESH, "/file.bin", &[("range", "bytes=0-99")], 206),
-        case("1 KiB, reused instance", 96_400, REUSE, "/file.bin", &[], 200),
-        case("304, reused instance", 79_300, REUSE, "/file.bin", not_modified, 304),
-        case("listing of 1,000 entries", 13_570_000, &["--listing"], "/many/", &[], 200),
-    ];
-    check(&site(0, 0), &cases);
-    check(
-        &site(20, 10),
-        &[case("1 KiB, 20 redirects and 10 headers", 204_500, RULES, "/file.bin", &[], 200)],
-    );
-    check(
-        &site(1000, 500),
-        &[case("1 KiB, 1,000 redirects and 500 headers", 546_500, RULES, "/file.bin", &[], 200)],
-    );
+fn a_request_costs_what_it_did_in_a_restored_instance() {
+    check(Restored);
+}
+
+#[test]
+fn a_request_costs_what_it_did_in_a_new_instance() {
+    check(New);
+}
+
+#[test]
+fn a_request_costs_what_it_did_in_a_component() {
+    check(Component);
+}
+
+#[test]
+fn a_request_costs_what_it_did_in_a_component_that_is_used_again() {
+    check(ComponentReused);
 }
