@@ -3,7 +3,8 @@
 use super::core::{Call, CallExt as _};
 use super::error_code::Flat;
 use super::memory::{
-    R, borrow, bytes, handle, invalid_discriminant, is_some, list, own, owned_bytes, owned_text, text, word,
+    R, borrow, bytes, handle, invalid_discriminant, is_some, list, own, owned_bytes, owned_lists, owned_text,
+    text, word,
 };
 use super::values::Bytes;
 use super::{Functions, Interface};
@@ -87,9 +88,7 @@ fn add_changes_of_fields(interface: &mut Interface<'_>) -> R<()> {
             |mut call: Call<'_>, fields: u32, address: u32, length: u32, values: u32, count: u32, to: u32| {
                 let (memory, state) = call.enter()?;
                 let name = owned_text(memory, address, length)?;
-                let values = list::<8>(memory, values, count, 4)?.iter();
-                let values = values.map(|value| owned_bytes(memory, word(value, 0), word(value, 4)));
-                let values = values.collect::<R<Vec<_>>>()?;
+                let values = owned_lists(memory, values, count)?;
                 let set = outcome(HostFields::set(&mut state.http(), borrow(fields)?, name, values))?;
                 call.store(to, set)
             },
