@@ -5,7 +5,6 @@ use super::memory::{R, borrow, handle, invalid_discriminant, is_some, own, owned
 use super::{Functions, Interface};
 use crate::link::calls::messages as calls;
 use wasmtime_wasi_http::WasiHttpView as _;
-use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     Host as _, HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostRequestOptions,
     Method, Scheme,
@@ -24,12 +23,8 @@ pub(super) fn add(functions: &mut Functions) -> R<()> {
     functions.interface("wasi:http/outgoing-handler").allocating(
         "handle",
         |mut call: Call<'_>, request: u32, case: u32, options: u32, to: u32| {
-            let mut http = call.state()?.http();
             let options = is_some(case)?.then(|| own(options)).transpose()?;
-            let response = match outgoing_handler::Host::handle(&mut http, own(request)?, options) {
-                Ok(response) => Ok(response),
-                Err(error) => Err(error.downcast()?),
-            };
+            let response = calls::send(call.state()?, own(request)?, options)?;
             call.allocate(to, response)
         },
     )?;
