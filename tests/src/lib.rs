@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod guests;
+pub mod hostile;
 pub mod process;
 pub mod server;
 pub mod site;

@@ -1,0 +1,108 @@
+//! Hostile guests: what a guest passes to a function of WASI, the component runtime and the direct path do the same with it, in
+//! new instances and in restored ones. Either all of them trap, or all of them leave the same bytes in the guest's memory.
+//!
+//! `FUZZ_SECONDS` has the random programs run for longer, and `FUZZ_SEED` chooses others.
+
+use proptest::collection::vec;
+use proptest::prelude::{Strategy, any};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tests::hostile::compare::Servers;
+use tests::hostile::functions::{Function, functions};
+use tests::hostile::generate::{Plan, case};
+use tests::programs;
+
+/// How long random programs run if the environment does not say so.
+const FUZZ_TIME: Duration = Duration::from_secs(5);
+
+/// Programs for each function, of one call each.
+const CALLS_EACH: u64 = 24;
+
+/// Programs in a row, before the time is looked at.
+const BATCH: u32 = 50;
+
+/// Threads that run programs.
+const THREADS: u64 = 2;
+
+static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(functions);
+
+static SERVERS: LazyLock<Servers> = LazyLock::new(|| Servers::start(programs!(), &FUNCTIONS));
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+#[test]
+fn each_function_does_the_same_on_each_executor() {
+    let mut connections = SERVERS.connect();
+    let mut answered = 0;
+    for index in 0..FUNCTIONS.len() {
+        for number in 0..CALLS_EACH {
+            let entropy = u64::try_from(index).unwrap() * 1_000 + number;
+            let index = u16::try_from(index).unwrap();
+            // Every fourth time, the allocator behaves in another way.
+            let realloc = if number % 4 == 3 { u8::try_from(7 + number / 4).unwrap() } else { 0 };
+            let plan = Plan { calls: vec![(index, entropy)], realloc, prepared: u8::from(number % 3 == 2) * 7 };
+            let answer = connections.answer(&case(&FUNCTIONS, &plan));
+            let answer = answer.unwrap_or_else(|difference| panic!("{plan:?}\n{difference}"));
+            answered += usize::from(answer.status == 200);
+        }
+    }
+    let programs = FUNCTIONS.len() * usize::try_from(CALLS_EACH).unwrap();
+    println!("{programs} programs of one call to {} functions, {answered} of which were answered", FUNCTIONS.len());
+    assert!(answered * 4 > programs, "only {answered} of {programs} programs came to their end");
+}
+
+fn plans() -> impl Strategy<Value = Plan> {
+    let calls = vec((any::<u16>(), any::<u64>()), 1..16);
+    (calls, any::<u8>(), any::<u8>()).prop_map(|(calls, realloc, prepared)| Plan { calls, realloc, prepared })
+}
+
+/// Runs random programs, and gives the number of those that were answered.
+fn fuzz(seed: u64, until: Instant, ran: &AtomicUsize, answered: &AtomicUsize) {
+    let connections = std::cell::RefCell::new(SERVERS.connect());
+    for batch in 0.. {
+        if Instant::now() > until {
+            break;
+        }
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_le_bytes());
+        bytes[8..16].copy_from_slice(&u64::to_le_bytes(batch));
+        let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+        let config = Config { cases: BATCH, failure_persistence: None, ..Config::default() };
+        let outcome = TestRunner::new_with_rng(config, random).run(&plans(), |plan| {
+            let answer = connections.borrow_mut().answer(&case(&FUNCTIONS, &plan)).map_err(TestCaseError::fail)?;
+            ran.fetch_add(1, Ordering::Relaxed);
+            answered.fetch_add(usize::from(answer.status == 200), Ordering::Relaxed);
+            Ok(())
+        });
+        match outcome {
+            Ok(()) => {}
+            Err(TestError::Fail(why, plan)) => panic!("seed {seed}, batch {batch}: {plan:?}\n{why}"),
+            Err(TestError::Abort(why)) => panic!("{why}"),
+        }
+    }
+}
+
+#[test]
+fn random_programs_do_the_same_on_each_executor() {
+    let seed = variable("FUZZ_SEED").unwrap_or(1);
+    let time = variable("FUZZ_SECONDS").map_or(FUZZ_TIME, Duration::from_secs);
+    println!("FUZZ_SEED={seed}");
+    let _ = &*SERVERS;
+    let start = Instant::now();
+    let (ran, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (ran, answered) = (&ran, &answered);
+            scope.spawn(move || fuzz(seed.wrapping_add(thread << 32), start + time, ran, answered));
+        }
+    });
+    let (ran, answered) = (ran.into_inner(), answered.into_inner());
+    #[allow(clippy::cast_precision_loss)]
+    let rate = ran as f64 / start.elapsed().as_secs_f64();
+    println!("{ran} programs, {rate:.0} each second on each of three executors; {answered} were answered");
+    assert!(answered * 20 > ran, "only {answered} of {ran} programs came to their end");
+}
