@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tests::hostile::compare::Servers;
 use tests::hostile::functions::{Function, functions};
 use tests::hostile::generate::{Plan, case};
+use tests::hostile::program::{KNOWN, handle_of};
 use tests::programs;
 
 /// How long random programs run if the environment does not say so.
@@ -53,6 +54,18 @@ fn each_function_does_the_same_on_each_executor() {
     let programs = FUNCTIONS.len() * usize::try_from(CALLS_EACH).unwrap();
     println!("{programs} programs of one call to {} functions, {answered} of which were answered", FUNCTIONS.len());
     assert!(answered * 4 > programs, "only {answered} of {programs} programs came to their end");
+}
+
+#[test]
+fn what_programs_have_handles_for_is_there() {
+    let plan = Plan { calls: Vec::new(), realloc: 0, prepared: 0 };
+    let answer = SERVERS.connect().answer(&case(&FUNCTIONS, &plan)).unwrap();
+    assert_eq!(answer.status, 200, "{:?}", SERVERS.errors());
+    let memory = answer.rest.unwrap().1;
+    for (what, _) in KNOWN {
+        let at = handle_of(what) as usize;
+        assert_ne!(memory[at..at + 4], [0; 4], "{what}");
+    }
 }
 
 fn plans() -> impl Strategy<Value = Plan> {

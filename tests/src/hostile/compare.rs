@@ -56,6 +56,11 @@ impl Servers {
         Self { servers: servers.into(), _guest: guest, _site: site }
     }
 
+    /// What guests have printed, and why they failed.
+    pub fn errors(&self) -> Vec<String> {
+        self.servers.iter().flat_map(Server::errors).collect()
+    }
+
     /// Connects to each of them.
     pub fn connect(&self) -> Connections<'_> {
         Connections { servers: self, clients: [const { None }; 3] }

@@ -61,8 +61,8 @@ const FIXED: &str = r#"
         (local.set $value (i64.extend_i32_u (call $word (local.get $value))))
         (if (i32.eq (local.get $kind) (i32.const 1)) (then (return (local.get $value))))
         (i64.extend_i32_u (call $word (local.get $value))))
-    ;; The next argument of the program, as an address that 8 bytes can be written to.
-    (func $to (result i32) (i32.and (i32.wrap_i64 (call $a)) (i32.const 0xfff8)))
+    ;; The next argument of the program, as an address.
+    (func $to (result i32) (i32.and (i32.wrap_i64 (call $a)) (i32.const 0xfffc)))
     (func $mode-op (global.set $mode (i32.wrap_i64 (call $a))) (global.set $detail (i32.wrap_i64 (call $a))))
     (func $copy-op (i32.store (i32.and (i32.wrap_i64 (call $a)) (i32.const 0xfffc)) (i32.wrap_i64 (call $a))))
     (func $grow-op (i64.store (call $to) (i64.extend_i32_s (memory.grow (i32.const 1)))))
@@ -97,7 +97,7 @@ pub fn component(functions: &[Function]) -> Vec<u8> {
     let mut operations = String::new();
     let mut table = String::new();
     let core = |ty: &WasmType| match ty {
-        WasmType::I64 => "i64",
+        WasmType::I64 | WasmType::PointerOrI64 => "i64",
         _ => "i32",
     };
     for (index, function) in functions.iter().enumerate() {

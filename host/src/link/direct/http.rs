@@ -6,6 +6,7 @@ use super::memory::{
     R, borrow, bytes, handle, invalid_discriminant, is_some, list, own, owned_bytes, owned_lists, owned_text,
     text, word,
 };
+use super::streams::subscribe;
 use super::values::Bytes;
 use super::{Functions, Interface};
 use crate::link::calls::messages as calls;
@@ -14,6 +15,9 @@ use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     HeaderError, HostFields, HostFutureTrailers, HostIncomingBody, HostIncomingRequest, HostResponseOutparam,
 };
+
+/// What a guest knows as `future-trailers`.
+type FutureTrailers = wasmtime_wasi_http::p2::body::HostFutureTrailers;
 
 pub(super) fn add(functions: &mut Functions) -> R<()> {
     let mut interface = functions.interface("wasi:http/types");
@@ -171,7 +175,7 @@ fn add_incoming_bodies(interface: &mut Interface<'_>) -> R<()> {
             HostFutureTrailers::drop(&mut call.state()?.http(), own(trailers)?)
         })?
         .plain("[method]future-trailers.subscribe", |mut call: Call<'_>, trailers: u32| -> R<u32> {
-            handle(&HostFutureTrailers::subscribe(&mut call.state()?.http(), borrow(trailers)?)?)
+            subscribe::<FutureTrailers>(call.state()?, trailers)
         })?
         .allocating("[method]future-trailers.get", |mut call: Call<'_>, trailers: u32, to: u32| {
             let trailers = HostFutureTrailers::get(&mut call.state()?.http(), borrow(trailers)?)?;

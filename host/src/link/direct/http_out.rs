@@ -2,6 +2,7 @@
 
 use super::core::{Call, CallExt as _};
 use super::memory::{R, borrow, handle, invalid_discriminant, is_some, own, owned_text};
+use super::streams::subscribe;
 use super::{Functions, Interface};
 use crate::link::calls::messages as calls;
 use wasmtime_wasi_http::WasiHttpView as _;
@@ -9,6 +10,9 @@ use wasmtime_wasi_http::p2::bindings::http::types::{
     Host as _, HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostRequestOptions,
     Method, Scheme,
 };
+
+/// What a guest knows as `future-incoming-response`.
+type FutureResponse = wasmtime_wasi_http::p2::types::HostFutureIncomingResponse;
 
 pub(super) fn add(functions: &mut Functions) -> R<()> {
     let mut interface = functions.interface("wasi:http/types");
@@ -201,7 +205,7 @@ fn add_responses(interface: &mut Interface<'_>) -> R<()> {
             HostFutureIncomingResponse::drop(&mut call.state()?.http(), own(future)?)
         })?
         .plain("[method]future-incoming-response.subscribe", |mut call: Call<'_>, future: u32| -> R<u32> {
-            handle(&HostFutureIncomingResponse::subscribe(&mut call.state()?.http(), borrow(future)?)?)
+            subscribe::<FutureResponse>(call.state()?, future)
         })?
         .allocating("[method]future-incoming-response.get", |mut call: Call<'_>, future: u32, to: u32| {
             let response = HostFutureIncomingResponse::get(&mut call.state()?.http(), borrow(future)?)?;
