@@ -35,6 +35,11 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
 }
 
+fn no_server_has_panicked() {
+    let panics: Vec<String> = SERVERS.lines().into_iter().filter(|line| line.contains("panicked")).collect();
+    assert!(panics.is_empty(), "{panics:#?}");
+}
+
 #[test]
 fn each_function_does_the_same_on_each_executor() {
     let mut connections = SERVERS.connect();
@@ -45,13 +50,14 @@ fn each_function_does_the_same_on_each_executor() {
             let index = u16::try_from(index).unwrap();
             // Every fourth time, the allocator behaves in another way.
             let realloc = if number % 4 == 3 { u8::try_from(7 + number / 4).unwrap() } else { 0 };
-            let plan = Plan { calls: vec![(index, entropy)], realloc, prepared: u8::from(number % 3 == 2) * 7 };
+            let plan = Plan { calls: vec![(index, entropy)], realloc, prepared: u8::from(number % 3 == 2) * 15 };
             let answer = connections.answer(&case(&FUNCTIONS, &plan));
             let answer = answer.unwrap_or_else(|difference| panic!("{plan:?}\n{difference}"));
             answered += usize::from(answer.status == 200);
         }
     }
     let programs = FUNCTIONS.len() * usize::try_from(CALLS_EACH).unwrap();
+    no_server_has_panicked();
     println!("{programs} programs of one call to {} functions, {answered} of which were answered", FUNCTIONS.len());
     assert!(answered * 4 > programs, "only {answered} of {programs} programs came to their end");
 }
@@ -60,7 +66,7 @@ fn each_function_does_the_same_on_each_executor() {
 fn what_programs_have_handles_for_is_there() {
     let plan = Plan { calls: Vec::new(), realloc: 0, prepared: 0 };
     let answer = SERVERS.connect().answer(&case(&FUNCTIONS, &plan)).unwrap();
-    assert_eq!(answer.status, 200, "{:?}", SERVERS.errors());
+    assert_eq!(answer.status, 200, "{:?}", SERVERS.lines());
     let memory = answer.rest.unwrap().1;
     for (what, _) in KNOWN {
         let at = handle_of(what) as usize;
@@ -116,6 +122,7 @@ fn random_programs_do_the_same_on_each_executor() {
     let (ran, answered) = (ran.into_inner(), answered.into_inner());
     #[allow(clippy::cast_precision_loss)]
     let rate = ran as f64 / start.elapsed().as_secs_f64();
+    no_server_has_panicked();
     println!("{ran} programs, {rate:.0} each second on each of three executors; {answered} were answered");
     assert!(answered * 20 > ran, "only {answered} of {ran} programs came to their end");
 }

@@ -56,9 +56,9 @@ impl Servers {
         Self { servers: servers.into(), _guest: guest, _site: site }
     }
 
-    /// What guests have printed, and why they failed.
-    pub fn errors(&self) -> Vec<String> {
-        self.servers.iter().flat_map(Server::errors).collect()
+    /// What is on their standard error.
+    pub fn lines(&self) -> Vec<String> {
+        self.servers.iter().flat_map(Server::lines).collect()
     }
 
     /// Connects to each of them.
@@ -70,7 +70,7 @@ impl Servers {
 /// What the executors have to agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The status.
+    /// The status; 0 where the connection was closed without an answer.
     pub status: u16,
     /// Whether the body is complete.
     pub is_complete: bool,
@@ -91,7 +91,12 @@ impl Connections<'_> {
     fn ask(&mut self, which: usize, path: &str) -> Response {
         let server = &self.servers.servers[which];
         let client = self.clients[which].get_or_insert_with(|| server.connect());
-        let response = client.request("GET", path, &[]);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let response = if client.is_closed() {
+            Response { status: 0, headers: Vec::new(), body: Vec::new(), complete: false }
+        } else {
+            client.response("GET")
+        };
         if !response.complete || response.headers.iter().any(|(name, _)| name == "connection") {
             self.clients[which] = None;
         }

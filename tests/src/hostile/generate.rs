@@ -47,13 +47,17 @@ pub struct Case {
     pub calls: Vec<String>,
 }
 
-/// A source of pseudorandom numbers (splitmix64).
-struct Random(u64);
+/// A source of pseudorandom numbers (splitmix64), and of arguments.
+struct Random {
+    state: u64,
+    /// Whether most arguments are right, so that programs of several calls come to their end.
+    is_tame: bool,
+}
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.state;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         bits ^ (bits >> 31)
@@ -70,6 +74,12 @@ impl Random {
     /// True so many times of 100.
     fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
+    }
+
+    /// A number below 100, which is most often a small one where most arguments are to be right.
+    fn share(&mut self) -> usize {
+        let share = self.below(100);
+        if self.is_tame && self.percent(90) { share / 2 } else { share }
     }
 
     fn address(&mut self) -> u64 {
@@ -99,7 +109,7 @@ impl Random {
             let known = KNOWN.iter().filter(|(_, resource)| wanted(resource));
             known.map(|(what, _)| handle_of(what)).collect()
         };
-        match self.below(100) {
+        match self.share() {
             0..75 if KNOWN.iter().any(|(_, known)| *known == resource) => {
                 At(self.one_of(&of(&|known| known == resource)))
             }
@@ -116,7 +126,7 @@ impl Random {
             Shape::Number => arguments.push(Value(self.number())),
             Shape::Text | Shape::Bytes => {
                 let (address, text) = texts().nth(self.below(TEXTS.len())).unwrap();
-                let (address, length) = match self.below(100) {
+                let (address, length) = match self.share() {
                     0..75 => (address.into(), text.len() as u64),
                     75..90 => (address.into(), self.length()),
                     _ => (self.address(), self.length()),
@@ -125,7 +135,7 @@ impl Random {
             }
             Shape::List(size) => {
                 let address = if *size == 4 { HANDLE_LIST } else { DATA };
-                let (address, count) = match self.below(100) {
+                let (address, count) = match self.share() {
                     0..65 => (address.into(), self.next() % 5),
                     65..80 => (u64::from(address) + self.next() % 20, self.next() % 5),
                     _ => (self.address(), self.length()),
@@ -137,7 +147,7 @@ impl Random {
             Shape::Variant(cases) => {
                 let end = arguments.len() + shape.width();
                 let case = self.below(cases.len());
-                let said = if self.percent(88) {
+                let said = if self.share() < 88 {
                     case as u64
                 } else {
                     self.one_of(&[cases.len() as u64, 255, 256, 0x1_0000, 0xffff_ffff])
@@ -234,13 +244,13 @@ pub fn case(functions: &[Function], plan: &Plan) -> Case {
         let index = usize::from(index) % functions.len();
         let function = &functions[index];
         let name = function.name.as_str();
-        let mut random = Random(entropy);
+        let mut random = Random { state: entropy, is_tame: plan.prepared & 8 == 0 };
         let mut arguments = Vec::new();
         for shape in &function.types {
             random.arguments(shape, &mut arguments);
         }
         if function.has_return_pointer {
-            let address = if random.percent(80) { random.result().into() } else { random.address() };
+            let address = if random.share() < 80 { random.result().into() } else { random.address() };
             arguments.push(Value(address));
         }
         if random.percent(10) {
