@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tests::hostile::compare::Servers;
 use tests::hostile::functions::{Function, functions};
-use tests::hostile::generate::{Plan, case};
-use tests::hostile::program::{KNOWN, handle_of};
+use tests::hostile::generate::{Case, Plan, case, prepared};
+use tests::hostile::program::Argument::{self, At, Value};
+use tests::hostile::program::{DATA, KNOWN, RESULTS, Realloc, handle_of, texts};
 use tests::programs;
 
 /// How long random programs run if the environment does not say so.
@@ -74,8 +75,93 @@ fn what_programs_have_handles_for_is_there() {
     }
 }
 
+/// Runs a program that ends with these calls, and gives the status of the answer.
+fn status(calls: &[(&str, &[Argument])]) -> u16 {
+    let mut program = prepared(&FUNCTIONS);
+    for (name, arguments) in calls {
+        program.call_named(&FUNCTIONS, name, arguments, RESULTS);
+    }
+    let calls = calls.iter().map(|call| format!("{call:?}")).collect();
+    let case = Case { path: program.path(true), is_exact: false, calls };
+    SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}")).status
+}
+
+#[test]
+fn request_options_that_were_given_away_are_gone() {
+    let [options, request, fields] = ["options", "outgoing request", "fields"].map(|what| At(handle_of(what)));
+    let to = Value(RESULTS.into());
+    let timeout = "[method]request-options.connect-timeout";
+    assert_eq!(status(&[("handle", &[request, Value(1), options, to])]), 200);
+    assert_eq!(status(&[("handle", &[request, Value(0), options, to]), (timeout, &[options, to])]), 200);
+    assert_eq!(status(&[("handle", &[request, Value(1), options, to]), (timeout, &[options, to])]), 500);
+    // Options that are none.
+    assert_eq!(status(&[("handle", &[request, Value(1), fields, to])]), 500);
+}
+
+#[test]
+fn a_list_is_in_memory_and_is_text_even_behind_an_invalid_field() {
+    let list = Value(DATA.into());
+    let (first, second) = (DATA, DATA + 16);
+    let bad_name = texts().nth(9).unwrap();
+    let broken = texts().nth(14).unwrap();
+    for (name, length, expected) in [
+        (1024, 5, 200),
+        (broken.0, broken.1.len(), 500),
+        (65_535, 2, 500),
+        (0, usize::MAX, 500),
+    ] {
+        let mut program = prepared(&FUNCTIONS);
+        let length = length as u64;
+        for (to, value) in [
+            (first, bad_name.0.into()),
+            (first + 4, bad_name.1.len() as u64),
+            (second, u64::from(name)),
+            (second + 4, length),
+        ] {
+            program.copy(&FUNCTIONS, to, Value(value));
+        }
+        program.call_named(&FUNCTIONS, "[static]fields.from-list", &[list, Value(2), Value(RESULTS.into())], 0);
+        let case = Case { path: program.path(true), is_exact: true, calls: vec![format!("{name} {length}")] };
+        let answer = SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
+        assert_eq!(answer.status, expected, "{name} {length}");
+    }
+}
+
+#[test]
+fn a_pollable_is_made_for_streams_and_futures_only() {
+    let wrong = At(handle_of("fields"));
+    for (resource, right) in
+        [("output-stream", "stdout"), ("input-stream", "stdin"), ("future-trailers", ""), ("future-incoming-response", "")]
+    {
+        let subscribe = format!("[method]{resource}.subscribe");
+        let ready = "[method]pollable.ready";
+        assert_eq!(status(&[(&subscribe, &[wrong]), (ready, &[At(RESULTS)])]), 500, "{resource}");
+        if !right.is_empty() {
+            assert_eq!(status(&[(&subscribe, &[At(handle_of(right))]), (ready, &[At(RESULTS)])]), 200);
+        }
+    }
+    no_server_has_panicked();
+}
+
+#[test]
+fn what_overlaps_is_written_in_the_same_order() {
+    // The name of an entry lies where its type and the address of its name come, before and after them.
+    let to = RESULTS + 256;
+    for number in to - 8..to + 16 {
+        let mut program = prepared(&FUNCTIONS);
+        program.realloc(&FUNCTIONS, Realloc::Fixed, number);
+        let arguments = [At(handle_of("entries")), Value(to.into())];
+        program.call_named(&FUNCTIONS, "[method]directory-entry-stream.read-directory-entry", &arguments, 0);
+        let arguments = [At(handle_of("file")), Value(3), Value(2), Value(to.into())];
+        program.call_named(&FUNCTIONS, "[method]descriptor.read", &arguments, 0);
+        program.call_named(&FUNCTIONS, "get-environment", &[Value(to.into())], 0);
+        let case = Case { path: program.path(true), is_exact: true, calls: vec![number.to_string()] };
+        SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
+    }
+}
+
 fn plans() -> impl Strategy<Value = Plan> {
-    let calls = vec((any::<u16>(), any::<u64>()), 1..16);
+    let calls = vec((any::<u16>(), any::<u64>()), 1..10);
     (calls, any::<u8>(), any::<u8>()).prop_map(|(calls, realloc, prepared)| Plan { calls, realloc, prepared })
 }
 

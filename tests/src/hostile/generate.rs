@@ -223,6 +223,11 @@ fn prepare(functions: &[Function], prepared: u8) -> Program {
     program
 }
 
+/// A program that has got everything that programs have handles for.
+pub fn prepared(functions: &[Function]) -> Program {
+    prepare(functions, 0)
+}
+
 /// Makes a program.
 pub fn case(functions: &[Function], plan: &Plan) -> Case {
     let mut program = prepare(functions, plan.prepared);
