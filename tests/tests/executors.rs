@@ -21,8 +21,14 @@ fn a_component_that_fits_runs_as_the_options_say() {
     let guest = GuestFile::new(guests::handler(guests::ANSWER));
     for (options, how) in [
         (&[][..], " directly, in instances that are restored after each request"),
-        (&["--executor", "auto", "--instances", "auto"], " directly, in instances that are restored after each request"),
-        (&["--instances", "new"], " directly, in a new instance for each request: --instances new asks for it"),
+        (
+            &["--executor", "auto", "--instances", "auto"],
+            " directly, in instances that are restored after each request",
+        ),
+        (
+            &["--instances", "new"],
+            " directly, in a new instance for each request: --instances new asks for it",
+        ),
         (&["--executor", "component"], " on the component runtime: --executor component asks for it"),
     ] {
         runs(&guest, options, how);
@@ -55,7 +61,10 @@ fn instances_with_state_that_cannot_be_put_back_are_not_restored() {
         let guest = GuestFile::new(guests::handler_and("", definitions, body));
         let server = programs!().ours_with_guest(&guest.path, &[]);
         let line = server.wait_for_error(|line| line.starts_with("Running "));
-        assert!(line.contains(" directly, in a new instance for each request: ") && line.ends_with(why), "{line}");
+        assert!(
+            line.contains(" directly, in a new instance for each request: ") && line.ends_with(why),
+            "{line}"
+        );
         assert_eq!(server.get("/").text(), "half an answer");
     }
 }

@@ -51,7 +51,8 @@ fn each_function_does_the_same_on_each_executor() {
             let index = u16::try_from(index).unwrap();
             // Every fourth time, the allocator behaves in another way.
             let realloc = if number % 4 == 3 { u8::try_from(7 + number / 4).unwrap() } else { 0 };
-            let plan = Plan { calls: vec![(index, entropy)], realloc, prepared: u8::from(number % 3 == 2) * 15 };
+            let plan =
+                Plan { calls: vec![(index, entropy)], realloc, prepared: u8::from(number % 3 == 2) * 15 };
             let answer = connections.answer(&case(&FUNCTIONS, &plan));
             let answer = answer.unwrap_or_else(|difference| panic!("{plan:?}\n{difference}"));
             answered += usize::from(answer.status == 200);
@@ -59,7 +60,10 @@ fn each_function_does_the_same_on_each_executor() {
     }
     let programs = FUNCTIONS.len() * usize::try_from(CALLS_EACH).unwrap();
     no_server_has_panicked();
-    println!("{programs} programs of one call to {} functions, {answered} of which were answered", FUNCTIONS.len());
+    println!(
+        "{programs} programs of one call to {} functions, {answered} of which were answered",
+        FUNCTIONS.len()
+    );
     assert!(answered * 4 > programs, "only {answered} of {programs} programs came to their end");
 }
 
@@ -88,7 +92,8 @@ fn status(calls: &[(&str, &[Argument])]) -> u16 {
 
 #[test]
 fn request_options_that_were_given_away_are_gone() {
-    let [options, request, fields] = ["options", "outgoing request", "fields"].map(|what| At(handle_of(what)));
+    let [options, request, fields] =
+        ["options", "outgoing request", "fields"].map(|what| At(handle_of(what)));
     let to = Value(RESULTS.into());
     let timeout = "[method]request-options.connect-timeout";
     assert_eq!(status(&[("handle", &[request, Value(1), options, to])]), 200);
@@ -104,12 +109,9 @@ fn a_list_is_in_memory_and_is_text_even_behind_an_invalid_field() {
     let (first, second) = (DATA, DATA + 16);
     let bad_name = texts().nth(9).unwrap();
     let broken = texts().nth(14).unwrap();
-    for (name, length, expected) in [
-        (1024, 5, 200),
-        (broken.0, broken.1.len(), 500),
-        (65_535, 2, 500),
-        (0, usize::MAX, 500),
-    ] {
+    for (name, length, expected) in
+        [(1024, 5, 200), (broken.0, broken.1.len(), 500), (65_535, 2, 500), (0, usize::MAX, 500)]
+    {
         let mut program = prepared(&FUNCTIONS);
         let length = length as u64;
         for (to, value) in [
@@ -120,7 +122,12 @@ fn a_list_is_in_memory_and_is_text_even_behind_an_invalid_field() {
         ] {
             program.copy(&FUNCTIONS, to, Value(value));
         }
-        program.call_named(&FUNCTIONS, "[static]fields.from-list", &[list, Value(2), Value(RESULTS.into())], 0);
+        program.call_named(
+            &FUNCTIONS,
+            "[static]fields.from-list",
+            &[list, Value(2), Value(RESULTS.into())],
+            0,
+        );
         let case = Case { path: program.path(true), is_exact: true, calls: vec![format!("{name} {length}")] };
         let answer = SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
         assert_eq!(answer.status, expected, "{name} {length}");
@@ -130,9 +137,12 @@ fn a_list_is_in_memory_and_is_text_even_behind_an_invalid_field() {
 #[test]
 fn a_pollable_is_made_for_streams_and_futures_only() {
     let wrong = At(handle_of("fields"));
-    for (resource, right) in
-        [("output-stream", "stdout"), ("input-stream", "stdin"), ("future-trailers", ""), ("future-incoming-response", "")]
-    {
+    for (resource, right) in [
+        ("output-stream", "stdout"),
+        ("input-stream", "stdin"),
+        ("future-trailers", ""),
+        ("future-incoming-response", ""),
+    ] {
         let subscribe = format!("[method]{resource}.subscribe");
         let ready = "[method]pollable.ready";
         assert_eq!(status(&[(&subscribe, &[wrong]), (ready, &[At(RESULTS)])]), 500, "{resource}");
@@ -178,7 +188,8 @@ fn fuzz(seed: u64, until: Instant, ran: &AtomicUsize, answered: &AtomicUsize) {
         let random = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let config = Config { cases: BATCH, failure_persistence: None, ..Config::default() };
         let outcome = TestRunner::new_with_rng(config, random).run(&plans(), |plan| {
-            let answer = connections.borrow_mut().answer(&case(&FUNCTIONS, &plan)).map_err(TestCaseError::fail)?;
+            let answer =
+                connections.borrow_mut().answer(&case(&FUNCTIONS, &plan)).map_err(TestCaseError::fail)?;
             ran.fetch_add(1, Ordering::Relaxed);
             answered.fetch_add(usize::from(answer.status == 200), Ordering::Relaxed);
             Ok(())

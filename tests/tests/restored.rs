@@ -59,7 +59,8 @@ const MARKS: &str = r#"
         (call $say (i32.load (i32.const 108)) (i32.const 1024) (i32.const 14)))
 "#;
 
-const METHOD: &str = r#"(import "wasi:http/types@0.2.12" "[method]incoming-request.method" (func $method (param i32 i32)))"#;
+const METHOD: &str =
+    r#"(import "wasi:http/types@0.2.12" "[method]incoming-request.method" (func $method (param i32 i32)))"#;
 
 /// A guest that tells what it finds, and leaves marks everywhere. For a POST, `more` follows before the answer.
 fn marking(more: &str) -> GuestFile {
@@ -91,7 +92,8 @@ fn counting(more: &str) -> GuestFile {
 }
 
 fn restored(guest: &GuestFile, options: &[&str]) -> Server {
-    let server = programs!().ours_with_guest(&guest.path, &[&["--env", "A=1", "--timeout", "1"], options].concat());
+    let server =
+        programs!().ours_with_guest(&guest.path, &[&["--env", "A=1", "--timeout", "1"], options].concat());
     let line = server.wait_for_error(|line| line.starts_with("Running "));
     assert!(line.ends_with("in instances that are restored after each request"), "{line}");
     server
@@ -102,7 +104,11 @@ fn unmarked(server: &Server) -> Vec<u8> {
     let response = server.get("/");
     assert_eq!((response.status, response.body.len()), (200, 48));
     let word = |at: usize| u32::from_le_bytes(response.body[at..at + 4].try_into().unwrap());
-    assert_eq!([word(12), word(16), word(40), word(44)], [1, 7, 32_768, 0], "pages, global, allocator, last byte");
+    assert_eq!(
+        [word(12), word(16), word(40), word(44)],
+        [1, 7, 32_768, 0],
+        "pages, global, allocator, last byte"
+    );
     response.body
 }
 

@@ -8,11 +8,8 @@ use crate::{Client, Programs, Response, Server, Site};
 use std::time::{Duration, SystemTime};
 
 /// The executors, with the options that choose them.
-const EXECUTORS: [(&str, &[&str]); 3] = [
-    ("component", &["--executor", "component"]),
-    ("new", &["--instances", "new"]),
-    ("restored", &[]),
-];
+const EXECUTORS: [(&str, &[&str]); 3] =
+    [("component", &["--executor", "component"]), ("new", &["--instances", "new"]), ("restored", &[])];
 
 /// How often an answer is asked for again, where the answers differ: a tick of the engine or a busy machine can come in
 /// between a response and a trap.
@@ -45,11 +42,13 @@ impl Servers {
         }
         let guest = GuestFile::new(guest::component(functions));
         let directory = site.root().to_str().unwrap();
-        let common = ["--quiet", "--timeout", "1", "--env", "NAME=value", "--env", "EMPTY=", "--dir", directory];
-        let servers = EXECUTORS.map(|(_, options)| {
-            programs.ours_with_guest(&guest.path, &[&common, options].concat())
-        });
-        for (server, how) in servers.iter().zip(["on the component runtime: ", "directly, in a new", "restored"]) {
+        let common =
+            ["--quiet", "--timeout", "1", "--env", "NAME=value", "--env", "EMPTY=", "--dir", directory];
+        let servers =
+            EXECUTORS.map(|(_, options)| programs.ours_with_guest(&guest.path, &[&common, options].concat()));
+        for (server, how) in
+            servers.iter().zip(["on the component runtime: ", "directly, in a new", "restored"])
+        {
             let line = server.wait_for_error(|line| line.starts_with("Running "));
             assert!(line.contains(how), "{line}");
         }
@@ -111,7 +110,8 @@ impl Connections<'_> {
                 seen.push(Answer::of(self.ask(which, &case.path), case.is_exact));
             }
             let [first, others @ ..] = &seen;
-            if let Some(answer) = first.iter().find(|answer| others.iter().all(|seen| seen.contains(answer))) {
+            if let Some(answer) = first.iter().find(|answer| others.iter().all(|seen| seen.contains(answer)))
+            {
                 return Ok(answer.clone());
             }
         }
@@ -137,7 +137,8 @@ fn difference(seen: &[Vec<Answer>; 3]) -> String {
         let different = (0..).zip(first.1.iter().zip(&other.1)).filter(|(_, (first, other))| first != other);
         let bytes: Vec<(usize, u8, u8)> = different.map(|(at, (a, b))| (at, *a, *b)).take(16).collect();
         if !bytes.is_empty() {
-            lines.push(format!("{name}: the memory differs (address, component's byte, its byte): {bytes:?}"));
+            lines
+                .push(format!("{name}: the memory differs (address, component's byte, its byte): {bytes:?}"));
         }
     }
     lines.join("\n")

@@ -84,22 +84,75 @@ impl Random {
 
     fn address(&mut self) -> u64 {
         const ADDRESSES: [u64; 24] = [
-            0, 1, 2, 4, 8, 1024, 2049, 2050, 2052, 2056, 12_288, 16_384, 16_388, 32_768, 65_504, 65_520, 65_528, 65_532,
-            65_535, 65_536, 65_537, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,
+            0,
+            1,
+            2,
+            4,
+            8,
+            1024,
+            2049,
+            2050,
+            2052,
+            2056,
+            12_288,
+            16_384,
+            16_388,
+            32_768,
+            65_504,
+            65_520,
+            65_528,
+            65_532,
+            65_535,
+            65_536,
+            65_537,
+            0x7fff_ffff,
+            0x8000_0000,
+            0xffff_ffff,
         ];
         if self.percent(80) { self.one_of(&ADDRESSES) } else { self.next() & 0xffff }
     }
 
     fn length(&mut self) -> u64 {
         const LENGTHS: [u64; 15] = [
-            0, 1, 2, 3, 8, 100, 4_096, 4_097, 32_768, 65_536, 65_537, 0x1000_0000, 0x2000_0001, 0x8000_0000, 0xffff_ffff,
+            0,
+            1,
+            2,
+            3,
+            8,
+            100,
+            4_096,
+            4_097,
+            32_768,
+            65_536,
+            65_537,
+            0x1000_0000,
+            0x2000_0001,
+            0x8000_0000,
+            0xffff_ffff,
         ];
         if self.percent(80) { self.one_of(&LENGTHS) } else { self.next() & 0xff }
     }
 
     fn number(&mut self) -> u64 {
         const NUMBERS: [u64; 18] = [
-            0, 1, 2, 3, 5, 7, 10, 99, 200, 304, 1_000, 4_096, 4_097, 65_535, 65_736, 0xffff_ffff, 1 << 63, u64::MAX,
+            0,
+            1,
+            2,
+            3,
+            5,
+            7,
+            10,
+            99,
+            200,
+            304,
+            1_000,
+            4_096,
+            4_097,
+            65_535,
+            65_736,
+            0xffff_ffff,
+            1 << 63,
+            u64::MAX,
         ];
         if self.percent(85) { self.one_of(&NUMBERS) } else { self.next() }
     }
@@ -117,7 +170,17 @@ impl Random {
             // Whatever the last calls returned.
             85..92 => At(RESULTS + 256 + 4 * u32::try_from(self.below(32)).unwrap()),
             92..95 => Value(self.next() % 32),
-            _ => Value(self.one_of(&[0, 500, 999, 1_000, 1_001, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff])),
+            _ => Value(self.one_of(&[
+                0,
+                500,
+                999,
+                1_000,
+                1_001,
+                0x7fff_ffff,
+                0x8000_0000,
+                0xffff_fffe,
+                0xffff_ffff,
+            ])),
         }
     }
 

@@ -11,9 +11,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynOutputStream;
 use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HeaderError, RequestOptions};
-use wasmtime_wasi_http::p2::types::{
-    HostFutureIncomingResponse, HostOutgoingRequest, HostResponseOutparam,
-};
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest, HostResponseOutparam};
 use wasmtime_wasi_http::{Error, FieldMap, FieldMapError, WasiHttpView as _};
 
 /// The most fields that room is made for at once: a list says how many it has before the first is read.
