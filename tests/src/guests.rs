@@ -30,6 +30,26 @@ const WORLD: &str = "
         import wasi:sockets/udp-create-socket@0.2.12;
         export wasi:http/incoming-handler@0.2.12;
     }
+    world everything {
+        import wasi:cli/environment@0.2.12;
+        import wasi:cli/exit@0.2.12;
+        import wasi:cli/stderr@0.2.12;
+        import wasi:cli/stdin@0.2.12;
+        import wasi:cli/stdout@0.2.12;
+        import wasi:clocks/monotonic-clock@0.2.12;
+        import wasi:clocks/wall-clock@0.2.12;
+        import wasi:filesystem/preopens@0.2.12;
+        import wasi:filesystem/types@0.2.12;
+        import wasi:http/outgoing-handler@0.2.12;
+        import wasi:http/types@0.2.12;
+        import wasi:io/error@0.2.12;
+        import wasi:io/poll@0.2.12;
+        import wasi:io/streams@0.2.12;
+        import wasi:random/insecure-seed@0.2.12;
+        import wasi:random/insecure@0.2.12;
+        import wasi:random/random@0.2.12;
+        export wasi:http/incoming-handler@0.2.12;
+    }
     world nothing {}
     world command {
         import wasi:cli/environment@0.2.12;
@@ -247,11 +267,17 @@ pub fn preview_1() -> Vec<u8> {
     .unwrap()
 }
 
+/// The interfaces of WASI.
+pub fn resolve() -> Resolve {
+    let mut resolve = Resolve::default();
+    resolve.push_dir(workspace().join("wit")).unwrap();
+    resolve
+}
+
 /// A component for one of the worlds in [`WORLD`], from a core module in text.
 pub fn component(world: &str, text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap();
-    let mut resolve = Resolve::default();
-    resolve.push_dir(workspace().join("wit")).unwrap();
+    let mut resolve = resolve();
     let package = resolve.push_str("guests.wit", WORLD).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod client;
 pub mod guests;
+pub mod hostile;
 pub mod process;
 pub mod server;
 pub mod site;

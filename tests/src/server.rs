@@ -203,6 +203,11 @@ impl Server {
         lines
     }
 
+    /// All lines on standard error so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.process.errors()
+    }
+
     /// The resident memory in bytes: the current value, and the peak.
     pub fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Bytes that one call may have the host copy for the guest. A guest writes at most 1 MiB of a body at a time.
-const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
+pub const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
 
 /// Resources (files, streams, sets of fields…) that an instance may hold. A request needs about ten.
 const MAX_RESOURCES: usize = 1_000;

@@ -156,6 +156,9 @@ fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Fai
 /// before.
 pub fn read(file: &File, length: u64, offset: u64) -> Result<(Vec<u8>, bool), ErrorCode> {
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(READ_MAX_BYTES);
+    if length == 0 {
+        return Ok((Vec::new(), true));
+    }
     let mut bytes = Vec::with_capacity(length);
     loop {
         match pread(file, spare_capacity(&mut bytes), offset) {
@@ -290,6 +293,7 @@ mod tests {
             (100, 3, "tent", false),
             (100, 7, "", true),
             (u64::MAX, 0, "content", false),
+            (0, 0, "", true),
         ] {
             let (bytes, end) = super::read(&found.file, length, offset).unwrap();
             assert_eq!((bytes.as_slice(), end), (expected.as_bytes(), is_end));

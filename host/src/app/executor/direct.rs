@@ -1,5 +1,8 @@
 //! Instances of a core module, without the component runtime: new ones, restored ones, or reused as they are left.
 
+#[cfg(test)]
+mod tests;
+
 use super::begin;
 use crate::app::Job;
 use crate::app::idle::Idle;

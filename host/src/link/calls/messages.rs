@@ -1,7 +1,7 @@
 //! `wasi:http/types`: fields from a list, responses, and the bodies of messages that guests make.
 
 use crate::body::{BodyOutput, BodyWriter, Outgoing, WrongLength};
-use crate::instance::State;
+use crate::instance::{HOSTCALL_FUEL, State};
 use crate::wasi::messages::{MAX_FIELDS_BYTES, field_value, new_body};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -9,8 +9,9 @@ use http_body_util::BodyExt as _;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynOutputStream;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HeaderError};
-use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostResponseOutparam};
+use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HeaderError, RequestOptions};
+use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest, HostResponseOutparam};
 use wasmtime_wasi_http::{Error, FieldMap, FieldMapError, WasiHttpView as _};
 
 /// The most fields that room is made for at once: a list says how many it has before the first is read.
@@ -45,11 +46,11 @@ enum Message {
 /// What `[static]fields.from-list` is given, as a map; the error that the guest gets where a name or value is invalid. A list
 /// says how many fields it has before the first is read.
 pub fn collect_fields<N: AsRef<str>, V: AsRef<[u8]>>(
-    entries: impl ExactSizeIterator<Item = wasmtime::Result<(N, V)>>,
+    mut entries: impl ExactSizeIterator<Item = wasmtime::Result<(N, V)>>,
 ) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
     let mut fields = HeaderMap::with_capacity(entries.len().min(EXPECTED_FIELDS_MAX));
     let mut size = 0;
-    for entry in entries {
+    while let Some(entry) = entries.next() {
         let (name, value) = entry?;
         let (name, value) = (name.as_ref(), value.as_ref());
         size += name.len() + size_of::<HeaderName>() + value.len() + size_of::<HeaderValue>();
@@ -60,16 +61,33 @@ pub fn collect_fields<N: AsRef<str>, V: AsRef<[u8]>>(
         let name = HeaderName::from_bytes(name.as_bytes()).ok();
         let Some((name, value)) = name.and_then(|name| field_value(&name, value).map(|value| (name, value)))
         else {
-            return Ok(Err(HeaderError::InvalidSyntax));
+            return invalid(entries, size);
         };
         let is_length = name == CONTENT_LENGTH;
         let is_there = fields.try_append(name, value).map_err(FieldMapError::from)?;
         // Of two lengths, a recipient may believe one and the next recipient the other.
         if is_length && is_there {
-            return Ok(Err(HeaderError::InvalidSyntax));
+            return invalid(entries, size);
         }
     }
     Ok(Ok(fields))
+}
+
+/// The error for a list with an invalid field. What follows it has to be text in the guest's memory nevertheless: a list is
+/// passed as a whole (component model, canonical ABI, "Loading").
+fn invalid<N: AsRef<str>, V: AsRef<[u8]>>(
+    rest: impl Iterator<Item = wasmtime::Result<(N, V)>>,
+    mut size: usize,
+) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
+    for entry in rest {
+        let (name, value) = entry?;
+        // All of them may be the same long text.
+        size = size.saturating_add(name.as_ref().len() + value.as_ref().len());
+        if size > HOSTCALL_FUEL {
+            return Err(FieldMapError::TotalSizeTooBig.into());
+        }
+    }
+    Ok(Err(HeaderError::InvalidSyntax))
 }
 
 /// `[static]fields.from-list`, after [`collect_fields`].
@@ -167,6 +185,8 @@ pub fn set_response(
     outparam: Resource<HostResponseOutparam>,
     outcome: Result<Response, ErrorCode>,
 ) -> wasmtime::Result<()> {
+    let number = outparam.rep();
+    state.table().delete(outparam)?;
     let response = match outcome {
         Ok(response) => {
             let OutgoingResponse { status, headers, body } = state.table().delete(response)?;
@@ -177,8 +197,6 @@ pub fn set_response(
         }
         Err(code) => Err(code),
     };
-    let number = outparam.rep();
-    state.table().delete(outparam)?;
     state.respond(number, response);
     Ok(())
 }
@@ -191,6 +209,27 @@ pub fn write(state: &mut State, body: &Body) -> wasmtime::Result<Result<Resource
     let output = state.table().push_child(output, body)?;
     state.streams().add_body(output.rep(), &stream);
     Ok(Ok(output))
+}
+
+/// `wasi:http/outgoing-handler.handle`. The runtime's own leaves the options in the table, where a guest that has given them
+/// away would still have them, and takes what is there of another type for no options.
+pub fn send(
+    state: &mut State,
+    request: Resource<HostOutgoingRequest>,
+    options: Option<Resource<RequestOptions>>,
+) -> wasmtime::Result<Result<Resource<HostFutureIncomingResponse>, ErrorCode>> {
+    let lent = options.as_ref().map(|options| Resource::new_own(options.rep()));
+    if let Some(options) = &options {
+        state.table().get(options)?;
+    }
+    let response = outgoing_handler::Host::handle(&mut state.http(), request, lent);
+    if let Some(options) = options {
+        state.table().delete(options)?;
+    }
+    Ok(match response {
+        Ok(response) => Ok(response),
+        Err(error) => Err(error.downcast()?),
+    })
 }
 
 /// `[static]outgoing-body.finish`

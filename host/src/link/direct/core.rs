@@ -75,19 +75,21 @@ impl CallExt for Call<'_> {
 
     fn store<T: Lower>(&mut self, address: u32, value: T) -> R<()> {
         let (memory, core) = split(self)?;
-        Out::store(memory, &mut core.pending, address, value)
+        Out::store(memory, &mut core.pending, address, value)?;
+        debug_assert!(core.pending.is_empty(), "a result with lists or strings is allocated");
+        Ok(())
     }
 
     fn allocate<T: Lower>(&mut self, address: u32, value: T) -> R<i64> {
         let (memory, core) = split(self)?;
         Out::store(memory, &mut core.pending, address, value)?;
-        Ok(core.pending.ask())
+        core.pending.ask(memory)
     }
 
     fn next(&mut self, address: u32) -> R<i64> {
         let (memory, core) = split(self)?;
         core.pending.fulfil(memory, address)?;
-        Ok(core.pending.ask())
+        core.pending.ask(memory)
     }
 }
 

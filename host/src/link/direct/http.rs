@@ -3,8 +3,10 @@
 use super::core::{Call, CallExt as _};
 use super::error_code::Flat;
 use super::memory::{
-    R, borrow, bytes, handle, invalid_discriminant, is_some, list, own, owned_bytes, owned_text, text, word,
+    R, borrow, bytes, handle, invalid_discriminant, is_some, list, own, owned_bytes, owned_lists, owned_text,
+    text, word,
 };
+use super::streams::subscribe;
 use super::values::Bytes;
 use super::{Functions, Interface};
 use crate::link::calls::messages as calls;
@@ -13,6 +15,9 @@ use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     HeaderError, HostFields, HostFutureTrailers, HostIncomingBody, HostIncomingRequest, HostResponseOutparam,
 };
+
+/// What a guest knows as `future-trailers`.
+type FutureTrailers = wasmtime_wasi_http::p2::body::HostFutureTrailers;
 
 pub(super) fn add(functions: &mut Functions) -> R<()> {
     let mut interface = functions.interface("wasi:http/types");
@@ -87,9 +92,7 @@ fn add_changes_of_fields(interface: &mut Interface<'_>) -> R<()> {
             |mut call: Call<'_>, fields: u32, address: u32, length: u32, values: u32, count: u32, to: u32| {
                 let (memory, state) = call.enter()?;
                 let name = owned_text(memory, address, length)?;
-                let values = list::<8>(memory, values, count, 4)?.iter();
-                let values = values.map(|value| owned_bytes(memory, word(value, 0), word(value, 4)));
-                let values = values.collect::<R<Vec<_>>>()?;
+                let values = owned_lists(memory, values, count)?;
                 let set = outcome(HostFields::set(&mut state.http(), borrow(fields)?, name, values))?;
                 call.store(to, set)
             },
@@ -172,7 +175,7 @@ fn add_incoming_bodies(interface: &mut Interface<'_>) -> R<()> {
             HostFutureTrailers::drop(&mut call.state()?.http(), own(trailers)?)
         })?
         .plain("[method]future-trailers.subscribe", |mut call: Call<'_>, trailers: u32| -> R<u32> {
-            handle(&HostFutureTrailers::subscribe(&mut call.state()?.http(), borrow(trailers)?)?)
+            subscribe::<FutureTrailers>(call.state()?, trailers)
         })?
         .allocating("[method]future-trailers.get", |mut call: Call<'_>, trailers: u32, to: u32| {
             let trailers = HostFutureTrailers::get(&mut call.state()?.http(), borrow(trailers)?)?;

@@ -2,14 +2,17 @@
 
 use super::core::{Call, CallExt as _};
 use super::memory::{R, borrow, handle, invalid_discriminant, is_some, own, owned_text};
+use super::streams::subscribe;
 use super::{Functions, Interface};
 use crate::link::calls::messages as calls;
 use wasmtime_wasi_http::WasiHttpView as _;
-use wasmtime_wasi_http::p2::bindings::http::outgoing_handler;
 use wasmtime_wasi_http::p2::bindings::http::types::{
     Host as _, HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostRequestOptions,
     Method, Scheme,
 };
+
+/// What a guest knows as `future-incoming-response`.
+type FutureResponse = wasmtime_wasi_http::p2::types::HostFutureIncomingResponse;
 
 pub(super) fn add(functions: &mut Functions) -> R<()> {
     let mut interface = functions.interface("wasi:http/types");
@@ -24,12 +27,8 @@ pub(super) fn add(functions: &mut Functions) -> R<()> {
     functions.interface("wasi:http/outgoing-handler").allocating(
         "handle",
         |mut call: Call<'_>, request: u32, case: u32, options: u32, to: u32| {
-            let mut http = call.state()?.http();
             let options = is_some(case)?.then(|| own(options)).transpose()?;
-            let response = match outgoing_handler::Host::handle(&mut http, own(request)?, options) {
-                Ok(response) => Ok(response),
-                Err(error) => Err(error.downcast()?),
-            };
+            let response = calls::send(call.state()?, own(request)?, options)?;
             call.allocate(to, response)
         },
     )?;
@@ -206,7 +205,7 @@ fn add_responses(interface: &mut Interface<'_>) -> R<()> {
             HostFutureIncomingResponse::drop(&mut call.state()?.http(), own(future)?)
         })?
         .plain("[method]future-incoming-response.subscribe", |mut call: Call<'_>, future: u32| -> R<u32> {
-            handle(&HostFutureIncomingResponse::subscribe(&mut call.state()?.http(), borrow(future)?)?)
+            subscribe::<FutureResponse>(call.state()?, future)
         })?
         .allocating("[method]future-incoming-response.get", |mut call: Call<'_>, future: u32, to: u32| {
             let response = HostFutureIncomingResponse::get(&mut call.state()?.http(), borrow(future)?)?;

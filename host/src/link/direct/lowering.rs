@@ -30,78 +30,118 @@ impl Place {
 /// Memory that the guest has to allocate for one list or string.
 #[derive(Clone, Copy, Debug)]
 struct Area {
-    /// Where its content begins in [`Pending::content`].
-    start: usize,
     /// In bytes.
     size: u32,
     align: u32,
-    /// The length of the list.
-    count: u32,
-    /// Where address and length of the list go.
-    place: Place,
-    /// Its address, once the guest has allocated it.
-    address: u32,
+    /// What is copied into it at once, as a part of [`Pending::content`]: the bytes of a string or of a list of bytes.
+    /// The elements of other lists have steps of their own.
+    start: usize,
+    length: usize,
 }
+
+/// What is left to be done, in the order of the canonical ABI. A guest sees the order: by what its `cabi_realloc` finds in its
+/// memory, and where the areas overlap that it returns.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The guest allocates an area.
+    Allocate(Area),
+    /// Some bytes get into their place.
+    Put { place: Place, bytes: [u8; PUT_MAX], length: u8 },
+    /// Address and length of a list get into their place: its elements are complete.
+    Finish { place: Place, area: u32, count: u32 },
+}
+
+/// The most bytes that are put at once: a number of 64 bits.
+const PUT_MAX: usize = 8;
 
 /// What waits for the guest to allocate memory.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     content: Vec<u8>,
-    areas: Vec<Area>,
-    /// How many of the areas the guest was asked for. It is being asked as long as this is not 0.
-    asked: usize,
+    steps: Vec<Step>,
+    /// How many of the steps were done.
+    done: usize,
+    /// How many areas there are, and how many bytes in all of them.
+    areas: u32,
+    size: usize,
+    /// The addresses of those that the guest has allocated.
+    addresses: Vec<u32>,
+    /// What the guest is allocating.
+    asked: Option<Area>,
 }
 
 impl Pending {
     /// Whether the guest is allocating. It must not call the host then.
     pub(super) fn is_active(&self) -> bool {
-        self.asked > 0
+        self.asked.is_some()
+    }
+
+    /// Whether nothing is left to be done.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
     }
 
     /// Forgets everything, and keeps the buffers.
     pub(super) fn clear(&mut self) {
         self.content.clear();
-        self.areas.clear();
-        self.asked = 0;
+        self.steps.clear();
+        self.addresses.clear();
+        (self.done, self.areas, self.size, self.asked) = (0, 0, 0, None);
     }
 
-    /// The next area that the guest has to allocate: its alignment in the upper and its size in the lower 32 bits.
-    pub(super) fn ask(&mut self) -> i64 {
-        let Some(area) = self.areas.get(self.asked) else {
-            self.clear();
-            return DONE;
-        };
-        self.asked += 1;
-        i64::from(area.align) << 32 | i64::from(area.size)
+    /// Does everything up to the next allocation, and gives the area that the guest has to allocate: its alignment in the
+    /// upper and its size in the lower 32 bits.
+    pub(super) fn ask(&mut self, memory: &mut [u8]) -> R<i64> {
+        while let Some(step) = self.steps.get(self.done) {
+            self.done += 1;
+            match *step {
+                Step::Allocate(area) => {
+                    self.asked = Some(area);
+                    return Ok(i64::from(area.align) << 32 | i64::from(area.size));
+                }
+                Step::Put { place, bytes, length } => {
+                    let bytes = bytes.get(..usize::from(length)).unwrap_or_default();
+                    write(memory, self.address(place)?, bytes)?;
+                }
+                Step::Finish { place, area, count } => {
+                    let address = self.addresses.get(area as usize).copied().ok_or_else(out_of_bounds)?;
+                    let list = u64::from(address) | u64::from(count) << 32;
+                    write(memory, self.address(place)?, &list.to_le_bytes())?;
+                }
+            }
+        }
+        self.clear();
+        Ok(DONE)
     }
 
     /// The guest has allocated the area that it was asked for, at this address.
     pub(super) fn fulfil(&mut self, memory: &mut [u8], address: u32) -> R<()> {
-        let Some(area) = self.asked.checked_sub(1).and_then(|at| self.areas.get_mut(at)) else {
+        let Some(Area { size, align, start, length }) = self.asked.take() else {
             bail!("nothing was to be allocated");
         };
-        if !address.is_multiple_of(area.align) {
+        if !address.is_multiple_of(align) {
             bail!("realloc return: result not aligned");
         }
-        area.address = address;
-        let Area { start, size, count, place, .. } = *area;
-        let (start, size) = (start, size as usize);
-        let target = memory.get_mut(address as usize..).and_then(|rest| rest.get_mut(..size));
+        let target = memory.get_mut(address as usize..).and_then(|rest| rest.get_mut(..size as usize));
         let Some(target) = target else { bail!("realloc return: beyond end of memory") };
-        target.copy_from_slice(self.content.get(start..start + size).ok_or_else(out_of_bounds)?);
-        let place = self.address(place)?;
-        let pointer = memory.get_mut(place as usize..).and_then(<[u8]>::first_chunk_mut::<8>);
-        let pointer = pointer.ok_or_else(out_of_bounds)?;
-        *pointer = (u64::from(address) | u64::from(count) << 32).to_le_bytes();
+        let content = self.content.get(start..start + length).ok_or_else(out_of_bounds)?;
+        target.get_mut(..length).ok_or_else(out_of_bounds)?.copy_from_slice(content);
+        self.addresses.push(address);
         Ok(())
     }
 
     /// The address of a place. Areas are allocated in order, so that the area around one was allocated before.
     fn address(&self, place: Place) -> R<u32> {
         let Some(area) = place.area else { return Ok(place.offset) };
-        let area = self.areas.get(area as usize).and_then(|area| area.address.checked_add(place.offset));
+        let area = self.addresses.get(area as usize).and_then(|address| address.checked_add(place.offset));
         area.ok_or_else(out_of_bounds)
     }
+}
+
+fn write(memory: &mut [u8], address: u32, bytes: &[u8]) -> R<()> {
+    let target = memory.get_mut(address as usize..).and_then(|rest| rest.get_mut(..bytes.len()));
+    target.ok_or_else(out_of_bounds)?.copy_from_slice(bytes);
+    Ok(())
 }
 
 /// A guest's memory, to be written to, and what is to be allocated in it.
@@ -111,7 +151,7 @@ pub(super) struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    /// Stores a result at the address that the guest wants it at.
+    /// Stores a result at the address that the guest wants it at, as far as the first allocation.
     pub(super) fn store<T: Lower>(
         memory: &'a mut [u8],
         pending: &'a mut Pending,
@@ -127,51 +167,61 @@ impl<'a> Out<'a> {
         value.lower(&mut Out { memory, pending }, Place { area: None, offset: address })
     }
 
-    /// Puts bytes in their place.
+    /// Puts bytes in their place, once it is their turn.
     pub(super) fn put<const SIZE: usize>(&mut self, place: Place, bytes: [u8; SIZE]) -> R<()> {
-        let start = place.offset as usize;
-        let target = match place.area {
-            None => self.memory.get_mut(start..),
-            Some(area) => {
-                let start = self.pending.areas.get(area as usize).map(|area| area.start + start);
-                start.and_then(|start| self.pending.content.get_mut(start..))
-            }
-        };
-        *target.and_then(<[u8]>::first_chunk_mut).ok_or_else(out_of_bounds)? = bytes;
+        const { assert!(SIZE <= PUT_MAX) };
+        if self.pending.steps.is_empty() {
+            return write(self.memory, place.offset, &bytes);
+        }
+        let mut padded = [0; PUT_MAX];
+        padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);
+        #[allow(clippy::cast_possible_truncation, reason = "it is 8 at most")]
+        self.pending.steps.push(Step::Put { place, bytes: padded, length: SIZE as u8 });
         Ok(())
     }
 
     /// Has the guest allocate a string or a list of bytes.
     pub(super) fn bytes(&mut self, place: Place, bytes: &[u8]) -> R<()> {
-        self.area(place, bytes.len(), 1, bytes.len())?;
+        let area = self.allocate(bytes.len(), 1, bytes.len())?;
         self.pending.content.extend_from_slice(bytes);
-        Ok(())
+        self.finish(place, area, bytes.len())
     }
 
     /// Has the guest allocate a list of values.
     pub(super) fn list<T: Lower>(&mut self, place: Place, values: Vec<T>) -> R<()> {
-        let size = values.len().checked_mul(T::SIZE).ok_or_else(out_of_bounds)?;
-        let area = self.area(place, size, T::ALIGN, values.len())?;
-        self.pending.content.resize(self.pending.content.len() + size, 0);
-        let mut place = Place { area: Some(area), offset: 0 };
+        let count = values.len();
+        let size = count.checked_mul(T::SIZE).ok_or_else(out_of_bounds)?;
+        let area = self.allocate(size, T::ALIGN, 0)?;
+        let mut element = Place { area: Some(area), offset: 0 };
         for value in values {
-            value.lower(self, place)?;
-            place = place.at(T::SIZE)?;
+            value.lower(self, element)?;
+            element = element.at(T::SIZE)?;
         }
-        Ok(())
+        self.finish(place, area, count)
     }
 
-    fn area(&mut self, place: Place, size: usize, align: usize, count: usize) -> R<u32> {
-        let start = self.pending.content.len();
-        if start.checked_add(size).is_none_or(|end| end > MAX_COPY) {
+    /// Has the guest allocate an area, of which this many bytes are content that follows. Gives its number.
+    fn allocate(&mut self, size: usize, align: usize, length: usize) -> R<u32> {
+        let Pending { content, steps, areas, size: total, .. } = &mut *self.pending;
+        *total = total.saturating_add(size);
+        if *total > MAX_COPY {
             bail!("a call would copy more than {MAX_COPY} bytes");
         }
-        let number = |number: usize| u32::try_from(number).map_err(|_| format_err!("a list is too long"));
-        let area = number(self.pending.areas.len())?;
-        let (size, align, count) = (number(size)?, number(align)?, number(count)?);
-        self.pending.areas.push(Area { start, size, align, count, place, address: 0 });
+        let area = *areas;
+        *areas = area.checked_add(1).ok_or_else(out_of_bounds)?;
+        let (size, align) = (number(size)?, number(align)?);
+        steps.push(Step::Allocate(Area { size, align, start: content.len(), length }));
         Ok(area)
     }
+
+    fn finish(&mut self, place: Place, area: u32, count: usize) -> R<()> {
+        self.pending.steps.push(Step::Finish { place, area, count: number(count)? });
+        Ok(())
+    }
+}
+
+fn number(number: usize) -> R<u32> {
+    u32::try_from(number).map_err(|_| format_err!("a list is too long"))
 }
 
 /// A value that guests get. Size and alignment are in bytes, as the canonical ABI has them.
@@ -192,7 +242,7 @@ mod tests {
     fn allocate(memory: &mut [u8], pending: &mut Pending, mut used: u32) -> Vec<(u32, u32)> {
         let mut asked = Vec::new();
         loop {
-            let request = pending.ask();
+            let request = pending.ask(memory).unwrap();
             if request == DONE {
                 return asked;
             }
@@ -228,11 +278,28 @@ mod tests {
         {
             let mut pending = Pending::default();
             Out::store(&mut memory, &mut pending, 0, vec![1_u32, 2]).unwrap();
-            assert_eq!(pending.ask(), 4 << 32 | 8);
+            assert_eq!(pending.ask(&mut memory).unwrap(), 4 << 32 | 8);
             assert!(pending.is_active());
             assert_eq!(pending.fulfil(&mut memory, address).is_ok(), is_right, "{address}");
         }
         assert!(Pending::default().fulfil(&mut memory, 0).is_err());
+    }
+
+    #[test]
+    fn what_overlaps_is_written_in_the_order_of_the_canonical_abi() {
+        let mut memory = [0xff; 64];
+        let mut pending = Pending::default();
+        // A list of a string and a number, of which the padding is not written.
+        Out::store(&mut memory, &mut pending, 0, vec![("abcdefgh".to_owned(), 7_u8)]).unwrap();
+        assert_eq!(pending.ask(&mut memory).unwrap(), 4 << 32 | 12);
+        pending.fulfil(&mut memory, 16).unwrap();
+        assert_eq!(memory, [0xff; 64], "the elements come before the address of the list");
+        assert_eq!(pending.ask(&mut memory).unwrap(), 1 << 32 | 8);
+        // The string lies where the number comes, and where address and length of the list come.
+        pending.fulfil(&mut memory, 22).unwrap();
+        assert_eq!(pending.ask(&mut memory).unwrap(), DONE);
+        assert_eq!(memory[..8], [16, 0, 0, 0, 1, 0, 0, 0]);
+        assert_eq!(memory[16..32], *b"\x16\0\0\0\x08\0\0\0\x07defgh\xff\xff");
     }
 
     #[test]

@@ -1,27 +1,39 @@
 //! Lifting: what a guest passes by address lies in its memory, aligned, and is text where it has to be (component model,
 //! canonical ABI, "Loading"). Whatever does not is a trap.
 
+use crate::instance::HOSTCALL_FUEL;
 use wasmtime::component::Resource;
 use wasmtime::{bail, format_err};
 
 pub(super) type R<T> = wasmtime::Result<T>;
 
-/// Bytes that one call may have the host copy, in either direction. A guest writes at most 1 MiB of a body at a time.
-pub(super) const MAX_COPY: usize = 16 * 1024 * 1024;
+/// Bytes that one call may have the host copy, in either direction: as many as with the component runtime.
+pub(super) const MAX_COPY: usize = HOSTCALL_FUEL;
+
+/// What an element of a list takes in the host, in bytes: a vector.
+const ELEMENT_BYTES: usize = size_of::<Vec<u8>>();
 
 /// A list of bytes.
 pub(super) fn bytes(memory: &[u8], address: u32, length: u32) -> R<&[u8]> {
     let start = address as usize;
-    memory.get(start..start + length as usize).ok_or_else(out_of_bounds)
+    let bytes = memory.get(start..start + length as usize).ok_or_else(out_of_bounds)?;
+    if bytes.len() > MAX_COPY { Err(too_much()) } else { Ok(bytes) }
 }
 
 /// A list of bytes that the host keeps.
 pub(super) fn owned_bytes(memory: &[u8], address: u32, length: u32) -> R<Vec<u8>> {
-    let bytes = bytes(memory, address, length)?;
-    if bytes.len() > MAX_COPY {
-        bail!("a list of {} bytes is more than a call may copy", bytes.len());
-    }
-    Ok(bytes.to_vec())
+    Ok(bytes(memory, address, length)?.to_vec())
+}
+
+/// A list of lists of bytes that the host keeps. They may be the same bytes many times, so that all of them count.
+pub(super) fn owned_lists(memory: &[u8], address: u32, count: u32) -> R<Vec<Vec<u8>>> {
+    let mut left = MAX_COPY;
+    let lists = list::<8>(memory, address, count, 4)?.iter().map(|element| {
+        let bytes = bytes(memory, word(element, 0), word(element, 4))?;
+        left = left.checked_sub(bytes.len()).ok_or_else(too_much)?;
+        Ok(bytes.to_vec())
+    });
+    lists.collect()
 }
 
 /// A string.
@@ -48,7 +60,15 @@ pub(super) fn list<const SIZE: usize>(
     let start = address as usize;
     let end = start.checked_add(length).ok_or_else(out_of_bounds)?;
     let elements = memory.get(start..end).ok_or_else(out_of_bounds)?;
+    if (count as usize).saturating_mul(ELEMENT_BYTES.max(SIZE)) > MAX_COPY {
+        return Err(too_much());
+    }
     Ok(elements.as_chunks().0)
+}
+
+#[cold]
+fn too_much() -> wasmtime::Error {
+    format_err!("a call may copy {MAX_COPY} bytes at most")
 }
 
 #[cold]
@@ -97,7 +117,7 @@ pub(super) fn invalid_discriminant() -> wasmtime::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, list, own, text};
+    use super::{MAX_COPY, bytes, list, own, owned_lists, text};
 
     #[test]
     fn what_is_not_in_memory_is_refused() {
@@ -116,6 +136,25 @@ mod tests {
         assert!(list::<16>(&memory, 18, 1, 4).is_err());
         assert!(list::<16>(&memory, 16, 4, 4).is_err());
         assert!(list::<16>(&memory, 0, u32::MAX, 4).is_err());
+    }
+
+    #[test]
+    fn a_call_copies_no_more_than_the_limit_however_often_it_names_the_same_bytes() {
+        let mut memory = vec![0; MAX_COPY + 1];
+        let length = u32::try_from(MAX_COPY).unwrap();
+        assert!(bytes(&memory, 0, length).is_ok());
+        assert!(bytes(&memory, 0, length + 1).is_err());
+        assert!(text(&memory, 0, length + 1).is_err());
+        // Eight times half of what is allowed, and eight times an eighth of it.
+        for (part, is_allowed) in [(length / 2, false), (length / 8, true)] {
+            for element in memory[..64].as_chunks_mut::<8>().0 {
+                *element = (u64::from(part) << 32).to_le_bytes();
+            }
+            assert_eq!(owned_lists(&memory, 0, 8).is_ok(), is_allowed, "{part}");
+        }
+        // A list of handles that would take more room in the host than in the guest.
+        assert!(list::<4>(&memory, 0, length / 24, 4).is_ok());
+        assert!(list::<4>(&memory, 0, length / 4, 4).is_err());
     }
 
     #[test]

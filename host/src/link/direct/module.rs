@@ -345,4 +345,13 @@ impl Instance {
         let handles = (handle(request)?, handle(outparam)?);
         self.handle.call_async(&mut self.store, handles).await
     }
+
+    /// What a guest can find of earlier requests: its memory, its mutable globals, and its handles, of which this says only
+    /// whether there are none.
+    #[cfg(test)]
+    pub fn contents(&mut self) -> (Vec<u8>, Vec<String>, bool) {
+        let memory = self.memory.data(&self.store).to_vec();
+        let globals = self.globals.iter().map(|global| format!("{:?}", global.get(&mut self.store)));
+        (memory, globals.collect(), self.store.data().state.resources().is_empty())
+    }
 }

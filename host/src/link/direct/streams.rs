@@ -9,7 +9,8 @@ use crate::link::calls::streams as calls;
 use wasmtime_wasi_io::bindings::wasi::io::error::HostError;
 use wasmtime_wasi_io::bindings::wasi::io::poll::{Host as _, HostPollable};
 use wasmtime_wasi_io::bindings::wasi::io::streams::{HostInputStream, HostOutputStream, StreamError};
-use wasmtime_wasi_io::streams::StreamResult;
+use wasmtime_wasi_io::poll::Pollable;
+use wasmtime_wasi_io::streams::{DynInputStream, DynOutputStream, StreamResult};
 
 type Outcome<T> = Result<T, StreamError>;
 
@@ -50,6 +51,14 @@ pub(super) fn add(functions: &mut Functions) -> R<()> {
     add_input(&mut interface)?;
     add_output(&mut interface)?;
     add_splices(&mut interface)
+}
+
+/// A pollable for a resource. The runtime takes the type of the resource for granted, because a component's handles have
+/// one, and panics where it is another one.
+pub(super) fn subscribe<T: Pollable>(state: &mut State, resource: u32) -> R<u32> {
+    let resource = borrow::<T>(resource)?;
+    state.table().get(&resource)?;
+    handle(&wasmtime_wasi_io::poll::subscribe(state.table(), resource)?)
 }
 
 /// The outcome of a call, in the guest's terms.
@@ -97,7 +106,7 @@ fn add_input(interface: &mut Interface<'_>) -> R<()> {
             },
         )?
         .plain("[method]input-stream.subscribe", |mut call: Call<'_>, stream: u32| -> R<u32> {
-            handle(&HostInputStream::subscribe(call.state()?.table(), borrow(stream)?)?)
+            subscribe::<DynInputStream>(call.state()?, stream)
         })?;
     Ok(())
 }
@@ -150,7 +159,7 @@ fn add_output(interface: &mut Interface<'_>) -> R<()> {
             })
         })?
         .plain("[method]output-stream.subscribe", |mut call: Call<'_>, stream: u32| -> R<u32> {
-            handle(&HostOutputStream::subscribe(call.state()?.table(), borrow(stream)?)?)
+            subscribe::<DynOutputStream>(call.state()?, stream)
         })?
         .plain(
             "[method]output-stream.write-zeroes",

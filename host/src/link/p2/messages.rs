@@ -5,7 +5,7 @@ use crate::instance::State;
 use crate::link::calls::messages::{self as calls, Body, OutgoingBody, OutgoingResponse, Response};
 use wasmtime::component::{Linker, Resource, ResourceType, WasmList, WasmStr};
 use wasmtime_wasi_http::FieldMap;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HeaderError};
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HeaderError, RequestOptions};
 use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostResponseOutparam};
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -62,6 +62,13 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
         "[static]outgoing-body.finish",
         |mut store: Store<'_>, (body, trailers): (Body, Option<Resource<FieldMap>>)| {
             Ok((calls::finish(store.data_mut(), body, trailers)?,))
+        },
+    )?;
+    interface(linker, "wasi:http/outgoing-handler")?.func_wrap(
+        "handle",
+        |mut store: Store<'_>,
+         (request, options): (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>)| {
+            Ok((calls::send(store.data_mut(), request, options)?,))
         },
     )
 }
