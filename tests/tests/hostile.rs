@@ -17,10 +17,10 @@ use tests::hostile::program::{DATA, KNOWN, RESULTS, Realloc, handle_of, texts};
 use tests::programs;
 
 /// How long random programs run if the environment does not say so.
-const FUZZ_TIME: Duration = Duration::from_secs(5);
+const FUZZ_TIME: Duration = Duration::from_secs(3);
 
 /// Programs for each function, of one call each.
-const CALLS_EACH: u64 = 24;
+const CALLS_EACH: u64 = 16;
 
 /// Programs in a row, before the time is looked at.
 const BATCH: u32 = 50;

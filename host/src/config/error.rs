@@ -55,7 +55,9 @@ pub enum ConfigError {
     #[error("{0} takes a number above zero")]
     Zero(&'static str),
     /// Instances cannot be both new and reused.
-    #[error("--instances new gives each request its own instance, and --reuse {0} does not; leave one of them out")]
+    #[error(
+        "--instances new gives each request its own instance, and --reuse {0} does not; leave one of them out"
+    )]
     NewAndReused(u32),
     /// More memory than a 32-bit guest can use.
     #[error("--max-memory takes at most 4096 MiB, which is all that WebAssembly can address, not {0}")]

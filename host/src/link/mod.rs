@@ -55,7 +55,9 @@ pub fn server(
     match (module, component) {
         (Ok(module), _) => {
             let how = match renewal {
-                Renewal::Reused => "directly, in instances that are reused as each request leaves them".to_owned(),
+                Renewal::Reused => {
+                    "directly, in instances that are reused as each request leaves them".to_owned()
+                }
                 Renewal::New | Renewal::Restored => direct::directly(module.new_because()),
             };
             Ok((Linked::Direct(Box::new(module)), how))

@@ -17,7 +17,7 @@ const TRIES: usize = 4;
 
 /// A server for each executor, all of them with the same guest and the same directory.
 pub struct Servers {
-    servers: Vec<Server>,
+    running: Vec<Server>,
     _guest: GuestFile,
     _site: Site,
 }
@@ -52,12 +52,12 @@ impl Servers {
             let line = server.wait_for_error(|line| line.starts_with("Running "));
             assert!(line.contains(how), "{line}");
         }
-        Self { servers: servers.into(), _guest: guest, _site: site }
+        Self { running: servers.into(), _guest: guest, _site: site }
     }
 
     /// What is on their standard error.
     pub fn lines(&self) -> Vec<String> {
-        self.servers.iter().flat_map(Server::lines).collect()
+        self.running.iter().flat_map(Server::lines).collect()
     }
 
     /// Connects to each of them.
@@ -65,6 +65,9 @@ impl Servers {
         Connections { servers: self, clients: [const { None }; 3] }
     }
 }
+
+/// Fields, and a body.
+pub type Content = (Vec<(String, String)>, Vec<u8>);
 
 /// What the executors have to agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ pub struct Answer {
     /// Whether the body is complete.
     pub is_complete: bool,
     /// The fields without the date, and the body where it is complete.
-    pub rest: Option<(Vec<(String, String)>, Vec<u8>)>,
+    pub rest: Option<Content>,
 }
 
 impl Answer {
@@ -88,7 +91,7 @@ impl Answer {
 
 impl Connections<'_> {
     fn ask(&mut self, which: usize, path: &str) -> Response {
-        let server = &self.servers.servers[which];
+        let server = &self.servers.running[which];
         let client = self.clients[which].get_or_insert_with(|| server.connect());
         client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         let response = if client.is_closed() {
@@ -102,7 +105,11 @@ impl Connections<'_> {
         response
     }
 
-    /// Has each executor run a program, and gives the answer of all; an error says how they differ.
+    /// Has each executor run a program, and gives the answer of all.
+    ///
+    /// # Errors
+    ///
+    /// The answers differ; the text says how.
     pub fn answer(&mut self, case: &Case) -> Result<Answer, String> {
         let mut seen: [Vec<Answer>; 3] = Default::default();
         for _ in 0..TRIES {

@@ -139,7 +139,7 @@ fn resource_name(resolve: &Resolve, mut id: TypeId) -> String {
 pub fn functions() -> Vec<Function> {
     let resolve = resolve();
     let mut functions = Vec::new();
-    for (id, _) in resolve.interfaces.iter() {
+    for (id, _) in &resolve.interfaces {
         let Some(module) = resolve.id_of(id) else { continue };
         if INTERFACES.contains(&module.as_str()) {
             add(&mut functions, &resolve, id, &module);
