@@ -68,3 +68,46 @@ fn instances_with_state_that_cannot_be_put_back_are_not_restored() {
         assert_eq!(server.get("/").text(), "half an answer");
     }
 }
+
+#[test]
+fn a_module_that_cannot_prepare_itself_runs_on_the_component_runtime() {
+    for (prepare, why) in [
+        ("unreachable", "unreachable"),
+        ("(drop (call $fields))", "its `wasi-httpd:prepare` has left a handle"),
+        ("(drop (memory.grow (i32.const 1)))", "its `wasi-httpd:prepare` has grown the memory"),
+        ("(loop $forever (br $forever))", "it did not end within 1 s"),
+        ("(call $environment (i32.const 65535))", "pointer not aligned"),
+    ] {
+        let definitions = format!("(func (export \"wasi-httpd:prepare\") {prepare})");
+        let guest = GuestFile::new(guests::handler_and("", &definitions, guests::ANSWER));
+        let server = programs!().ours_with_guest(&guest.path, &["--timeout", "1"]);
+        let line = server.wait_for_error(|line| line.starts_with("Running "));
+        assert!(line.contains(" on the component runtime: ") && line.contains(why), "{line}");
+        assert_eq!(server.get("/").text(), "half an answer");
+    }
+}
+
+#[test]
+fn what_a_module_has_prepared_is_there_for_each_request() {
+    // It changes a byte that each request changes further, and a global.
+    let prepare = r#"(global $letter (mut i32) (i32.const 104))
+        (func (export "wasi-httpd:prepare") (i32.store8 (i32.const 1025) (i32.const 65)) (global.set $letter (i32.const 72)))"#;
+    let body = format!(
+        "(i32.store8 (i32.const 1024) (global.get $letter)) {}
+        (global.set $letter (i32.const 120)) (i32.store8 (i32.const 1025) (i32.const 120))",
+        guests::ANSWER
+    );
+    let guest = GuestFile::new(guests::handler_and("", prepare, &body));
+    for (options, expected) in [
+        (&[][..], "HAlf an answer"),
+        (&["--instances", "new"], "HAlf an answer"),
+        // Other runtimes do not know of it.
+        (&["--executor", "component"], "half an answer"),
+    ] {
+        let server = programs!().ours_with_guest(&guest.path, options);
+        let mut client = server.connect();
+        for _ in 0..5 {
+            assert_eq!(client.request("GET", "/", &[]).text(), expected, "{options:?}");
+        }
+    }
+}
