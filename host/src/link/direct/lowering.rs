@@ -246,7 +246,8 @@ mod tests {
             if request == DONE {
                 return asked;
             }
-            let (align, size) = ((request >> 32) as u32, request as u32);
+            let half = |bits: i64| u32::try_from(bits & 0xffff_ffff).unwrap();
+            let (align, size) = (half(request >> 32), half(request));
             asked.push((align, size));
             used = used.next_multiple_of(align);
             pending.fulfil(memory, used).unwrap();
@@ -291,7 +292,7 @@ mod tests {
         let mut pending = Pending::default();
         // A list of a string and a number, of which the padding is not written.
         Out::store(&mut memory, &mut pending, 0, vec![("abcdefgh".to_owned(), 7_u8)]).unwrap();
-        assert_eq!(pending.ask(&mut memory).unwrap(), 4 << 32 | 12);
+        assert_eq!(pending.ask(&mut memory).unwrap(), 4 << 32 | 0xc);
         pending.fulfil(&mut memory, 16).unwrap();
         assert_eq!(memory, [0xff; 64], "the elements come before the address of the list");
         assert_eq!(pending.ask(&mut memory).unwrap(), 1 << 32 | 8);
