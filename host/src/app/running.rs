@@ -86,7 +86,9 @@ impl Running {
         } else {
             let start = Instant::now();
             let outcome = guest.as_mut().poll(context);
-            self.busy += start.elapsed();
+            if outcome.is_pending() {
+                self.busy += start.elapsed();
+            }
             outcome.map_err(Fault::Failed)
         };
         if outcome.is_ready() {

@@ -75,6 +75,12 @@ pub fn stat_at(
     }
 }
 
+/// `[resource-drop]descriptor`, as the runtime's own, without the runtime's context, which most requests do without.
+pub fn drop_descriptor(state: &mut State, descriptor: File) -> wasmtime::Result<()> {
+    state.table().delete(descriptor)?;
+    Ok(())
+}
+
 /// `[method]descriptor.read`
 pub fn read(state: &State, descriptor: &File, length: u64, offset: u64) -> Outcome<(Vec<u8>, bool)> {
     Ok(match state.resources().get(descriptor)? {

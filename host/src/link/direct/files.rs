@@ -65,7 +65,7 @@ fn descriptor_flags(bits: u32) -> DescriptorFlags {
 fn add_reading(interface: &mut Interface<'_>) -> R<()> {
     interface
         .plain("[resource-drop]descriptor", |mut call: Call<'_>, descriptor: u32| -> R<()> {
-            call.state()?.filesystem().drop(own(descriptor)?)
+            calls::drop_descriptor(call.state()?, own(descriptor)?)
         })?
         .plain("[resource-drop]directory-entry-stream", |mut call: Call<'_>, entries: u32| -> R<()> {
             directories::drop_entries(call.state()?, own(entries)?)
