@@ -9,6 +9,10 @@ use tokio::time::Instant;
 /// How long an instance is kept that no request needs: longer than the pauses of a page that is loading.
 const MAX_IDLE: Duration = Duration::from_secs(10);
 
+/// How many instances are kept at a time. Each has a few hundred kilobytes, and a processor needs one; the others are for
+/// requests that wait for something.
+const MAX_KEPT: usize = 64;
+
 /// How long to wait when an instance cannot be dropped because all slots are taken.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -43,9 +47,15 @@ impl<T: Send + 'static> Idle<T> {
         self.lock().instances.pop_back().map(|(_, instance)| instance)
     }
 
-    /// Keeps one, until it is taken or its time is up.
+    /// Keeps one, until it is taken or its time is up. It is dropped if enough are kept already.
     pub(super) fn keep(&self, instance: T) {
         let mut list = self.lock();
+        if list.instances.len() >= MAX_KEPT {
+            // Dropping it takes a while, in which others want the list.
+            drop(list);
+            drop(instance);
+            return;
+        }
         list.instances.push_back((Instant::now(), instance));
         // One task looks after all of them, for as long as there are any. Without a runtime the process is ending.
         if !list.has_keeper
@@ -93,7 +103,7 @@ impl<T: Send + 'static> Idle<T> {
 #[cfg(test)]
 mod tests {
     use super::super::slots::Slots;
-    use super::{Idle, MAX_IDLE};
+    use super::{Idle, MAX_IDLE, MAX_KEPT};
     use std::sync::{Arc, Weak};
     use std::time::Duration;
     use tokio::runtime::Handle;
@@ -121,6 +131,17 @@ mod tests {
         idle.keep(Arc::clone(&late));
         tokio::time::sleep(MAX_IDLE * 2).await;
         assert_eq!(Arc::strong_count(&late), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_are_kept_than_are_useful() {
+        let slots = Arc::new(Slots::new(1_000));
+        let idle = Idle::new(&slots);
+        let instance = Arc::new(());
+        for _ in 0..MAX_KEPT + 10 {
+            idle.keep(Arc::clone(&instance));
+        }
+        assert_eq!(Arc::strong_count(&instance), MAX_KEPT + 1);
     }
 
     #[tokio::test(start_paused = true)]
