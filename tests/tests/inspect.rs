@@ -31,7 +31,8 @@ fn the_whole_report_as_text() {
     let text = text(HELLO, &[]);
     let rest = text.split_once('\n').unwrap();
     assert!(rest.0.starts_with("the guest `guest.wasm`: an HTTP server of WASI 0.2, "), "{text}");
-    let expected = "
+    let expected = "  it runs directly, in instances that are restored after each request
+
 exports
   wasi:http/incoming-handler@0.2.12
 
@@ -62,6 +63,7 @@ fn a_refused_import_is_shown_with_the_flag_that_allows_it() {
     let refused = json(TCP_SERVER, &[]);
     assert_eq!(refused["kind"], "command");
     assert_eq!((&refused["command_version"], &refused["http_version"]), (&"0.2".into(), &Value::Null));
+    assert_eq!(refused["runs"], Value::Null, "a command serves nothing");
     assert_eq!(refused["starts"][0]["command"], "wasi-httpd run");
     assert_eq!(verdict(&refused, tcp)["verdict"], "refused");
     let flag = verdict(&refused, tcp)["flag"].as_str().unwrap();

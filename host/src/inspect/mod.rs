@@ -184,7 +184,7 @@ impl Report {
             ),
         );
         if let Some(runs) = &self.runs {
-            text.line(1, &format!("it serves {runs}"));
+            text.line(1, &format!("it runs {runs}"));
         }
         if let Some(remedy) = self.remedy {
             text.line(1, remedy);
