@@ -21,19 +21,22 @@ fn command(guest: &GuestFile, address: &str) -> Command {
     command
 }
 
-/// Starts a server and reads its address from `errors`, its standard error, but nothing after that.
+/// Starts a server and reads its address from `errors`, its standard error, but nothing after the line that has it.
 fn start(mut command: Command, errors: &mut impl Read) -> (Process, SocketAddr) {
     let process = Process(command.spawn().unwrap());
     drop(command);
-    let mut line = String::new();
-    // Read byte by byte, so that no byte after the line is consumed.
-    while !line.ends_with('\n') {
+    let mut lines = String::new();
+    let address = loop {
+        // Byte by byte, so that no byte after the line is consumed.
         let mut byte = [0];
         errors.read_exact(&mut byte).unwrap();
-        line.push(char::from(byte[0]));
-    }
-    let address = line.trim().trim_start_matches("Listening on http://").trim_end_matches('/').parse();
-    (process, address.unwrap_or_else(|_| panic!("{line}")))
+        lines.push(char::from(byte[0]));
+        let line = lines.lines().last().and_then(|line| line.strip_prefix("Listening on http://"));
+        if let Some(address) = line.filter(|_| lines.ends_with('\n')) {
+            break address.trim_end_matches('/').parse();
+        }
+    };
+    (process, address.unwrap_or_else(|_| panic!("{lines}")))
 }
 
 struct Process(Child);

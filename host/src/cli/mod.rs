@@ -94,12 +94,13 @@ pub struct Serve {
     ))]
     pub reuse: Option<u32>,
 
-    /// In which way the component runs [default: auto]
-    #[arg(long, value_name = "EXECUTOR")]
+    /// Run the component directly where it fits (auto), or always on the component runtime (component) [default: auto]
+    #[arg(long, value_name = "EXECUTOR", hide_possible_values = true)]
     pub executor: Option<Executor>,
 
-    /// Where the instance for each request comes from [default: auto]
-    #[arg(long, value_name = "KIND")]
+    /// Restore instances after each request where that is proved to be possible (auto), or make a new one for each (new)
+    /// [default: auto]
+    #[arg(long, value_name = "INSTANCES", hide_possible_values = true)]
     pub instances: Option<Instances>,
 
     /// How large each instance may be.
