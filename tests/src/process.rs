@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long a test waits for a line, an exit, or another condition before it fails.
-const WAIT_TIMEOUT: Duration = Duration::from_mins(1);
+/// How long a test waits for a line, an exit, or another condition before it fails. A debug build needs 50 s of CPU time to
+/// compile the largest component, and several tests start it at once.
+const WAIT_TIMEOUT: Duration = Duration::from_mins(4);
 
 /// The signal that ends a program when its [`Process`] is dropped.
 const SIGKILL: i32 = 9;
