@@ -111,3 +111,21 @@ fn what_a_module_has_prepared_is_there_for_each_request() {
         }
     }
 }
+
+#[test]
+fn a_module_may_prepare_nothing_but_a_global() {
+    let prepare = r#"(global $letter (mut i32) (i32.const 104))
+        (func (export "wasi-httpd:prepare") (global.set $letter (i32.const 72)))"#;
+    let body = format!(
+        "(i32.store8 (i32.const 1024) (global.get $letter)) {} (global.set $letter (i32.const 120))",
+        guests::ANSWER
+    );
+    let guest = GuestFile::new(guests::handler_and("", prepare, &body));
+    for options in [&[][..], &["--instances", "new"]] {
+        let server = programs!().ours_with_guest(&guest.path, options);
+        let mut client = server.connect();
+        for _ in 0..3 {
+            assert_eq!(client.request("GET", "/", &[]).text(), "Half an answer", "{options:?}");
+        }
+    }
+}

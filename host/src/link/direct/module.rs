@@ -275,11 +275,8 @@ fn too_large(restorable: &Restorable) -> Option<String> {
 }
 
 impl Initial {
-    /// Writes what the preparation has changed into the memory of a new instance.
+    /// Writes what the preparation has changed into a new instance: parts of the memory, and globals.
     fn apply(&self, instance: &mut Instance) -> wasmtime::Result<()> {
-        if self.changed.is_empty() {
-            return Ok(());
-        }
         let memory = instance.memory.data_mut(&mut instance.store);
         for range in &self.changed {
             if let (Some(to), Some(from)) = (memory.get_mut(range.clone()), self.memory.get(range.clone())) {
