@@ -38,11 +38,6 @@ impl Programs {
         ours.chain(std::iter::once_with(move || self.stock(site)))
     }
 
-    /// Another guest on our host, in each way in which it runs guests, with these options.
-    pub fn each_with_guest(self, guest: &Path, options: &[&str]) -> impl Iterator<Item = Server> {
-        EXECUTORS.into_iter().map(move |flags| self.ours_with_guest(guest, &[flags, options].concat()))
-    }
-
     /// The built-in guest on our host, with these options.
     pub fn ours(self, site: &Site, options: &[&str]) -> Server {
         let mut command = self.command();
