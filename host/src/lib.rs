@@ -56,6 +56,8 @@ const WRONG_USAGE: u8 = 2;
 /// Runs the command line and returns the exit status: 0 after an orderly stop, 1 for a failure at run time, 2 for a wrong
 /// command line, and with `run` that of the guest. Every failure is one line on standard error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // A guest may read the text of an error (`wasi:io/error`), which with RUST_BACKTRACE would show it the host's stack.
+    wasmtime::error::disable_backtrace();
     let status = start(arguments);
     stderr::finish();
     status

@@ -4,7 +4,7 @@ use super::functions::Function;
 use super::generate::Case;
 use super::guest;
 use crate::guests::GuestFile;
-use crate::{Client, Programs, Response, Server, Site};
+use crate::{Client, Programs, Response, Runtime, Server, Site};
 use std::time::{Duration, SystemTime};
 
 /// The executors, with the options that choose them.
@@ -29,7 +29,7 @@ pub struct Connections<'a> {
 }
 
 impl Servers {
-    /// Starts them.
+    /// Starts them, with an environment that asks for backtraces, which no guest may see.
     pub fn start(programs: Programs, functions: &[Function]) -> Self {
         let site = Site::new();
         site.file("a.txt", "content of a").file("dir/b.txt", "content of b");
@@ -44,8 +44,12 @@ impl Servers {
         let directory = site.root().to_str().unwrap();
         let common =
             ["--quiet", "--timeout", "1", "--env", "NAME=value", "--env", "EMPTY=", "--dir", directory];
-        let servers =
-            EXECUTORS.map(|(_, options)| programs.ours_with_guest(&guest.path, &[&common, options].concat()));
+        let servers = EXECUTORS.map(|(_, options)| {
+            let mut command = programs.command();
+            command.env("RUST_BACKTRACE", "1").args(["--addr", "127.0.0.1:0"]);
+            command.args(common).args(options).arg(&guest.path);
+            Server::start(Runtime::Ours, command)
+        });
         for (server, how) in
             servers.iter().zip(["on the component runtime: ", "directly, in a new", "restored"])
         {
