@@ -1,7 +1,8 @@
 //! A directory of files to serve, which is removed on drop.
 
+use crate::process::eventually;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
@@ -82,6 +83,21 @@ impl Site {
         fs::write(&path, content).unwrap();
         File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         self
+    }
+
+    /// Waits until a change gets a later time than the last one of this file: file systems keep the time of the kernel's last
+    /// tick, so that two changes can have the same.
+    pub fn wait_for_later_changes(&self, name: &str) {
+        let changed = |path: PathBuf| {
+            let metadata = fs::symlink_metadata(path).unwrap();
+            (metadata.ctime(), metadata.ctime_nsec())
+        };
+        let last = changed(self.path(name));
+        let probe = self.outside().join("probe");
+        eventually("the clock of the file system goes on", || {
+            fs::write(&probe, "").unwrap();
+            changed(probe.clone()) > last
+        });
     }
 
     /// Adds a directory.

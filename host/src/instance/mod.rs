@@ -5,7 +5,8 @@ use crate::body::{IncomingEnd, Outgoing};
 use crate::report::guest_output::GuestOutput;
 use crate::report::terminal::Terminal;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
-use crate::wasi::{KnownFiles, LastFile, Streams};
+use crate::wasi::files::Lately;
+use crate::wasi::{KnownFiles, LastFile, OpenFiles, Streams};
 use http::Response;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -44,17 +45,17 @@ pub enum Stdio {
 }
 
 /// What instances are made with. All instances of a component share one.
-#[derive(Debug)]
 pub struct Template {
     sandbox: Sandbox,
     stdio: Stdio,
     known_files: KnownFiles,
+    open_files: OpenFiles,
 }
 
 impl Template {
     /// A template for instances that may touch what `sandbox` says.
     pub fn new(sandbox: Sandbox, stdio: Stdio) -> Self {
-        Self { sandbox, stdio, known_files: KnownFiles::default() }
+        Self { sandbox, stdio, known_files: KnownFiles::default(), open_files: OpenFiles::default() }
     }
 
     /// What instances may touch.
@@ -218,9 +219,9 @@ impl State {
         &mut self.last_file
     }
 
-    /// The paths that have led to regular files.
-    pub fn known_files(&self) -> &KnownFiles {
-        &self.template.known_files
+    /// What is known of files that this instance and others have asked for.
+    pub fn lately(&self) -> Lately<'_> {
+        Lately { known: &self.template.known_files, open: &self.template.open_files }
     }
 
     /// The variables of its environment, and their values.

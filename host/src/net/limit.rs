@@ -1,5 +1,6 @@
 //! How many connections may be open at a time.
 
+use crate::wasi::MAX_OPEN_FILES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
@@ -7,8 +8,9 @@ use tracing::warn;
 /// and 8 KiB while it is idle.
 const MAX_CONNECTIONS: usize = 12_000;
 
-/// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache.
-const OTHER_FILES: usize = 64;
+/// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache, and those
+/// that stay open between requests.
+const OTHER_FILES: usize = 64 + MAX_OPEN_FILES;
 
 /// Files that a connection needs: its socket, and the file that it sends.
 const FILES_PER_CONNECTION: usize = 2;

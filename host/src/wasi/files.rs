@@ -4,15 +4,16 @@
 use super::entries::descriptor_type;
 use super::known_files::KnownFiles;
 use super::last_file::{Found, LastFile};
+use super::open_files::OpenFiles;
+use crate::sandbox::BLOCKING_FILE_CALLS;
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, openat2, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, statat};
 use rustix::io::{Errno, pread};
-use std::fs::{File, Metadata};
+use std::fs;
 use std::io;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::time::Instant;
-use wasmtime_wasi::filesystem::Dir;
+use wasmtime_wasi::filesystem::{Descriptor, Dir, File, OpenMode};
 use wasmtime_wasi::p2::bindings::clocks::wall_clock::Datetime;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorStat, ErrorCode, OpenFlags, PathFlags,
@@ -51,12 +52,43 @@ pub struct OpenHow {
     pub special_files: bool,
 }
 
-/// Opens what a path below a directory leads to. A path that leads to a regular file is remembered in `known`.
+/// What is known of files that guests have asked for.
+#[derive(Clone, Copy)]
+pub struct Lately<'a> {
+    /// The paths that have led to regular files.
+    pub known: &'a KnownFiles,
+    /// The files that are still open.
+    pub open: &'a OpenFiles,
+}
+
+impl Lately<'_> {
+    /// The regular file that a path leads to, where it has led to it lately.
+    fn find(self, directory: &Dir, path: &str) -> Option<Found> {
+        let since = Instant::now();
+        let examine = || statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let mut found = self.open.find(directory.dir.as_raw_fd(), path, since, examine)?;
+        if let Descriptor::File(file) = &mut found.descriptor {
+            file.perms = directory.perms;
+        }
+        Some(found)
+    }
+
+    /// Notes what a path has led to. A file that is asked for again is kept open.
+    fn note(self, directory: &Dir, path: &str, found: &Found) {
+        let (number, is_file) = (directory.dir.as_raw_fd(), found.is_file());
+        if is_file && self.known.has(number, path) {
+            self.open.keep(number, path, found);
+        }
+        self.known.set(number, path, is_file);
+    }
+}
+
+/// Opens what a path below a directory leads to.
 pub fn open_at(
     directory: &Dir,
     path: &str,
     how: OpenHow,
-    known: &KnownFiles,
+    lately: Lately<'_>,
     last: &mut LastFile,
 ) -> Result<Found, Failure> {
     let creates = how.open & (OpenFlags::CREATE | OpenFlags::EXCLUSIVE | OpenFlags::TRUNCATE);
@@ -74,8 +106,11 @@ pub fn open_at(
         return Err(Failure::Write);
     }
     let is_plain = how.path == PathFlags::SYMLINK_FOLLOW && how.open == OpenFlags::empty();
-    if is_plain && let Some(found) = last.take_examined(&directory.dir, path) {
-        return Ok(found);
+    if is_plain {
+        let found = last.take_examined(&directory.dir, path).or_else(|| lately.find(directory, path));
+        if let Some(found) = found {
+            return Ok(found);
+        }
     }
     let mut flags = OFlags::RDONLY | OFlags::NOCTTY;
     flags.set(OFlags::NOFOLLOW, !how.path.contains(PathFlags::SYMLINK_FOLLOW));
@@ -83,12 +118,11 @@ pub fn open_at(
     // Without it, opening a FIFO waits for a writer.
     flags.set(OFlags::NONBLOCK, !how.special_files);
     let found = open_beneath(directory, path, flags)?;
-    let kind = found.metadata.file_type();
-    if !(how.special_files || kind.is_file() || kind.is_dir()) {
+    if !(how.special_files || found.is_file() || found.is_dir()) {
         return Err(Failure::SpecialFile);
     }
-    if is_plain && kind.is_file() {
-        known.set(directory.dir.as_raw_fd(), path, true);
+    if is_plain && found.is_file() {
+        lately.note(directory, path, &found);
     }
     Ok(found)
 }
@@ -99,33 +133,39 @@ pub fn stat_at(
     directory: &Dir,
     path: &str,
     flags: PathFlags,
-    known: &KnownFiles,
+    lately: Lately<'_>,
     last: &mut LastFile,
 ) -> Result<DescriptorStat, Failure> {
     last.forget_examined();
     if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
         let found = open_beneath(directory, path, OFlags::PATH | OFlags::NOFOLLOW)?;
-        return Ok(describe(&found.metadata));
+        return Ok(describe(&found.stat));
     }
-    let number = directory.dir.as_raw_fd();
-    if known.has(number, path)
-        && let Ok(found) = open_beneath(directory, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
-        && found.metadata.is_file()
-    {
-        let stat = describe(&found.metadata);
+    if let Some(found) = lately.find(directory, path) {
+        let stat = describe(&found.stat);
         last.examine(&directory.dir, path, found);
         return Ok(stat);
     }
-    known.set(number, path, false);
+    let number = directory.dir.as_raw_fd();
+    if lately.known.has(number, path)
+        && let Ok(found) = open_beneath(directory, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+        && found.is_file()
+    {
+        lately.note(directory, path, &found);
+        let stat = describe(&found.stat);
+        last.examine(&directory.dir, path, found);
+        return Ok(stat);
+    }
+    lately.known.set(number, path, false);
     // A name in the directory itself leads out of it only by a symbolic link, so anything else takes one system call.
     if is_plain_name(path)
         && let Ok(stat) = statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW)
         && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink
     {
-        return Ok(describe_stat(&stat));
+        return Ok(describe(&stat));
     }
     // This opens nothing, so that it waits for nothing, has no side effects and needs no permission to read.
-    open_beneath(directory, path, OFlags::PATH).map(|found| describe(&found.metadata))
+    open_beneath(directory, path, OFlags::PATH).map(|found| describe(&found.stat))
 }
 
 /// Whether a path is one name.
@@ -139,7 +179,7 @@ fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Fai
     let mut tries = 0;
     let file = loop {
         match openat2(&*directory.dir, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
-            Ok(file) => break File::from(file),
+            Ok(file) => break fs::File::from(file),
             Err(Errno::AGAIN | Errno::INTR) if tries < TRIES => tries += 1,
             Err(Errno::NOSYS) => return Err(Failure::Unsupported),
             // It would have led out of the directory.
@@ -148,13 +188,19 @@ fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Fai
         }
     };
     let since = Instant::now();
-    let metadata = file.metadata().map_err(|error| Failure::Code(error.into()))?;
-    Ok(Found { file, metadata, since })
+    let stat = fstat(&file).map_err(|error| Failure::Code(io::Error::from(error).into()))?;
+    let (perms, mode) = (directory.perms, OpenMode::READ);
+    let descriptor = if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        Descriptor::Dir(Dir::new(file, perms, mode, BLOCKING_FILE_CALLS))
+    } else {
+        Descriptor::File(File::new(file, perms, mode, BLOCKING_FILE_CALLS))
+    };
+    Ok(Found { descriptor, stat, since })
 }
 
 /// Reads a piece of a file, and tells whether it is at its end. Unlike the runtime's own, this clears no buffer
 /// before.
-pub fn read(file: &File, length: u64, offset: u64) -> Result<(Vec<u8>, bool), ErrorCode> {
+pub fn read(file: &fs::File, length: u64, offset: u64) -> Result<(Vec<u8>, bool), ErrorCode> {
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(READ_MAX_BYTES);
     if length == 0 {
         return Ok((Vec::new(), true));
@@ -172,25 +218,13 @@ pub fn read(file: &File, length: u64, offset: u64) -> Result<(Vec<u8>, bool), Er
     }
 }
 
-/// Metadata as guests have them.
-pub fn describe(metadata: &Metadata) -> DescriptorStat {
-    DescriptorStat {
-        type_: descriptor_type(FileType::from_raw_mode(metadata.mode())),
-        link_count: metadata.nlink(),
-        size: metadata.len(),
-        data_access_timestamp: moment(metadata.atime(), metadata.atime_nsec()),
-        data_modification_timestamp: moment(metadata.mtime(), metadata.mtime_nsec()),
-        status_change_timestamp: moment(metadata.ctime(), metadata.ctime_nsec()),
-    }
-}
-
-/// The same of a system call's result.
+/// What is known of a file, as guests have it.
 #[allow(
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "lengths and nanoseconds are small and not negative"
 )]
-fn describe_stat(stat: &Stat) -> DescriptorStat {
+pub fn describe(stat: &Stat) -> DescriptorStat {
     DescriptorStat {
         type_: descriptor_type(FileType::from_raw_mode(stat.st_mode)),
         link_count: stat.st_nlink,
@@ -208,16 +242,29 @@ fn moment(seconds: i64, nanoseconds: i64) -> Option<Datetime> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, OpenHow, open_at, stat_at};
-    use crate::wasi::{KnownFiles, LastFile};
+    use super::{Failure, Lately, OpenHow, open_at, stat_at};
+    use crate::wasi::{KnownFiles, LastFile, OpenFiles};
     use std::fs::File;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
     use std::process::Command;
-    use wasmtime_wasi::filesystem::{Dir, FsPerms, OpenMode};
+    use std::sync::Arc;
+    use wasmtime_wasi::filesystem::{Descriptor, Dir, FsPerms, OpenMode};
     use wasmtime_wasi::p2::bindings::filesystem::types::{
         DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
     };
+
+    #[derive(Default)]
+    struct Memory {
+        known: KnownFiles,
+        open: OpenFiles,
+    }
+
+    impl Memory {
+        fn lately(&self) -> Lately<'_> {
+            Lately { known: &self.known, open: &self.open }
+        }
+    }
 
     struct Fixture {
         outside: tempfile::TempDir,
@@ -258,8 +305,8 @@ mod tests {
     #[test]
     fn files_and_directories_are_opened_and_nothing_else() {
         let Fixture { directory, outside: _outside } = &fixture();
-        let open =
-            |path, how| open_at(directory, path, how, &KnownFiles::default(), &mut LastFile::default());
+        let memory = Memory::default();
+        let open = |path, how| open_at(directory, path, how, memory.lately(), &mut LastFile::default());
         for path in ["f", "link", "d", "d/../f", "."] {
             assert!(open(path, read()).is_ok(), "{path}");
         }
@@ -287,7 +334,8 @@ mod tests {
     fn a_file_is_read_in_pieces() {
         let Fixture { directory, outside: _outside } = &fixture();
         let how = read();
-        let found = open_at(directory, "f", how, &KnownFiles::default(), &mut LastFile::default()).unwrap();
+        let found = open_at(directory, "f", how, Memory::default().lately(), &mut LastFile::default());
+        let Descriptor::File(file) = found.unwrap().descriptor else { panic!("it is a directory") };
         for (length, offset, expected, is_end) in [
             (3, 0, "con", false),
             (100, 3, "tent", false),
@@ -295,10 +343,10 @@ mod tests {
             (u64::MAX, 0, "content", false),
             (0, 0, "", true),
         ] {
-            let (bytes, end) = super::read(&found.file, length, offset).unwrap();
+            let (bytes, end) = super::read(&file.file, length, offset).unwrap();
             assert_eq!((bytes.as_slice(), end), (expected.as_bytes(), is_end));
         }
-        assert!(super::read(&found.file, 1, u64::MAX).is_err());
+        assert!(super::read(&file.file, 1, u64::MAX).is_err());
     }
 
     #[test]
@@ -310,7 +358,8 @@ mod tests {
             OpenHow { open: OpenFlags::TRUNCATE, ..read() },
         ] {
             for path in ["f", "new"] {
-                let outcome = open_at(directory, path, how, &KnownFiles::default(), &mut LastFile::default());
+                let outcome =
+                    open_at(directory, path, how, Memory::default().lately(), &mut LastFile::default());
                 assert!(matches!(outcome, Err(Failure::Write)), "{how:?}");
             }
         }
@@ -321,20 +370,21 @@ mod tests {
     #[test]
     fn a_path_that_was_opened_is_opened_when_it_is_examined_again() {
         let Fixture { directory, outside: _outside } = &fixture();
-        let (known, mut last) = (KnownFiles::default(), LastFile::default());
+        let (memory, mut last) = (Memory::default(), LastFile::default());
         for is_opened in [false, true, true] {
-            let stat = stat_at(directory, "f", PathFlags::SYMLINK_FOLLOW, &known, &mut last).unwrap();
+            let lately = memory.lately();
+            let stat = stat_at(directory, "f", PathFlags::SYMLINK_FOLLOW, lately, &mut last).unwrap();
             assert_eq!((stat.type_, stat.size), (DescriptorType::RegularFile, 7));
             assert_eq!(last.take_examined(&directory.dir, "f").is_some(), is_opened);
-            open_at(directory, "f", read(), &known, &mut last).unwrap();
+            open_at(directory, "f", read(), lately, &mut last).unwrap();
         }
     }
 
     #[test]
     fn everything_can_be_examined() {
         let Fixture { directory, outside: _outside } = &fixture();
-        let (known, mut last) = (KnownFiles::default(), LastFile::default());
-        let mut stat = |path, flags| stat_at(directory, path, flags, &known, &mut last);
+        let (memory, mut last) = (Memory::default(), LastFile::default());
+        let mut stat = |path, flags| stat_at(directory, path, flags, memory.lately(), &mut last);
         let mut kind = |path, flags| stat(path, flags).map(|stat| stat.type_).ok();
         let (follow, none) = (PathFlags::SYMLINK_FOLLOW, PathFlags::empty());
         for _ in 0..2 {
@@ -345,5 +395,21 @@ mod tests {
             assert_eq!(kind("out", follow), None);
             assert_eq!(kind("out", none), Some(DescriptorType::SymbolicLink));
         }
+    }
+    #[tokio::test]
+    async fn a_file_that_is_asked_for_again_stays_open() {
+        let Fixture { directory, outside } = &fixture();
+        let (memory, mut last) = (Memory::default(), LastFile::default());
+        let mut open = || {
+            let found = open_at(directory, "f", read(), memory.lately(), &mut last).unwrap();
+            let Descriptor::File(file) = found.descriptor else { panic!("it is a directory") };
+            (file.file, found.stat.st_size)
+        };
+        let files: Vec<_> = std::iter::repeat_with(&mut open).take(3).collect();
+        assert!(!Arc::ptr_eq(&files[0].0, &files[1].0));
+        assert!(Arc::ptr_eq(&files[1].0, &files[2].0));
+        std::fs::rename(outside.path().join("secret"), outside.path().join("root/f")).unwrap();
+        let (file, size) = open();
+        assert!(size == 0 && !Arc::ptr_eq(&file, &files[1].0), "it is another one");
     }
 }

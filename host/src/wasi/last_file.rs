@@ -2,32 +2,49 @@
 //! for its length, in three calls; the kernel need not answer each of them.
 
 use crate::body::{METADATA_TTL, TimedLength};
-use std::fs::{File, Metadata};
+use rustix::fs::{FileType, Stat};
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Instant;
+use wasmtime_wasi::filesystem::Descriptor;
 
 /// The file that an instance has examined or opened last. What is known of it expires after [`METADATA_TTL`].
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct LastFile {
     /// The file that was examined, until it is opened.
     examined: Option<(Arc<File>, String, Found)>,
     /// The number of the descriptor that was opened, with what is known of it until the guest asks.
-    opened: Option<(u32, Metadata, Instant)>,
+    opened: Option<(u32, Stat, Instant)>,
     /// The number of the descriptor whose length the guest was told last.
     length: Option<(u32, TimedLength)>,
     /// The path that led to a regular file when the runtime examined it, and when.
     regular: Option<(String, Instant)>,
 }
 
-/// A regular file that is open.
-#[derive(Debug)]
+/// A file or directory that is open.
 pub struct Found {
-    /// The file.
-    pub file: File,
+    /// What guests read it by.
+    pub descriptor: Descriptor,
     /// What is known of it.
-    pub metadata: Metadata,
+    pub stat: Stat,
     /// Since when.
     pub since: Instant,
+}
+
+impl Found {
+    fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.stat.st_mode)
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind() == FileType::RegularFile
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind() == FileType::Directory
+    }
 }
 
 impl LastFile {
@@ -49,14 +66,14 @@ impl LastFile {
     }
 
     /// A file was opened, and got a descriptor of this number.
-    pub fn open(&mut self, number: u32, metadata: Metadata, since: Instant) {
-        *self = Self { opened: Some((number, metadata, since)), ..Self::default() };
+    pub fn open(&mut self, number: u32, stat: Stat, since: Instant) {
+        *self = Self { opened: Some((number, stat, since)), ..Self::default() };
     }
 
     /// What opening this descriptor has told, if that was just now.
-    pub fn take_opened(&mut self, number: u32) -> Option<(Metadata, Instant)> {
-        let (_, metadata, since) = self.opened.take_if(|(opened, ..)| *opened == number)?;
-        (since.elapsed() < METADATA_TTL).then_some((metadata, since))
+    pub fn take_opened(&mut self, number: u32) -> Option<(Stat, Instant)> {
+        let (_, stat, since) = self.opened.take_if(|(opened, ..)| *opened == number)?;
+        (since.elapsed() < METADATA_TTL).then_some((stat, since))
     }
 
     /// A path led to a regular file when the runtime examined it.

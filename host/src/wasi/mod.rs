@@ -1,7 +1,8 @@
 //! What WASI calls mean on this host, without the glue that links them to guests.
 //!
 //! - [`entries`]: the entries of a directory
-//! - [`files`]: opening and examining files below a directory; [`last_file`], [`known_files`]: with few system calls
+//! - [`files`]: opening and examining files below a directory; [`last_file`], [`known_files`], [`open_files`]: with few system
+//!   calls
 //! - [`streams`]: which of an instance's streams are files and bodies, so that one can be handed to the other
 //! - [`messages`]: fields and lengths of HTTP messages
 
@@ -10,9 +11,11 @@ pub mod files;
 mod known_files;
 mod last_file;
 pub mod messages;
+mod open_files;
 mod streams;
 
 pub use entries::Entries;
 pub use known_files::KnownFiles;
 pub use last_file::{Found, LastFile};
+pub use open_files::{MAX_OPEN_FILES, OpenFiles};
 pub use streams::Streams;

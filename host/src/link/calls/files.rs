@@ -3,16 +3,17 @@
 
 use crate::body::TimedLength;
 use crate::instance::State;
-use crate::sandbox::BLOCKING_FILE_CALLS;
 use crate::sandbox::denials::Denial;
 use crate::wasi::files::{self, Failure, OpenHow};
 use crate::wasi::{Found, LastFile};
+use rustix::fs::fstat;
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use wasmtime::bail;
 use wasmtime::component::Resource;
-use wasmtime_wasi::filesystem::{self, Descriptor, Dir, FsPerms, OpenMode, WasiFilesystemView as _};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, Host as _, HostDescriptor as _, OpenFlags,
@@ -37,19 +38,18 @@ pub struct Opening {
 pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
     let number = descriptor.rep();
     let known = state.last_file().take_opened(number);
-    let metadata = match (known, state.table().get(descriptor)?) {
+    let outcome = match (known, state.table().get(descriptor)?) {
         (Some(known), _) => Ok(known),
-        (None, Descriptor::File(file)) => file.file.metadata().map(|metadata| (metadata, Instant::now())),
-        (None, Descriptor::Dir(directory)) => {
-            directory.dir.metadata().map(|metadata| (metadata, Instant::now()))
-        }
+        (None, Descriptor::File(file)) => fstat(&file.file).map(|stat| (stat, Instant::now())),
+        (None, Descriptor::Dir(directory)) => fstat(&directory.dir).map(|stat| (stat, Instant::now())),
     };
-    Ok(match metadata {
-        Ok((metadata, since)) => {
-            state.last_file().tell_length(number, TimedLength(metadata.len(), since));
-            Ok(files::describe(&metadata))
+    Ok(match outcome {
+        Ok((stat, since)) => {
+            let stat = files::describe(&stat);
+            state.last_file().tell_length(number, TimedLength(stat.size, since));
+            Ok(stat)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(io::Error::from(error).into()),
     })
 }
 
@@ -62,7 +62,7 @@ pub fn stat_at(
 ) -> Outcome<DescriptorStat> {
     let mut last = LastFile::default();
     let outcome = match state.resources().get(descriptor)? {
-        Descriptor::Dir(directory) => files::stat_at(directory, path, flags, state.known_files(), &mut last),
+        Descriptor::Dir(directory) => files::stat_at(directory, path, flags, state.lately(), &mut last),
         Descriptor::File(_) => Err(Failure::Code(ErrorCode::NotDirectory)),
     };
     match outcome {
@@ -107,14 +107,12 @@ pub fn open_at(state: &mut State, descriptor: &File, path: &str, how: Opening) -
     let mut last = std::mem::take(state.last_file());
     let special_files = state.may_block();
     let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };
-    let (outcome, perms) = match state.resources().get(descriptor)? {
-        Descriptor::Dir(directory) => {
-            (files::open_at(directory, path, how, state.known_files(), &mut last), directory.perms)
-        }
+    let outcome = match state.resources().get(descriptor)? {
+        Descriptor::Dir(directory) => files::open_at(directory, path, how, state.lately(), &mut last),
         Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
     };
     match outcome {
-        Ok(found) => Ok(Ok(opened(state, found, perms)?)),
+        Ok(found) => Ok(Ok(opened(state, found)?)),
         Err(Failure::Unsupported) => {
             let how = OpenHow { special_files: special_files || last.is_regular(path), ..how };
             open_at_by_runtime(state, descriptor, path, how)
@@ -142,16 +140,10 @@ fn borrowed(descriptor: &File) -> File {
     File::new_borrow(descriptor.rep())
 }
 
-/// A descriptor for what was opened, with the permissions of the directory that it is in.
-fn opened(state: &mut State, found: Found, perms: FsPerms) -> wasmtime::Result<File> {
-    let Found { file, metadata, since } = found;
-    let descriptor = if metadata.is_dir() {
-        Descriptor::Dir(Dir::new(file, perms, OpenMode::READ, BLOCKING_FILE_CALLS))
-    } else {
-        Descriptor::File(filesystem::File::new(file, perms, OpenMode::READ, BLOCKING_FILE_CALLS))
-    };
-    let descriptor = state.table().push(descriptor)?;
-    state.last_file().open(descriptor.rep(), metadata, since);
+/// A descriptor for what was opened.
+fn opened(state: &mut State, found: Found) -> wasmtime::Result<File> {
+    let descriptor = state.table().push(found.descriptor)?;
+    state.last_file().open(descriptor.rep(), found.stat, found.since);
     Ok(descriptor)
 }
 
@@ -173,7 +165,7 @@ pub fn refuse<T>(state: &State, descriptor: &File, path: &str) -> Outcome<T> {
     Ok(Err(denied(state, &Failure::Write, path)))
 }
 
-/// The outcome of a call of the runtime's, which never waits: every context has [`BLOCKING_FILE_CALLS`].
+/// The outcome of a call of the runtime's, which never waits: every context has [`BLOCKING_FILE_CALLS`](crate::sandbox::BLOCKING_FILE_CALLS).
 pub fn at_once<T>(call: impl Future<Output = T>) -> wasmtime::Result<T> {
     match pin!(call).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(outcome) => Ok(outcome),

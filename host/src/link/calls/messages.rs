@@ -6,6 +6,7 @@ use crate::wasi::messages::{MAX_FIELDS_BYTES, field_value, new_body};
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
+use std::borrow::Cow;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::DynOutputStream;
@@ -43,24 +44,59 @@ enum Message {
     Response,
 }
 
+/// The name of a field, as a guest passes it. It has to be text (component model, canonical ABI, "Loading"), which a valid name
+/// always is.
+pub trait PassedName {
+    /// Its bytes.
+    fn bytes(&self) -> &[u8];
+
+    /// An error where it is no text, which is a trap.
+    fn ensure_text(&self) -> wasmtime::Result<()>;
+}
+
+impl PassedName for Cow<'_, str> {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
+    fn ensure_text(&self) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+/// A name that nobody has looked at.
+pub struct RawName<'a>(pub &'a [u8]);
+
+impl PassedName for RawName<'_> {
+    fn bytes(&self) -> &[u8] {
+        self.0
+    }
+
+    fn ensure_text(&self) -> wasmtime::Result<()> {
+        std::str::from_utf8(self.0)?;
+        Ok(())
+    }
+}
+
 /// What `[static]fields.from-list` is given, as a map; the error that the guest gets where a name or value is invalid. A list
 /// says how many fields it has before the first is read.
-pub fn collect_fields<N: AsRef<str>, V: AsRef<[u8]>>(
+pub fn collect_fields<N: PassedName, V: AsRef<[u8]>>(
     mut entries: impl ExactSizeIterator<Item = wasmtime::Result<(N, V)>>,
 ) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
     let mut fields = HeaderMap::with_capacity(entries.len().min(EXPECTED_FIELDS_MAX));
     let mut size = 0;
     while let Some(entry) = entries.next() {
         let (name, value) = entry?;
-        let (name, value) = (name.as_ref(), value.as_ref());
-        size += name.len() + size_of::<HeaderName>() + value.len() + size_of::<HeaderValue>();
+        let (passed, value) = (name.bytes(), value.as_ref());
+        size += passed.len() + size_of::<HeaderName>() + value.len() + size_of::<HeaderValue>();
         if size > MAX_FIELDS_BYTES {
             return Err(FieldMapError::TotalSizeTooBig.into());
         }
         // An invalid name or value is an error that the guest gets, and no trap.
-        let name = HeaderName::from_bytes(name.as_bytes()).ok();
-        let Some((name, value)) = name.and_then(|name| field_value(&name, value).map(|value| (name, value)))
+        let valid = HeaderName::from_bytes(passed).ok();
+        let Some((name, value)) = valid.and_then(|name| field_value(&name, value).map(|value| (name, value)))
         else {
+            name.ensure_text()?;
             return invalid(entries, size);
         };
         let is_length = name == CONTENT_LENGTH;
@@ -75,17 +111,18 @@ pub fn collect_fields<N: AsRef<str>, V: AsRef<[u8]>>(
 
 /// The error for a list with an invalid field. What follows it has to be text in the guest's memory nevertheless: a list is
 /// passed as a whole (component model, canonical ABI, "Loading").
-fn invalid<N: AsRef<str>, V: AsRef<[u8]>>(
+fn invalid<N: PassedName, V: AsRef<[u8]>>(
     rest: impl Iterator<Item = wasmtime::Result<(N, V)>>,
     mut size: usize,
 ) -> wasmtime::Result<Result<HeaderMap, HeaderError>> {
     for entry in rest {
         let (name, value) = entry?;
         // All of them may be the same long text.
-        size = size.saturating_add(name.as_ref().len() + value.as_ref().len());
+        size = size.saturating_add(name.bytes().len() + value.as_ref().len());
         if size > HOSTCALL_FUEL {
             return Err(FieldMapError::TotalSizeTooBig.into());
         }
+        name.ensure_text()?;
     }
     Ok(Err(HeaderError::InvalidSyntax))
 }
@@ -248,7 +285,15 @@ pub fn finish(
 }
 
 /// `[method]fields.has`, as the runtime's own, without a copy of the name.
-pub fn has_field(state: &State, fields: &Resource<FieldMap>, name: &str) -> wasmtime::Result<bool> {
-    let fields = state.resources().get(fields)?;
-    Ok(HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| fields.contains_key(&name)))
+pub fn has_field(
+    state: &State,
+    fields: &Resource<FieldMap>,
+    name: &impl PassedName,
+) -> wasmtime::Result<bool> {
+    let Ok(valid) = HeaderName::from_bytes(name.bytes()) else {
+        name.ensure_text()?;
+        state.resources().get(fields)?;
+        return Ok(false);
+    };
+    Ok(state.resources().get(fields)?.contains_key(&valid))
 }

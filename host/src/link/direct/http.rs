@@ -4,7 +4,7 @@ use super::core::{Call, CallExt as _};
 use super::error_code::Flat;
 use super::memory::{
     R, borrow, bytes, handle, invalid_discriminant, is_some, list, own, owned_bytes, owned_lists, owned_text,
-    text, word,
+    word,
 };
 use super::streams::subscribe;
 use super::values::Bytes;
@@ -49,7 +49,7 @@ fn add_fields(interface: &mut Interface<'_>) -> R<()> {
             let (memory, state) = call.enter()?;
             let memory = &*memory;
             let entries = list::<16>(memory, address, count, 4)?.iter().map(|entry| {
-                let name = text(memory, word(entry, 0), word(entry, 4))?;
+                let name = calls::RawName(bytes(memory, word(entry, 0), word(entry, 4))?);
                 Ok((name, bytes(memory, word(entry, 8), word(entry, 12))?))
             });
             let fields = calls::collect_fields(entries)?;
@@ -60,8 +60,8 @@ fn add_fields(interface: &mut Interface<'_>) -> R<()> {
             "[method]fields.has",
             |mut call: Call<'_>, fields: u32, address: u32, length: u32| -> R<u32> {
                 let (memory, state) = call.enter()?;
-                let name = text(memory, address, length)?;
-                Ok(u32::from(calls::has_field(state, &borrow(fields)?, name)?))
+                let name = calls::RawName(bytes(memory, address, length)?);
+                Ok(u32::from(calls::has_field(state, &borrow(fields)?, &name)?))
             },
         )?
         .allocating(
