@@ -1,100 +1,41 @@
-//! HTTP/1.1 on one connection: from its first byte to its last, within time limits.
-//!
-//! 1. It waits for a request, without the buffers of the HTTP library: most connections are idle most of the time.
-//! 2. The library reads requests and writes answers, for as long as one follows the other.
-//! 3. A head that cannot be read, or does not arrive in time, is answered here, in the host's own words.
-//! 4. The connection is closed so that the last answer arrives.
+//! What all connections share, and the life of one.
 
-use super::check::{Names, check};
-use super::exchange::{Exchange, Point, Progress};
-use super::refusal::Refusal;
+use super::check::Names;
+use super::http1::Http1;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
-use crate::allocator;
-use crate::app::{App, GuestBody, NoAnswer};
-use crate::body::Data;
+use crate::app::App;
 use crate::config::ClientTimes;
-use crate::net::conn::{Conn, ConnInfo, Stream};
-use crate::net::linger::{self, Patience};
-use crate::report::{Recorded, Report, Subject};
-use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
-use http::{Request, Response, Version};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use memchr::memchr;
+use crate::net::conn::{Conn, Stream};
+use crate::report::Report;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
-use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{Semaphore, watch};
-use tokio::task::block_in_place;
+use std::task::Poll;
+use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, sleep};
-use tracing::debug;
-
-/// How often a connection that the library has is looked at. Its time limits are that exact, and an idle one gives its
-/// buffers back after that.
-const TICK: Duration = Duration::from_secs(1);
-
-/// The largest head of a request, in bytes; a larger one is a 431. Browsers stay below 16 KiB even with many cookies.
-const MAX_HEAD: usize = 32 * 1024;
-
-/// Connections that may read a head of more than 8 KiB at a time; others wait for their turn.
-const MAX_LARGE_HEADS: usize = 2_048;
 
 /// Everything that connections share.
 pub struct Connections {
-    http: http1::Builder,
-    app: Arc<App>,
-    names: Names,
-    report: Report,
-    times: ClientTimes,
-    large_heads: Arc<Semaphore>,
-}
-
-/// How the library has ended.
-enum End {
-    /// The connection is over.
-    Over,
-    /// The client has left, or an answer could not be completed.
-    Failed,
-    /// It is idle.
-    Idle,
-    /// The head of a request has not arrived in time.
-    HeadTimeout,
-    /// The head of a request cannot be read.
-    Unreadable(hyper::Error),
+    pub(super) app: Arc<App>,
+    pub(super) names: Names,
+    pub(super) report: Report,
+    pub(super) times: ClientTimes,
+    pub(super) http1: Http1,
 }
 
 impl Connections {
     /// Connections whose requests `app` answers, as far as they are for one of `names` and come in time.
     pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes) -> Self {
-        let mut http = http1::Builder::new();
-        // Timed here, once a connection rather than once a request.
-        http.header_read_timeout(None)
-            .max_header_size(MAX_HEAD)
-            .max_buf_size(MAX_HEAD)
-            // A client that has finished sending still wants its answer. `Hangup` tells when it has left.
-            .half_close(true)
-            // Bytes are never copied together: those of placeholders cannot be read.
-            .writev(true);
-        Self { http, app, names, report, times, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)) }
+        Self { app, names, report, times, http1: Http1::new() }
     }
 
-    /// Serves a connection until either side ends it. Once the server drains, it ends with the answer under way; once
+    /// Serves a connection until either side ends it. Once the server drains, it ends with the answers under way; once
     /// the server cuts, at once.
     pub async fn serve<S: Stream>(self: Arc<Self>, conn: Conn<S>, mut phase: watch::Receiver<Phase>) {
         let (since, mut cut) = (phase.clone(), phase.clone());
         let mut cut = pin!(unconstrained(reached(&mut cut, Phase::Cutting)));
         let mut known = Known::default();
-        let mut serving = pin!(self.serve_in_order(conn, &mut phase));
+        let mut serving = pin!(self.serve_http1(conn, &mut phase));
         poll_fn(|context| {
             let is_due = known.is_new(context) || may_have_changed(&since);
             if is_due && cut.as_mut().poll(context).is_ready() {
@@ -104,287 +45,4 @@ impl Connections {
         })
         .await;
     }
-
-    async fn serve_in_order<S: Stream>(&self, conn: Conn<S>, phase: &mut watch::Receiver<Phase>) {
-        let Conn { stream, info } = conn;
-        let mut exchange = Exchange::new(stream, Arc::clone(&self.large_heads));
-        let mut patience = Patience::WithAll;
-        loop {
-            tokio::select! {
-                () = exchange.readable() => {}
-                () = sleep(self.times.idle) => break,
-                () = reached(phase, Phase::Draining) => {
-                    // A server that stops does not wait for clients that have sent nothing.
-                    patience = Patience::WithUnread;
-                    break;
-                }
-            }
-            let state =
-                Shared { info: &info, progress: exchange.progress(), needs_reset: AtomicBool::new(false) };
-            let (returned, unread, end) = self.exchange(exchange, &state, phase).await;
-            exchange = returned;
-            let refusal = match end {
-                End::Idle => {
-                    allocator::note_release();
-                    exchange.put_back(&unread);
-                    continue;
-                }
-                End::Failed if state.needs_reset.load(Ordering::Relaxed) => {
-                    // Not by way of `linger`, which begins with an orderly end.
-                    exchange.reset_on_close();
-                    return;
-                }
-                End::Over | End::Failed => {
-                    if *phase.borrow() >= Phase::Draining {
-                        patience = Patience::WithUnread;
-                    }
-                    break;
-                }
-                End::HeadTimeout => Refusal::HeadTimeout,
-                End::Unreadable(error) => {
-                    if let Some(head) = as_http_1_1(&unread) {
-                        exchange.put_back(&head);
-                        continue;
-                    }
-                    explain(&error, &unread)
-                }
-            };
-            self.refuse(&mut exchange, &refusal, first_line(&unread), &info).await;
-            break;
-        }
-        if let Some(stream) = exchange.into_stream() {
-            linger::close(stream, patience).await;
-        }
-    }
-
-    /// Has the HTTP library read requests and write answers. Gives the connection back, with what was read and not
-    /// understood.
-    async fn exchange<S: Stream>(
-        &self,
-        exchange: Exchange<S>,
-        state: &Shared<'_>,
-        phase: &mut watch::Receiver<Phase>,
-    ) -> (Exchange<S>, Bytes, End) {
-        let service = service_fn(|request| self.answer(request, state));
-        let mut connection = Box::new(self.http.serve_connection(TokioIo::new(exchange), service));
-        let since = phase.clone();
-        let mut draining = pin!(unconstrained(reached(phase, Phase::Draining)));
-        let mut is_draining = false;
-        let mut known = Known::default();
-        let mut tick = pin!(sleep(TICK));
-        let mut watch = Watch { steps: state.progress.steps(), since: 0, head_timeout: self.times.head };
-        let outcome = poll_fn(|context| {
-            let mut is_new = known.is_new(context);
-            loop {
-                let mut poll = || Pin::new(&mut *connection).poll(context);
-                // Guests and files run in here. What may hang gets a thread of its own meanwhile, which costs some
-                // microseconds.
-                let polled = if self.app.may_hang() { block_in_place(poll) } else { poll() };
-                if let Poll::Ready(outcome) = polled {
-                    return Poll::Ready(Err(outcome));
-                }
-                let is_due = is_new || may_have_changed(&since);
-                if !is_draining && is_due && draining.as_mut().poll(context).is_ready() {
-                    is_draining = true;
-                    Pin::new(&mut *connection).graceful_shutdown();
-                    continue;
-                }
-                let is_due = is_new || tick.is_elapsed();
-                if !is_due || pin!(unconstrained(tick.as_mut())).poll(context).is_pending() {
-                    return Poll::Pending;
-                }
-                if let Some(end) = watch.look(&state.progress) {
-                    return Poll::Ready(Ok(end));
-                }
-                tick.as_mut().reset(Instant::now() + TICK);
-                // It has forgotten the waker.
-                is_new = true;
-            }
-        })
-        .await;
-        let parts = connection.into_parts();
-        let exchange = parts.io.into_inner();
-        let end = match outcome {
-            Ok(end) => end,
-            // What the library would have said was withheld, or it says nothing to this version of HTTP.
-            Err(Err(error)) if exchange.has_withheld() || is_http_2(&error) => End::Unreadable(error),
-            Err(Err(error)) => {
-                // A client that leaves is no failure of the server.
-                debug!("connection of {}: {error}", state.info.peer);
-                End::Failed
-            }
-            Err(Ok(())) => End::Over,
-        };
-        (exchange, parts.read_buf, end)
-    }
-
-    /// Answers a request: by the app, or where it is not for a guest, by a refusal.
-    async fn answer(
-        &self,
-        mut request: Request<Incoming>,
-        state: &Shared<'_>,
-    ) -> Result<Response<Answer>, NoAnswer> {
-        state.progress.reach(Point::Request);
-        let info = state.info;
-        let subject = Subject::new(request.method(), request.uri());
-        let recorder = self.report.begin(info.peer, &request, &subject);
-        let method = request.method().clone();
-        let version = request.version();
-        let answered = match check(&mut request, &self.names, info.reach) {
-            Ok(()) => self.app.respond(request, info, subject).await.map_err(|why| match why {
-                NoAnswer::Busy(wait) => Ok(Refusal::Busy(wait)),
-                NoAnswer::Failed => Ok(Refusal::Failed),
-                NoAnswer::BodyTimeout => Ok(Refusal::BodyTimeout),
-                NoAnswer::ClientLeft => Err(why),
-            }),
-            Err(refusal) => Err(Ok(refusal)),
-        };
-        let response = match answered {
-            Ok(response) => response.map(Either::Left),
-            Err(Ok(refusal)) => refusal.response(&method).map(Either::Right),
-            Err(Err(why)) => return Err(why),
-        };
-        // The end of the connection is all that tells the end of such a body, so an early end has to be a reset.
-        let ends_with_connection =
-            version == Version::HTTP_10 && !response.headers().contains_key(CONTENT_LENGTH);
-        state.needs_reset.store(ends_with_connection, Ordering::Relaxed);
-        let status = response.status().as_u16();
-        let progress = state.progress.clone();
-        Ok(response.map(|body| Answer { body: Recorded::new(body, recorder, status), progress }))
-    }
-
-    /// Answers what could not be read.
-    async fn refuse<S: Stream>(
-        &self,
-        exchange: &mut Exchange<S>,
-        refusal: &Refusal,
-        line: &[u8],
-        info: &ConnInfo,
-    ) {
-        let (message, body) = refusal.message();
-        self.report.record_unreadable(info.peer, line, refusal.status().as_u16(), body as u64);
-        exchange.progress().reach(Point::Request);
-        // A client that has left reads no answer.
-        let _ = exchange.write_all(&message).await;
-    }
-}
-
-/// What the answers on a connection share.
-struct Shared<'a> {
-    info: &'a ConnInfo,
-    progress: Progress,
-    /// Whether an answer that ends early has to end by a reset.
-    needs_reset: AtomicBool,
-}
-
-/// Looks once in each [`TICK`] whether a connection goes on.
-struct Watch {
-    steps: u32,
-    /// Ticks since the last step.
-    since: u32,
-    head_timeout: Duration,
-}
-
-impl Watch {
-    fn look(&mut self, progress: &Progress) -> Option<End> {
-        if std::mem::replace(&mut self.steps, progress.steps()) != progress.steps() {
-            self.since = 0;
-            return None;
-        }
-        self.since += 1;
-        match progress.point() {
-            Point::Idle => Some(End::Idle),
-            Point::Head if TICK * self.since >= self.head_timeout => Some(End::HeadTimeout),
-            _ => None,
-        }
-    }
-}
-
-/// The body of an answer, a guest's or the host's own. When it is dropped, the library has all of it.
-struct Answer {
-    body: Recorded<Either<GuestBody, Full<Data>>>,
-    progress: Progress,
-}
-
-impl Body for Answer {
-    type Data = Data;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        self.progress.reach(Point::Answered);
-    }
-}
-
-/// Whether the client speaks HTTP/2 without having asked for it.
-fn is_http_2(error: &hyper::Error) -> bool {
-    error.is_parse() && error.to_string().contains("HTTP2 preface")
-}
-
-/// The first line of a head, or what has arrived of it.
-fn first_line(head: &[u8]) -> &[u8] {
-    let line = &head[..memchr(b'\n', head).unwrap_or(head.len())];
-    line.strip_suffix(b"\r").unwrap_or(line)
-}
-
-/// The version that the first line of a head names, as `1.1`, if it names one of HTTP.
-fn version(head: &[u8]) -> Option<&[u8]> {
-    let version = first_line(head).rsplit(|&byte| byte == b' ').next()?.strip_prefix(b"HTTP/")?;
-    matches!(version, [major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
-        .then_some(version)
-}
-
-/// A head of HTTP/1.2 or higher as one of HTTP/1.1, which it is to be treated as (RFC 9110 §2.5). The library reads no
-/// minor version but its own.
-fn as_http_1_1(head: &[u8]) -> Option<Vec<u8>> {
-    let minor = version(head)?.strip_prefix(b"1.")?;
-    if !(b"2"..=b"9").contains(&&[minor[0]]) {
-        return None;
-    }
-    let at = first_line(head).len() - 1;
-    let mut head = head.to_vec();
-    head[at] = b'1';
-    Some(head)
-}
-
-/// Why a head could not be read.
-fn explain(error: &hyper::Error, head: &[u8]) -> Refusal {
-    let text = error.to_string();
-    if error.is_parse_too_large() {
-        return Refusal::HeadTooLarge;
-    }
-    for (what, refusal) in [
-        ("URI too long", Refusal::TargetTooLong),
-        ("HTTP2 preface", Refusal::Version),
-        ("invalid transfer-encoding", Refusal::TransferCoding),
-        ("HTTP method", Refusal::Malformed("its method is not one")),
-        ("URI", Refusal::Malformed("its target is not a URI")),
-        ("content-length", Refusal::Malformed("its Content-Length is not a length")),
-        ("transfer-encoding", Refusal::Malformed("HTTP/1.0 has no transfer codings")),
-        ("HTTP header", Refusal::Malformed("one of its fields is not well formed")),
-    ] {
-        if text.contains(what) {
-            return refusal;
-        }
-    }
-    if version(head).is_some_and(|version| !version.starts_with(b"1.")) {
-        return Refusal::Version;
-    }
-    Refusal::Malformed("it is not HTTP/1.1")
 }

@@ -1,7 +1,7 @@
-//! HTTP/1.1 on a connection.
+//! HTTP on a connection.
 //!
-//! 1. [`connection`]: a connection from its first byte to its last, with its time limits
-//! 2. [`exchange`]: the bytes of a connection, and at which point of an exchange it is
+//! 1. [`connection`]: what all connections share, and the life of one
+//! 2. [`http1`]: requests and answers from the first byte to the last, within time limits
 //! 3. [`check`]: requests that no guest sees, by their [`authority`] among others
 //! 4. [`refusal`]: what the host answers itself
 //! 5. [`shutdown`]: how the server stops
@@ -9,6 +9,9 @@
 pub mod authority;
 pub mod check;
 pub mod connection;
-mod exchange;
+mod http1;
 pub mod refusal;
 pub mod shutdown;
+
+/// The largest head of a request, in bytes; a larger one is a 431. Browsers stay below 16 KiB even with many cookies.
+const MAX_HEAD: usize = 32 * 1024;

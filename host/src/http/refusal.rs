@@ -1,5 +1,6 @@
 //! What the host answers itself, in one sentence.
 
+use crate::app::NoAnswer;
 use crate::body::Data;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
@@ -42,6 +43,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What is answered where the app has no answer; an error where the client has left.
+    pub fn instead(why: NoAnswer) -> Result<Self, NoAnswer> {
+        match why {
+            NoAnswer::Busy(wait) => Ok(Self::Busy(wait)),
+            NoAnswer::Failed => Ok(Self::Failed),
+            NoAnswer::BodyTimeout => Ok(Self::BodyTimeout),
+            NoAnswer::ClientLeft => Err(why),
+        }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {

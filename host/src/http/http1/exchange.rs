@@ -30,13 +30,16 @@ pub(super) enum Point {
     Answered,
 }
 
+/// What a step adds to the number of [`Progress`]: the point is kept below.
+const STEP: u32 = 4;
+
 /// The point at which a connection is, shared by those who move it on. Clones refer to the same.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<AtomicU32>);
 
 impl Progress {
     pub(super) fn point(&self) -> Point {
-        match self.0.load(Ordering::Relaxed) % 4 {
+        match self.0.load(Ordering::Relaxed) % STEP {
             0 => Point::Idle,
             1 => Point::Head,
             2 => Point::Request,
@@ -52,7 +55,7 @@ impl Progress {
     /// Moves on to a point. Only the task of the connection does that.
     pub(super) fn reach(&self, point: Point) {
         let now = self.0.load(Ordering::Relaxed);
-        let next = (now & !3).wrapping_add(4) | point as u32;
+        let next = (now & !(STEP - 1)).wrapping_add(STEP) | point as u32;
         self.0.store(next, Ordering::Relaxed);
     }
 }

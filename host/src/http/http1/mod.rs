@@ -1,0 +1,313 @@
+//! HTTP/1.1 on one connection: from its first byte to its last, within time limits.
+//!
+//! 1. It waits for a request, without the buffers of the HTTP library: most connections are idle most of the time.
+//! 2. The library reads requests and writes answers, for as long as one follows the other. [`exchange`] is what it reads
+//!    from and writes to.
+//! 3. A [`head`] that cannot be read, or does not arrive in time, is answered here, in the host's own words.
+//! 4. The connection is closed so that the last answer arrives.
+
+mod exchange;
+mod head;
+
+use super::connection::Connections;
+use super::refusal::Refusal;
+use super::shutdown::{Known, Phase, may_have_changed, reached};
+use super::{MAX_HEAD, check::check};
+use crate::allocator;
+use crate::app::{GuestBody, NoAnswer};
+use crate::body::Data;
+use crate::net::conn::{Conn, ConnInfo, Stream};
+use crate::net::linger::{self, Patience};
+use crate::report::{Recorded, Subject};
+use bytes::Bytes;
+use exchange::{Exchange, Point, Progress};
+use head::{as_http_1_1, explain, first_line};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, Version};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Either, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::block_in_place;
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+/// How often a connection that the library has is looked at. Its time limits are that exact, and an idle one gives its
+/// buffers back after that.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Connections that may read a head of more than 8 KiB at a time; others wait for their turn.
+const MAX_LARGE_HEADS: usize = 2_048;
+
+/// What connections of this version share.
+pub(super) struct Http1 {
+    library: http1::Builder,
+    large_heads: Arc<Semaphore>,
+}
+
+impl Http1 {
+    pub(super) fn new() -> Self {
+        let mut library = http1::Builder::new();
+        // Timed here, once a connection rather than once a request.
+        library
+            .header_read_timeout(None)
+            .max_header_size(MAX_HEAD)
+            .max_buf_size(MAX_HEAD)
+            // A client that has finished sending still wants its answer. `Hangup` tells when it has left.
+            .half_close(true)
+            // Bytes are never copied together: those of placeholders cannot be read.
+            .writev(true);
+        Self { library, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)) }
+    }
+}
+
+/// How the library has ended.
+enum End {
+    /// The connection is over.
+    Over,
+    /// The client has left, or an answer could not be completed.
+    Failed,
+    /// It is idle.
+    Idle,
+    /// The head of a request has not arrived in time.
+    HeadTimeout,
+    /// The head of a request cannot be read.
+    Unreadable(hyper::Error),
+}
+
+impl Connections {
+    /// Serves a connection until either side ends it.
+    pub(super) async fn serve_http1<S: Stream>(&self, conn: Conn<S>, phase: &mut watch::Receiver<Phase>) {
+        let Conn { stream, info } = conn;
+        let mut exchange = Exchange::new(stream, Arc::clone(&self.http1.large_heads));
+        let mut patience = Patience::WithAll;
+        loop {
+            tokio::select! {
+                () = exchange.readable() => {}
+                () = sleep(self.times.idle) => break,
+                () = reached(phase, Phase::Draining) => {
+                    // A server that stops does not wait for clients that have sent nothing.
+                    patience = Patience::WithUnread;
+                    break;
+                }
+            }
+            let state =
+                Shared { info: &info, progress: exchange.progress(), needs_reset: AtomicBool::new(false) };
+            let (returned, unread, end) = self.exchange(exchange, &state, phase).await;
+            exchange = returned;
+            let refusal = match end {
+                End::Idle => {
+                    allocator::note_release();
+                    exchange.put_back(&unread);
+                    continue;
+                }
+                End::Failed if state.needs_reset.load(Ordering::Relaxed) => {
+                    // Not by way of `linger`, which begins with an orderly end.
+                    exchange.reset_on_close();
+                    return;
+                }
+                End::Over | End::Failed => {
+                    if *phase.borrow() >= Phase::Draining {
+                        patience = Patience::WithUnread;
+                    }
+                    break;
+                }
+                End::HeadTimeout => Refusal::HeadTimeout,
+                End::Unreadable(error) => {
+                    if let Some(head) = as_http_1_1(&unread) {
+                        exchange.put_back(&head);
+                        continue;
+                    }
+                    explain(&error, &unread)
+                }
+            };
+            self.refuse(&mut exchange, &refusal, first_line(&unread), &info).await;
+            break;
+        }
+        if let Some(stream) = exchange.into_stream() {
+            linger::close(stream, patience).await;
+        }
+    }
+
+    /// Has the HTTP library read requests and write answers. Gives the connection back, with what was read and not
+    /// understood.
+    async fn exchange<S: Stream>(
+        &self,
+        exchange: Exchange<S>,
+        state: &Shared<'_>,
+        phase: &mut watch::Receiver<Phase>,
+    ) -> (Exchange<S>, Bytes, End) {
+        let service = service_fn(|request| self.answer(request, state));
+        let mut connection = Box::new(self.http1.library.serve_connection(TokioIo::new(exchange), service));
+        let since = phase.clone();
+        let mut draining = pin!(unconstrained(reached(phase, Phase::Draining)));
+        let mut is_draining = false;
+        let mut known = Known::default();
+        let mut tick = pin!(sleep(TICK));
+        let mut watch = Watch { steps: state.progress.steps(), since: 0, head_timeout: self.times.head };
+        let outcome = poll_fn(|context| {
+            let mut is_new = known.is_new(context);
+            loop {
+                let mut poll = || Pin::new(&mut *connection).poll(context);
+                // Guests and files run in here. What may hang gets a thread of its own meanwhile, which costs some
+                // microseconds.
+                let polled = if self.app.may_hang() { block_in_place(poll) } else { poll() };
+                if let Poll::Ready(outcome) = polled {
+                    return Poll::Ready(Err(outcome));
+                }
+                let is_due = is_new || may_have_changed(&since);
+                if !is_draining && is_due && draining.as_mut().poll(context).is_ready() {
+                    is_draining = true;
+                    Pin::new(&mut *connection).graceful_shutdown();
+                    continue;
+                }
+                let is_due = is_new || tick.is_elapsed();
+                if !is_due || pin!(unconstrained(tick.as_mut())).poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                if let Some(end) = watch.look(&state.progress) {
+                    return Poll::Ready(Ok(end));
+                }
+                tick.as_mut().reset(Instant::now() + TICK);
+                // It has forgotten the waker.
+                is_new = true;
+            }
+        })
+        .await;
+        let parts = connection.into_parts();
+        let exchange = parts.io.into_inner();
+        let end = match outcome {
+            Ok(end) => end,
+            // What the library would have said was withheld, or it says nothing to this version of HTTP.
+            Err(Err(error)) if exchange.has_withheld() || error.is_parse_version_h2() => {
+                End::Unreadable(error)
+            }
+            Err(Err(error)) => {
+                // A client that leaves is no failure of the server.
+                debug!("connection of {}: {error}", state.info.peer);
+                End::Failed
+            }
+            Err(Ok(())) => End::Over,
+        };
+        (exchange, parts.read_buf, end)
+    }
+
+    /// Answers a request: by the app, or where it is not for a guest, by a refusal.
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        state: &Shared<'_>,
+    ) -> Result<Response<Answer>, NoAnswer> {
+        state.progress.reach(Point::Request);
+        let info = state.info;
+        let subject = Subject::new(request.method(), request.uri());
+        let recorder = self.report.begin(info.peer, &request, &subject);
+        let method = request.method().clone();
+        let version = request.version();
+        let answered = match check(&mut request, &self.names, info.reach) {
+            Ok(()) => self.app.respond(request, info, subject).await.map_err(Refusal::instead),
+            Err(refusal) => Err(Ok(refusal)),
+        };
+        let response = match answered {
+            Ok(response) => response.map(Either::Left),
+            Err(Ok(refusal)) => refusal.response(&method).map(Either::Right),
+            Err(Err(why)) => return Err(why),
+        };
+        // The end of the connection is all that tells the end of such a body, so an early end has to be a reset.
+        let ends_with_connection =
+            version == Version::HTTP_10 && !response.headers().contains_key(CONTENT_LENGTH);
+        state.needs_reset.store(ends_with_connection, Ordering::Relaxed);
+        let status = response.status().as_u16();
+        let progress = state.progress.clone();
+        Ok(response.map(|body| Answer { body: Recorded::new(body, recorder, status), progress }))
+    }
+
+    /// Answers what could not be read.
+    async fn refuse<S: Stream>(
+        &self,
+        exchange: &mut Exchange<S>,
+        refusal: &Refusal,
+        line: &[u8],
+        info: &ConnInfo,
+    ) {
+        let (message, body) = refusal.message();
+        self.report.record_unreadable(info.peer, line, refusal.status().as_u16(), body as u64);
+        exchange.progress().reach(Point::Request);
+        // A client that has left reads no answer.
+        let _ = exchange.write_all(&message).await;
+    }
+}
+
+/// What the answers on a connection share.
+struct Shared<'a> {
+    info: &'a ConnInfo,
+    progress: Progress,
+    /// Whether an answer that ends early has to end by a reset.
+    needs_reset: AtomicBool,
+}
+
+/// Looks once in each [`TICK`] whether a connection goes on.
+struct Watch {
+    steps: u32,
+    /// Ticks since the last step.
+    since: u32,
+    head_timeout: Duration,
+}
+
+impl Watch {
+    fn look(&mut self, progress: &Progress) -> Option<End> {
+        if std::mem::replace(&mut self.steps, progress.steps()) != progress.steps() {
+            self.since = 0;
+            return None;
+        }
+        self.since += 1;
+        match progress.point() {
+            Point::Idle => Some(End::Idle),
+            Point::Head if TICK * self.since >= self.head_timeout => Some(End::HeadTimeout),
+            _ => None,
+        }
+    }
+}
+
+/// The body of an answer, a guest's or the host's own. When it is dropped, the library has all of it.
+struct Answer {
+    body: Recorded<Either<GuestBody, Full<Data>>>,
+    progress: Progress,
+}
+
+impl Body for Answer {
+    type Data = Data;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.progress.reach(Point::Answered);
+    }
+}
