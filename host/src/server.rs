@@ -10,7 +10,7 @@ use crate::component::Purpose;
 use crate::config::{Instances, Serve};
 use crate::engine;
 use crate::http::check::Names;
-use crate::http::connection::Connections;
+use crate::http::connection::{Connections, Room};
 use crate::http::shutdown::{Phase, reached};
 use crate::instance::Stdio;
 use crate::link::direct::module::Renewal;
@@ -46,6 +46,7 @@ struct Opened {
     engine: Engine,
     listeners: Vec<TcpListener>,
     acceptor: Acceptor,
+    max_connections: usize,
     ended: AllEnded,
     app: Arc<App>,
     names: Names,
@@ -124,17 +125,19 @@ fn open(mut config: Serve) -> Result<Opened> {
     let instances = config.limits.instances;
     let times = Times { head: config.limits.time, silence: config.silence, body: config.client.body };
     let app = Arc::new(App::new(linked, template, instances, config.reuse, times)?);
-    let (acceptor, ended) = Acceptor::new(max_connections(instances), config.client.stall);
+    let max_connections = max_connections(instances);
+    let (acceptor, ended) = Acceptor::new(max_connections, config.client.stall);
     let threads = instances as usize + SPARE_THREADS;
     let names = Names::new(std::mem::take(&mut config.names));
-    Ok(Opened { engine, listeners, acceptor, ended, app, names, how, threads, config })
+    Ok(Opened { engine, listeners, acceptor, max_connections, ended, app, names, how, threads, config })
 }
 
 async fn run(opened: Opened) -> Result<()> {
-    let Opened { listeners, acceptor, ended, app, names, how, config, .. } = opened;
+    let Opened { listeners, acceptor, max_connections, ended, app, names, how, config, .. } = opened;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
-    let connections = Arc::new(Connections::new(app, names, report, config.client));
+    let room = Room { connections: max_connections, instances: config.limits.instances };
+    let connections = Arc::new(Connections::new(app, names, report, config.client, room));
     let mut phase = wait_for_signals()?;
     stderr::line(&how);
 

@@ -1,7 +1,7 @@
 //! The body of a guest's response, which drives the guest for as long as it runs.
 
 use super::running::{Fault, Running};
-use crate::body::{Data, Incomplete, SocketBody};
+use crate::body::{Data, Incomplete, Part, SocketBody};
 use crate::report::Subject;
 use bytes::Buf as _;
 use http_body::{Body, Frame, SizeHint};
@@ -47,10 +47,57 @@ impl GuestBody {
         self.content = None;
     }
 
-    fn poll_content(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Data>, Aborted>>> {
+    /// Whether an instance still works for this response.
+    pub fn has_instance(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.has_ended())
+    }
+
+    /// The next part, for a connection that reads files itself; `None` at the end.
+    pub fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Part, Aborted>>> {
+        self.poll_next(context, SocketBody::poll_part, |part| match part {
+            Part::Piece(piece) => piece.len(),
+            Part::Trailers(_) => 0,
+        })
+    }
+
+    /// Runs the guest, and has `poll` take what it has written. `length` is that of what was taken, in bytes.
+    #[inline]
+    fn poll_next<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut SocketBody, &mut Context<'_>) -> Poll<Option<Result<T, Incomplete>>>,
+        length: impl FnOnce(&T) -> u64,
+    ) -> Poll<Option<Result<T, Aborted>>> {
+        // The guest goes first: what it leaves unfinished shows when its store is gone.
+        if let Some(running) = &mut self.running
+            && let Poll::Ready(Err(fault)) = running.poll_guest(context)
+        {
+            self.abort(&fault);
+        }
+        let taken = self.poll_content(context, poll, length);
+        if taken.is_pending()
+            && let Some(running) = &mut self.running
+            && let Poll::Ready(fault) = running.poll_patience(context)
+        {
+            if !matches!(fault, Fault::ClientLeft) {
+                self.abort(&fault);
+            }
+            self.content = None;
+            return Poll::Ready(Some(Err(Aborted)));
+        }
+        taken
+    }
+
+    #[inline]
+    fn poll_content<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut SocketBody, &mut Context<'_>) -> Poll<Option<Result<T, Incomplete>>>,
+        length: impl FnOnce(&T) -> u64,
+    ) -> Poll<Option<Result<T, Aborted>>> {
         let Some(body) = &mut self.content else { return Poll::Ready(Some(Err(Aborted))) };
-        let frame = match ready!(Pin::new(&mut *body).poll_frame(context)) {
-            Some(Ok(frame)) => frame,
+        let taken = match ready!(poll(&mut *body, context)) {
+            Some(Ok(taken)) => taken,
             Some(Err(error)) => {
                 self.cut_short(error);
                 return Poll::Ready(Some(Err(Aborted)));
@@ -65,11 +112,11 @@ impl GuestBody {
         if let Some(running) = &mut self.running {
             running.progress();
         }
-        if let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) {
-            *remaining = remaining.saturating_sub(data.remaining() as u64);
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.saturating_sub(length(&taken));
             self.is_complete |= *remaining == 0;
         }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(Ok(taken)))
     }
 
     fn cut_short(&mut self, error: Incomplete) {
@@ -86,25 +133,11 @@ impl Body for GuestBody {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Data>, Aborted>>> {
-        let this = self.get_mut();
-        // The guest goes first: what it leaves unfinished shows when its store is gone.
-        if let Some(running) = &mut this.running
-            && let Poll::Ready(Err(fault)) = running.poll_guest(context)
-        {
-            this.abort(&fault);
-        }
-        let frame = this.poll_content(context);
-        if frame.is_pending()
-            && let Some(running) = &mut this.running
-            && let Poll::Ready(fault) = running.poll_patience(context)
-        {
-            if !matches!(fault, Fault::ClientLeft) {
-                this.abort(&fault);
-            }
-            this.content = None;
-            return Poll::Ready(Some(Err(Aborted)));
-        }
-        frame
+        self.get_mut().poll_next(
+            context,
+            |body, context| Pin::new(body).poll_frame(context),
+            |frame| frame.data_ref().map_or(0, |data| data.remaining() as u64),
+        )
     }
 
     fn is_end_stream(&self) -> bool {

@@ -40,8 +40,23 @@ impl Buffered {
         Self { bytes, counted }
     }
 
-    pub(super) fn len(&self) -> usize {
+    /// How many they are.
+    pub fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Takes at most so many bytes from the beginning. All are counted until the last ones are taken and dropped, because
+    /// until then they share one allocation.
+    pub(super) fn take(&mut self, most: usize) -> Self {
+        let all = self.bytes.len();
+        let bytes = self.bytes.split_to(most.min(all));
+        let counted = if bytes.len() == all { std::mem::take(&mut self.counted) } else { 0 };
+        Self { bytes, counted }
     }
 
     /// The bytes, no longer counted.

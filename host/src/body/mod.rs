@@ -6,7 +6,8 @@
 //! and a slow client holds no instance.
 //!
 //! A plain TCP socket sends ranges of files by `sendfile`: a [`SocketBody`] hands them to it through [`SocketFiles`],
-//! beside the HTTP library, which sees [`Placeholder`]s. Elsewhere, and where a range is small, it is read into memory.
+//! beside the HTTP library, which sees [`Placeholder`]s. With HTTP/2, a range is read as the window of its stream allows.
+//! Elsewhere, and where a range is small, it is read into memory.
 //!
 //! - [`writer`]: the guest's end; [`outgoing`]: the connection's end
 //! - [`source`]: files as guests read them through streams
@@ -24,7 +25,7 @@ mod writer;
 
 pub use incoming::{IncomingEnd, RequestBody, TooSlow, request_body};
 pub use memory::Buffered;
-pub use outgoing::{Incomplete, Outgoing, OutgoingEnd};
+pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX};
 pub use socket_body::{Data, SocketBody};
 pub use socket_files::{MAX_PLACEHOLDER, Placeholder, SendError, SocketFiles, is_placeholder};
 pub use source::{FileSource, FileStream, METADATA_TTL, Taken, TimedLength};
@@ -56,8 +57,10 @@ pub struct FileRange {
 
 /// A piece of a body.
 #[derive(Debug)]
-enum Piece {
+pub enum Piece {
+    /// Bytes.
     Bytes(Buffered),
+    /// A range of a file, of which nothing was read yet.
     File(FileRange),
 }
 

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 /// How much of a file is read at a time, in bytes: what a slow client holds in memory, and enough for the cost of the
 /// system calls not to matter.
-pub(super) const READ_MAX: usize = 64 * 1024;
+pub const READ_MAX: usize = 64 * 1024;
 
 /// The body cannot be completed. The client learns of it by the connection ending short of the body's end.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -54,8 +54,8 @@ impl OutgoingEnd {
 
 /// The next part of a body.
 #[derive(Debug)]
-pub(super) enum Part {
-    /// Bytes, or a range of a file, of which nothing was read yet.
+pub enum Part {
+    /// Bytes, or a range of a file.
     Piece(Piece),
     /// The last part, where there are trailers.
     Trailers(HeaderMap),
@@ -76,11 +76,7 @@ impl Outgoing {
     /// Bytes that are still to come, if the body has ended completely and without trailers.
     fn left(&self) -> Option<u64> {
         let queue = self.0.lock();
-        let length = |piece: &Piece| match piece {
-            Piece::Bytes(bytes) => bytes.len() as u64,
-            Piece::File(range) => range.length,
-        };
-        matches!(queue.end, Some(End::Finished(None))).then(|| queue.pieces.iter().map(length).sum())
+        matches!(queue.end, Some(End::Finished(None))).then(|| queue.pieces.iter().map(Piece::len).sum())
     }
 
     /// The next part; `None` at the end. Of a file, at most `file_max` bytes.
@@ -130,6 +126,34 @@ impl Outgoing {
             self.0.lock().pieces.push_front(Piece::File(rest));
         }
         Ok(Buffered::counted(bytes))
+    }
+}
+
+impl Piece {
+    /// Bytes that it has left.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File(range) => range.length,
+        }
+    }
+
+    /// Whether it has none left.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes at most so many bytes from its beginning; those of a file are read now.
+    pub fn take(&mut self, most: usize) -> Result<Buffered, Incomplete> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.take(most)),
+            Self::File(range) => {
+                let bytes = read(&range.file, range.offset, range.length.min(most as u64))?;
+                range.offset += bytes.len() as u64;
+                range.length -= bytes.len() as u64;
+                Ok(Buffered::counted(bytes))
+            }
+        }
     }
 }
 
@@ -190,7 +214,7 @@ fn read(file: &std::fs::File, offset: u64, length: u64) -> Result<Bytes, Incompl
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BodyOutput, BodyWriter, MAX_AHEAD, body};
+    use super::super::{BodyOutput, BodyWriter, FileRange, MAX_AHEAD, Piece, body};
     use super::{Incomplete, Outgoing, READ_MAX};
     use bytes::Bytes;
     use http::HeaderMap;
@@ -313,6 +337,19 @@ mod tests {
         assert_eq!(stream.check_write().unwrap(), 4096);
         drop(outgoing);
         assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
+    }
+
+    #[test]
+    fn a_piece_is_taken_as_far_as_there_is_room_for_it() {
+        let range = FileRange { file: file(b"0123456789"), offset: 2, length: 5 };
+        for mut piece in [Piece::File(range), Piece::Bytes(Bytes::from_static(b"23456").into())] {
+            assert_eq!(piece.take(2).unwrap().into_bytes(), "23");
+            assert_eq!(piece.len(), 3);
+            assert_eq!(piece.take(100).unwrap().into_bytes(), "456");
+            assert!(piece.is_empty());
+        }
+        let mut shrunk = Piece::File(FileRange { file: file(b"0123"), offset: 4, length: 1 });
+        assert_eq!(shrunk.take(1).unwrap_err(), Incomplete::Shrunk);
     }
 
     #[test]

@@ -73,6 +73,13 @@ impl SocketBody {
     }
 }
 
+impl SocketBody {
+    /// The next part, for a connection that reads files itself, a little at a time; `None` at the end.
+    pub fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Part, Incomplete>>> {
+        self.outgoing.poll_part(context, READ_MAX as u64)
+    }
+}
+
 impl Body for SocketBody {
     type Data = Data;
     type Error = Incomplete;

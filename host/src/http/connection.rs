@@ -1,7 +1,11 @@
-//! What all connections share, and the life of one.
+//! A connection, in whichever version of HTTP its client speaks.
+//!
+//! A client of HTTP/2 says so in the first bytes that it sends, which are no head of HTTP/1.1. So the connection begins
+//! with HTTP/1.1, to which this costs nothing, and goes on with HTTP/2 where the first head turns out to be its preface.
 
 use super::check::Names;
 use super::http1::Http1;
+use super::http2::Http2;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::app::App;
 use crate::config::ClientTimes;
@@ -21,12 +25,23 @@ pub struct Connections {
     pub(super) report: Report,
     pub(super) times: ClientTimes,
     pub(super) http1: Http1,
+    pub(super) http2: Http2,
+}
+
+/// How much there may be at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Connections.
+    pub connections: usize,
+    /// Instances of the component.
+    pub instances: u32,
 }
 
 impl Connections {
     /// Connections whose requests `app` answers, as far as they are for one of `names` and come in time.
-    pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes) -> Self {
-        Self { app, names, report, times, http1: Http1::new() }
+    pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes, room: Room) -> Self {
+        let (http1, http2) = (Http1::new(), Http2::new(room));
+        Self { app, names, report, times, http1, http2 }
     }
 
     /// Serves a connection until either side ends it. Once the server drains, it ends with the answers under way; once

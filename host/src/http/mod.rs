@@ -1,15 +1,18 @@
 //! HTTP on a connection.
 //!
-//! 1. [`connection`]: what all connections share, and the life of one
+//! 1. [`connection`]: what all connections share, and which version of HTTP a connection has
 //! 2. [`http1`]: requests and answers from the first byte to the last, within time limits
-//! 3. [`check`]: requests that no guest sees, by their [`authority`] among others
-//! 4. [`refusal`]: what the host answers itself
-//! 5. [`shutdown`]: how the server stops
+//! 3. [`http2`]: requests and answers on the streams of a connection; [`date`]: their date
+//! 4. [`check`]: requests that no guest sees, by their [`authority`] among others
+//! 5. [`refusal`]: what the host answers itself
+//! 6. [`shutdown`]: how the server stops
 
 pub mod authority;
 pub mod check;
 pub mod connection;
+mod date;
 mod http1;
+mod http2;
 pub mod refusal;
 pub mod shutdown;
 

@@ -93,17 +93,21 @@ impl Refusal {
             Self::Tunnel => "this server is no proxy".to_owned(),
             Self::TransferCoding => "chunked is the only transfer coding here".to_owned(),
             Self::Busy(_) => "the server is busy; try again in a moment".to_owned(),
-            Self::Version => "this server speaks HTTP/1.1".to_owned(),
+            Self::Version => "this server speaks HTTP/1.1 and HTTP/2".to_owned(),
         };
         format!("{} {}: {reason}.\n", status.as_str(), status.canonical_reason().unwrap_or_default())
     }
 
     /// The answer to a request of this method.
     pub fn response(&self, method: &Method) -> Response<Full<Data>> {
+        self.answer(method).map(|text| Full::new(text.into()))
+    }
+
+    /// The answer to a request of this method, as one piece.
+    pub fn answer(&self, method: &Method) -> Response<Bytes> {
         let text = self.text();
         let length = text.len();
-        let body =
-            if *method == Method::HEAD { Full::default() } else { Full::new(Bytes::from(text).into()) };
+        let body = if *method == Method::HEAD { Bytes::new() } else { Bytes::from(text) };
         let mut response = Response::new(body);
         *response.status_mut() = self.status();
         let headers = response.headers_mut();

@@ -12,8 +12,9 @@ const MAX_CONNECTIONS: usize = 12_000;
 /// that stay open between requests.
 const OTHER_FILES: usize = 64 + MAX_OPEN_FILES;
 
-/// Files that a connection needs: its socket, and the file that it sends.
-const FILES_PER_CONNECTION: usize = 2;
+/// Files that a connection needs: its socket, the file that it sends, and one of those that all connections with HTTP/2
+/// send beside that.
+const FILES_PER_CONNECTION: usize = 3;
 
 /// How many connections may be open at a time, when guests may have `guest_files` open. The process's limit of open
 /// files is raised as far as it may be.

@@ -89,6 +89,7 @@ fn write_line(line: &mut Vec<u8>, outcome: &Outcome) {
 fn name(version: Version) -> &'static [u8] {
     match version {
         Version::HTTP_10 => b"HTTP/1.0",
+        Version::HTTP_2 => b"HTTP/2.0",
         // No other one is read.
         _ => b"HTTP/1.1",
     }

@@ -73,6 +73,18 @@ pub struct Recorder {
     outcome: Outcome,
 }
 
+impl Recorder {
+    /// The answer has this status.
+    pub fn set_status(&mut self, status: u16) {
+        self.outcome.status = status;
+    }
+
+    /// So many bytes of its body were handed to the connection.
+    pub fn count(&mut self, bytes: u64) {
+        self.outcome.bytes += bytes;
+    }
+}
+
 impl Drop for Recorder {
     fn drop(&mut self) {
         self.log.record(&self.outcome);
@@ -89,7 +101,7 @@ impl<B> Recorded<B> {
     /// Follows the body of an answer of this status.
     pub fn new(body: B, mut recorder: Option<Recorder>, status: u16) -> Self {
         if let Some(recorder) = &mut recorder {
-            recorder.outcome.status = status;
+            recorder.set_status(status);
         }
         Self { body, recorder }
     }
@@ -107,7 +119,7 @@ impl<B: Body + Unpin> Body for Recorded<B> {
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let (Some(recorder), Some(data)) = (&mut self.recorder, frame.data_ref())
         {
-            recorder.outcome.bytes += data.remaining() as u64;
+            recorder.count(data.remaining() as u64);
         }
         polled
     }

@@ -11,10 +11,13 @@ use std::io::Write as _;
 use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::format::Writer as EventWriter;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Bytes that may wait for a slow reader.
 const CAPACITY: usize = 1024 * 1024;
@@ -48,7 +51,15 @@ pub fn start() {
         .with_max_level(Level::WARN)
         .with_writer(Lines)
         .event_format(OneLine)
+        .finish()
+        .with(filter_fn(|metadata| !is_about_clients(metadata)).with_max_level_hint(Level::WARN))
         .try_init();
+}
+
+/// Whether a client can have as many of these lines written as it likes: the library for HTTP/2 warns of frames that it
+/// did not expect.
+fn is_about_clients(metadata: &Metadata<'_>) -> bool {
+    metadata.target().starts_with("h2::")
 }
 
 /// What the writer says about itself, in a line of the same stream.

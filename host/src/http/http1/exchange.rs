@@ -47,6 +47,11 @@ impl Progress {
         }
     }
 
+    /// Whether the connection has had no request yet, and part of a head has arrived.
+    pub(super) fn is_at_first_head(&self) -> bool {
+        self.steps() == STEP | Point::Head as u32
+    }
+
     /// A number that is another one after each step.
     pub(super) fn steps(&self) -> u32 {
         self.0.load(Ordering::Relaxed)

@@ -3,6 +3,14 @@
 use crate::http::refusal::Refusal;
 use memchr::memchr;
 
+/// What a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Whether these bytes, which are no head of HTTP/1.1, begin HTTP/2. The preface may not have arrived as a whole.
+pub(super) fn begins_http_2(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && (bytes.starts_with(PREFACE) || PREFACE.starts_with(bytes))
+}
+
 /// The first line of a head, or what has arrived of it.
 pub(super) fn first_line(head: &[u8]) -> &[u8] {
     let line = &head[..memchr(b'\n', head).unwrap_or(head.len())];
@@ -35,9 +43,6 @@ pub(super) fn explain(error: &hyper::Error, head: &[u8]) -> Refusal {
     if error.is_parse_too_large() {
         return Refusal::HeadTooLarge;
     }
-    if error.is_parse_version_h2() {
-        return Refusal::Version;
-    }
     for (what, refusal) in [
         ("URI too long", Refusal::TargetTooLong),
         ("invalid transfer-encoding", Refusal::TransferCoding),
@@ -59,7 +64,19 @@ pub(super) fn explain(error: &hyper::Error, head: &[u8]) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::as_http_1_1;
+    use super::{PREFACE, as_http_1_1, begins_http_2};
+
+    #[test]
+    fn a_preface_may_arrive_in_parts_and_may_be_followed() {
+        for bytes in [&PREFACE[..16], PREFACE, &[PREFACE, b"\0\0\0"].concat()] {
+            assert!(begins_http_2(bytes));
+        }
+        for bytes in
+            [&b""[..], b"PRI * HTTP/1.1\r\n", b"PRI * HTTP/2.0\r\nHost: x\r\n\r\n", b"GET / HTTP/2.0\r\n"]
+        {
+            assert!(!begins_http_2(bytes));
+        }
+    }
 
     #[test]
     fn a_higher_minor_version_is_read_as_1_1() {

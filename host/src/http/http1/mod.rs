@@ -3,7 +3,8 @@
 //! 1. It waits for a request, without the buffers of the HTTP library: most connections are idle most of the time.
 //! 2. The library reads requests and writes answers, for as long as one follows the other. [`exchange`] is what it reads
 //!    from and writes to.
-//! 3. A [`head`] that cannot be read, or does not arrive in time, is answered here, in the host's own words.
+//! 3. A [`head`] that cannot be read, or does not arrive in time, is answered here, in the host's own words; one that
+//!    begins HTTP/2 goes on as such.
 //! 4. The connection is closed so that the last answer arrives.
 
 mod exchange;
@@ -21,7 +22,7 @@ use crate::net::linger::{self, Patience};
 use crate::report::{Recorded, Subject};
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
-use head::{as_http_1_1, explain, first_line};
+use head::{as_http_1_1, begins_http_2, explain, first_line};
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -87,7 +88,7 @@ enum End {
 }
 
 impl Connections {
-    /// Serves a connection until either side ends it.
+    /// Serves a connection until either side ends it. Goes on with HTTP/2 when its client begins with that.
     pub(super) async fn serve_http1<S: Stream>(&self, conn: Conn<S>, phase: &mut watch::Receiver<Phase>) {
         let Conn { stream, info } = conn;
         let mut exchange = Exchange::new(stream, Arc::clone(&self.http1.large_heads));
@@ -124,6 +125,12 @@ impl Connections {
                     break;
                 }
                 End::HeadTimeout => Refusal::HeadTimeout,
+                End::Unreadable(_) if state.progress.is_at_first_head() && begins_http_2(&unread) => {
+                    let Some(stream) = exchange.into_stream() else { return };
+                    let read = Bytes::copy_from_slice(&unread);
+                    // In memory of its own: connections with HTTP/1.1 need none of it.
+                    return Box::pin(self.serve_http2(Conn { stream, info }, read, phase)).await;
+                }
                 End::Unreadable(error) => {
                     if let Some(head) = as_http_1_1(&unread) {
                         exchange.put_back(&head);
