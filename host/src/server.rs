@@ -18,13 +18,13 @@ use crate::link::{self, Linked};
 use crate::net::accept::{Acceptor, AllEnded};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
+use crate::net::{Listener, Reach};
 use crate::prepare::{Prepared, prepare};
 use crate::report::access_log::AccessLog;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
 use crate::site::{self, Faults};
 use anyhow::{Context as _, Result, bail};
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
@@ -44,7 +44,7 @@ const SPARE_THREADS: usize = 512;
 /// Everything that was opened.
 struct Opened {
     engine: Engine,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     acceptor: Acceptor,
     max_connections: usize,
     ended: AllEnded,
@@ -113,8 +113,7 @@ fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
 fn open(mut config: Serve) -> Result<Opened> {
     check_site(&config)?;
     let listeners = bind_all(&config.addresses, config.client.stall)?;
-    if listeners.iter().all(|listener| listener.local_addr().is_ok_and(|address| address.ip().is_loopback()))
-    {
+    if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }
     let prepared =
@@ -142,17 +141,18 @@ async fn run(opened: Opened) -> Result<()> {
     stderr::line(&how);
 
     for listener in listeners {
-        let address = listener.local_addr().context("a listener has no address")?;
+        let shown = listener.traits.to_string();
+        let started = format!("Listening on {shown}");
         let (connections, acceptor, mut stop) = (Arc::clone(&connections), acceptor.clone(), phase.clone());
         let connection_phase = phase.clone();
         tokio::spawn(async move {
             let serve = move |conn| Arc::clone(&connections).serve(conn, connection_phase.clone());
             let stop = async move { reached(&mut stop, Phase::Draining).await };
             if let Err(failure) = acceptor.run(listener, serve, stop).await {
-                error!("cannot serve http://{address}/: {failure:#}");
+                error!("cannot serve {shown}: {failure:#}");
             }
         });
-        stderr::line(&format!("Listening on http://{address}/"));
+        stderr::line(&started);
     }
     drop(acceptor);
 

@@ -28,7 +28,7 @@ impl Names {
 
     fn allow(&self, host: Host<'_>, reach: Reach) -> bool {
         host.is_loopback()
-            || (reach == Reach::Network && self.0.is_empty())
+            || (reach != Reach::Loopback && self.0.is_empty())
             || self.0.iter().any(|name| name == "*" || host.is(name))
     }
 }

@@ -1,16 +1,14 @@
 //! Accepting connections until the server stops: each gets a task of its own.
 
-use super::conn::{Conn, ConnInfo, Reach};
+use super::conn::{Conn, ConnInfo};
+use super::listener::{Listener, Source, Traits};
 use super::socket::Socket;
 use super::stall::StallGuard;
 use anyhow::{Context as _, Result};
-use http::uri::Scheme;
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
@@ -50,19 +48,12 @@ impl Acceptor {
     }
 
     /// Accepts connections and runs `serve` for each in a task, until `stop` completes.
-    pub async fn run<S, F>(
-        self,
-        listener: std::net::TcpListener,
-        serve: S,
-        stop: impl Future<Output = ()>,
-    ) -> Result<()>
+    pub async fn run<S, F>(self, listener: Listener, serve: S, stop: impl Future<Output = ()>) -> Result<()>
     where
         S: Fn(Accepted) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let address = listener.local_addr().context("a listener has no address")?;
-        let listener = TcpListener::from_std(listener).context("cannot wait for connections")?;
-        let reach = if address.ip().is_loopback() { Reach::Loopback } else { Reach::Network };
+        let listener = listener.start().context("cannot wait for connections")?;
         let mut stop = pin!(stop);
         let mut is_short_of_files = false;
         loop {
@@ -74,8 +65,8 @@ impl Acceptor {
                 } => accepted,
                 () = stop.as_mut() => return Ok(()),
             };
-            let (place, stream, peer) = match accepted {
-                (Ok(place), Ok((stream, peer))) => (place, stream, peer),
+            let (place, stream, source) = match accepted {
+                (Ok(place), Ok((stream, source))) => (place, stream, source),
                 (Ok(_), Err(error)) => {
                     if !is_of_one_connection(&error) {
                         if !std::mem::replace(&mut is_short_of_files, true) {
@@ -89,7 +80,7 @@ impl Acceptor {
                 (Err(_), _) => return Ok(()),
             };
             is_short_of_files = false;
-            let connection = self.connection(Socket::new(stream), peer, reach);
+            let connection = self.connection(Socket::new(stream), source, &listener.traits);
             let (serve, alive) = (serve.clone(), self.alive.clone());
             // The future is made inside of the task: one that is moved into it takes twice the memory.
             tokio::spawn(async move {
@@ -99,12 +90,12 @@ impl Acceptor {
         }
     }
 
-    fn connection(&self, socket: Socket, peer: SocketAddr, reach: Reach) -> Accepted {
+    fn connection(&self, socket: Socket, source: Source, listener: &Traits) -> Accepted {
         let info = ConnInfo {
-            peer: peer.into(),
-            scheme: Scheme::HTTP,
-            reach,
-            files: Some(socket.files()),
+            peer: source.into(),
+            scheme: listener.scheme.clone(),
+            reach: listener.reach,
+            files: listener.sends_files.then(|| socket.files()),
             hangup: Some(socket.hangup()),
         };
         Conn { stream: StallGuard::new(socket, self.stall), info }

@@ -1,5 +1,6 @@
-//! Listeners for addresses: bound before anything slow happens, and before any thread starts.
+//! Opening listeners: bound before anything slow happens, and before any thread starts.
 
+use super::listener::Listener;
 use crate::config::grants::HostPort;
 use anyhow::{Context as _, Result, bail};
 use rustix::net::sockopt;
@@ -22,7 +23,7 @@ const KEEPALIVE_PROBES: u32 = 3;
 
 /// Binds every address. The kernel breaks a connection whose client acknowledges nothing for as long as `stall`, even
 /// after the server has closed it.
-pub fn bind_all(addresses: &[HostPort], stall: Duration) -> Result<Vec<TcpListener>> {
+pub fn bind_all(addresses: &[HostPort], stall: Duration) -> Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for HostPort { host, port } in addresses {
         if host.eq_ignore_ascii_case("localhost") {
@@ -34,7 +35,7 @@ pub fn bind_all(addresses: &[HostPort], stall: Duration) -> Result<Vec<TcpListen
             }
         }
     }
-    Ok(listeners)
+    listeners.into_iter().map(Listener::tcp).collect::<Result<_, _>>().context("a listener has no address")
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {

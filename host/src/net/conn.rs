@@ -39,6 +39,9 @@ pub enum Reach {
     Loopback,
     /// Other machines.
     Network,
+    /// Programs on this machine that may open the file of a unix socket. Web pages cannot, and usually one of them is a
+    /// proxy.
+    Unix,
 }
 
 /// The bytes of a connection.

@@ -4,9 +4,9 @@
 //! reset is an error of the socket, and an orderly end (FIN) closes the reading side. A FIN alone is ambiguous. It may
 //! come from a client that has closed its socket, or from one that has finished sending and waits for its answer.
 
+use super::transport::Transport;
 use std::sync::Arc;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 /// How a client has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,11 +19,11 @@ pub enum Left {
 
 /// Notices that the client of a connection leaves. It reads nothing.
 #[derive(Clone, Debug)]
-pub struct Hangup(Arc<TcpStream>);
+pub struct Hangup(Arc<Transport>);
 
 impl Hangup {
     /// Watches a socket.
-    pub(super) fn new(stream: Arc<TcpStream>) -> Self {
+    pub(super) fn new(stream: Arc<Transport>) -> Self {
         Self(stream)
     }
 
@@ -55,7 +55,7 @@ mod tests {
     async fn pair() -> (Hangup, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Hangup::new(Arc::new(listener.accept().await.unwrap().0)), client)
+        (Hangup::new(Arc::new(listener.accept().await.unwrap().0.into())), client)
     }
 
     #[tokio::test]

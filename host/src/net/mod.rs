@@ -1,10 +1,10 @@
 //! Sockets, from binding to closing.
 //!
-//! - [`bind`]: listeners for the addresses on the command line
+//! - [`bind`]: opens the addresses on the command line; [`listener`]: what is opened
 //! - [`limit`]: how many connections may be open at a time
 //! - [`accept`]: connections, one task each
 //! - [`conn`]: a connection on its way to HTTP, and what answers on it need to know
-//! - [`socket`]: a TCP socket that sends files by itself
+//! - [`transport`]: a socket of either family; [`socket`]: one that sends files by itself
 //! - [`hangup`]: clients that leave; [`stall`]: clients that stop reading
 //! - [`linger`]: closing so that the last answer arrives
 
@@ -14,8 +14,11 @@ pub mod conn;
 pub mod hangup;
 pub mod limit;
 pub mod linger;
+pub mod listener;
 pub mod socket;
 pub mod stall;
+pub mod transport;
 
 pub use conn::{Conn, ConnInfo, Reach};
 pub use hangup::Hangup;
+pub use listener::Listener;

@@ -1,4 +1,4 @@
-//! A TCP socket that sends ranges of files by `sendfile`: their bytes go from the page cache to the network without
+//! A socket that sends ranges of files by `sendfile`: their bytes go from the page cache to the network without
 //! passing through this process.
 //!
 //! What the HTTP library writes is sent as it is, but for [placeholders](crate::body::Placeholder), in whose place the
@@ -7,6 +7,7 @@
 
 use super::conn::Stream;
 use super::hangup::Hangup;
+use super::transport::Transport;
 use crate::body::{FileRange, Incomplete, SendError, SocketFiles, is_placeholder};
 use rustix::buffer::spare_capacity;
 use rustix::fs::sendfile;
@@ -14,30 +15,28 @@ use rustix::io::{Errno, pread};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
 use tracing::error;
 
 /// How much is read at a time from files that `sendfile` does not support, in bytes.
 const COPY_MAX: usize = 64 * 1024;
 
-/// A TCP socket that sends files in the place of placeholders.
+/// A socket that sends files in the place of placeholders.
 #[derive(Debug)]
 pub struct Socket {
-    stream: Arc<TcpStream>,
+    stream: Arc<Transport>,
     files: SocketFiles,
 }
 
 impl Socket {
     /// Takes a socket over.
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream: Arc::new(stream), files: SocketFiles::default() }
+    pub fn new(stream: impl Into<Transport>) -> Self {
+        Self { stream: Arc::new(stream.into()), files: SocketFiles::default() }
     }
 
     /// Where the ranges go that it is to send.
@@ -149,15 +148,12 @@ impl AsFd for Socket {
 
 impl Stream for Socket {
     fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        // tokio takes a new socket for readable until a read has failed, so readiness alone tells nothing. An end or an
-        // error is left to the read.
-        let mut byte = [MaybeUninit::uninit()];
-        self.stream.poll_peek(context, &mut ReadBuf::uninit(&mut byte)).map(drop)
+        self.stream.poll_peek(context)
     }
 
     fn reset_on_close(&self) {
-        // Where this fails, the close is an ordinary one.
-        let _ = set_socket_linger(&self.stream, Some(Duration::ZERO));
+        // Where this fails, the close is an ordinary one. So it is on a unix socket, which knows no reset.
+        let _ = set_socket_linger(&*self.stream, Some(Duration::ZERO));
     }
 }
 

@@ -133,7 +133,7 @@ mod tests {
     use crate::report::outcome::{Outcome, Peer, RequestLine};
     use crate::report::subject::Subject;
     use http::{Method, Version};
-    use std::net::SocketAddr;
+    use std::net::IpAddr;
     use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
@@ -174,7 +174,7 @@ mod tests {
 
     fn outcome() -> Outcome {
         Outcome {
-            peer: Peer::from(SocketAddr::from(([127, 0, 0, 1], 1))),
+            peer: Peer::from(IpAddr::from([127, 0, 0, 1])),
             arrived: UNIX_EPOCH,
             line: RequestLine::Read(
                 Subject::new(&Method::GET, &"/a?b=%0A".parse().unwrap()),

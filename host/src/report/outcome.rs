@@ -4,7 +4,7 @@ use super::subject::Subject;
 use http::Version;
 use std::fmt;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 /// The longest text of an address, in bytes: eight groups of an IPv6 address, and the colons between them.
@@ -18,19 +18,26 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// A program on this machine, through a unix socket.
+    pub const UNIX: Self = {
+        let mut text = [0; MAX_ADDRESS];
+        (text[0], text[1], text[2], text[3]) = (b'u', b'n', b'i', b'x');
+        Self { text, length: 4 }
+    };
+
     /// The address as text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]
     }
 }
 
-impl From<SocketAddr> for Peer {
+impl From<IpAddr> for Peer {
     /// An IPv4 address stays one where an IPv6 listener took the connection.
-    fn from(address: SocketAddr) -> Self {
+    fn from(address: IpAddr) -> Self {
         let mut text = [0; MAX_ADDRESS];
         let mut rest = text.as_mut_slice();
         // It fits.
-        let _ = write!(rest, "{}", address.ip().to_canonical());
+        let _ = write!(rest, "{}", address.to_canonical());
         let left = rest.len();
         #[allow(clippy::cast_possible_truncation)]
         let length = (MAX_ADDRESS - left) as u8;
@@ -75,7 +82,7 @@ pub struct Outcome {
 #[cfg(test)]
 mod tests {
     use super::Peer;
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::IpAddr;
 
     #[test]
     fn a_peer_is_shown_as_its_address() {
@@ -90,10 +97,11 @@ mod tests {
             "1111:2222:3333:4444:5555:6666:7777:8888",
         ] {
             let address: IpAddr = text.parse().unwrap();
-            let peer = Peer::from(SocketAddr::new(address, 1));
+            let peer = Peer::from(address);
             assert_eq!(peer.to_string(), address.to_string());
         }
-        let mapped = SocketAddr::new("::ffff:255.255.255.255".parse().unwrap(), 1);
+        let mapped: IpAddr = "::ffff:255.255.255.255".parse().unwrap();
         assert_eq!(Peer::from(mapped).to_string(), "255.255.255.255");
+        assert_eq!(Peer::UNIX.to_string(), "unix");
     }
 }
