@@ -7,6 +7,7 @@
 use crate::allocator;
 use crate::app::{App, Times};
 use crate::component::Purpose;
+use crate::config::listen::ListenAddress;
 use crate::config::{Instances, Serve};
 use crate::engine;
 use crate::http::check::Names;
@@ -112,7 +113,10 @@ fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
 /// Opens everything. Errors that are found quickly come before steps that take long.
 fn open(mut config: Serve) -> Result<Opened> {
     check_site(&config)?;
-    let listeners = bind_all(&config.addresses, config.client.stall)?;
+    if config.addresses.is_empty() {
+        config.addresses.push(ListenAddress::default());
+    }
+    let listeners = bind_all(Vec::new(), &config.addresses, config.socket_mode, config.client.stall)?;
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }

@@ -3,6 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a read or write may block. Without a limit, a failing test would hang.
@@ -60,6 +63,15 @@ impl Client {
         stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream) }
+    }
+
+    /// Connects to a server at a unix socket.
+    pub fn connect_unix(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
+        // Reading, writing and shutting down are the same for sockets of each family.
+        Self { stream: BufReader::new(OwnedFd::from(stream).into()) }
     }
 
     /// Sends bytes unchanged.

@@ -69,7 +69,7 @@ fn wrong_usage_is_status_2() {
 
 #[test]
 fn help_and_version_are_status_0() {
-    for (argument, words) in [("--help", "--addr <HOST:PORT>"), ("--version", "built-in guest: ")] {
+    for (argument, words) in [("--help", "--addr <HOST:PORT|unix:PATH>"), ("--version", "built-in guest: ")] {
         let output = run(&[argument]);
         assert_eq!(output.status.code(), Some(0));
         assert!(output.stderr.is_empty());

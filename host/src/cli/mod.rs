@@ -65,11 +65,15 @@ pub struct Serve {
     pub guest: Option<PathBuf>,
 
     /// Where to listen.
-    #[arg(long, value_name = "HOST:PORT", help = format!(
-        "Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port \
-         [default: {}]", defaults::ADDR
+    #[arg(long, value_name = "HOST:PORT|unix:PATH", help = format!(
+        "Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port, and \
+         unix:PATH is a unix socket [default: {}]", defaults::ADDR
     ))]
     pub addr: Vec<String>,
+
+    /// Give unix sockets these permissions, in octal [default: 660]
+    #[arg(long, value_name = "MODE")]
+    pub socket_mode: Option<String>,
 
     /// Answer for this host name too (repeatable), `*` for all; without this, a listener on loopback answers for
     /// localhost and loopback addresses only, and one on the network for every name

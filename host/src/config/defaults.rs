@@ -1,6 +1,6 @@
 //! The defaults of the flags, each with its reason. The help text is made from them.
 
-/// The address of the server, which only this machine reaches.
+/// The address of a server that inherits no listener. Only this machine reaches it.
 pub const ADDR: &str = "localhost:8080";
 
 /// Instances at the same time. A small guest takes some hundred kilobytes while it runs.

@@ -14,6 +14,29 @@ pub enum ConfigError {
         /// What it was given.
         text: String,
     },
+    /// `--addr` was given something else than an address.
+    #[error(
+        "--addr takes HOST:PORT or unix:PATH, such as localhost:8080, [::1]:8080 or unix:/run/site.sock, not `{0}`"
+    )]
+    Listen(String),
+    /// The path of a unix socket is too long.
+    #[error(
+        "--addr unix:PATH takes a path of at most 107 bytes, and `{path}` has {length}; take a shorter one"
+    )]
+    SocketPath {
+        /// The path.
+        path: String,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// An abstract unix socket.
+    #[error(
+        "--addr takes unix:PATH, not `{0}`: every program of this machine reaches a socket without a file"
+    )]
+    AbstractSocket(String),
+    /// `--socket-mode` is not a mode.
+    #[error("--socket-mode takes permissions in octal, such as 660 or 666, not `{0}`")]
+    SocketMode(String),
     /// A connection cannot lead to port 0.
     #[error("{flag} takes a port from 1 on, not `{text}`: nothing can be connected to at port 0")]
     PortZero {

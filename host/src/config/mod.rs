@@ -1,6 +1,7 @@
 //! The validated configuration of each command, made from its command line, or one sentence that says what is wrong.
 //!
 //! - [`grants`]: the directories, variables and network access of a guest
+//! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
 //! - [`defaults`]: the defaults of the flags
 //! - this module: the configuration of serving, running and inspecting
@@ -9,14 +10,16 @@ pub mod defaults;
 mod error;
 pub mod grants;
 pub mod limits;
+pub mod listen;
 
 pub use error::ConfigError;
 
 use crate::cli;
 use clap::ValueEnum;
-use grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants, ROOT};
+use grants::{DirectoryGrant, Grants, HostGrant, NetworkGrants, ROOT};
 use guest::config::Settings;
 use limits::Limits;
+use listen::ListenAddress;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -46,8 +49,10 @@ pub enum Instances {
 pub struct Serve {
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
-    /// The addresses to listen on.
-    pub addresses: Vec<HostPort>,
+    /// The addresses to listen on; none for the default, or the listeners that the process inherits.
+    pub addresses: Vec<ListenAddress>,
+    /// The permissions of its unix sockets.
+    pub socket_mode: u32,
     /// The host names of `--allow-name`.
     pub names: Vec<String>,
     /// What each instance is given.
@@ -115,6 +120,7 @@ impl Serve {
         let cli::Serve {
             guest,
             addr,
+            socket_mode,
             allow_name,
             grants,
             max_instances,
@@ -145,9 +151,8 @@ impl Serve {
         let body = seconds("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
         let head = seconds("--head-timeout", head_timeout, defaults::HEAD_TIMEOUT)?;
         let idle = seconds("--idle-timeout", idle_timeout, defaults::IDLE_TIMEOUT)?;
-        let addr = if addr.is_empty() { vec![defaults::ADDR.to_owned()] } else { addr };
-        let addresses =
-            addr.iter().map(|text| grants::host_port("--addr", text)).collect::<Result<_, _>>()?;
+        let addresses = addr.iter().map(|text| ListenAddress::parse(text)).collect::<Result<_, _>>()?;
+        let socket_mode = listen::socket_mode(socket_mode.as_deref())?;
         let names = allow_name.iter().map(|text| grants::name(text)).collect::<Result<_, _>>()?;
         let mut grants = read_grants(&grants, &[])?;
         if grants.directories.is_empty() {
@@ -160,6 +165,7 @@ impl Serve {
         Ok(Self {
             guest,
             addresses,
+            socket_mode,
             names,
             grants,
             limits,

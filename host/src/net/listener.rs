@@ -2,6 +2,7 @@
 
 use super::conn::Reach;
 use super::transport::Transport;
+use super::unix::SocketFile;
 use crate::report::Peer;
 use http::uri::Scheme;
 use std::fmt;
@@ -13,6 +14,8 @@ use std::path::PathBuf;
 /// A listener, as it is before the threads start.
 #[derive(Debug)]
 pub struct Listener {
+    /// Comes first, so that it is removed while the socket is still open.
+    file: Option<SocketFile>,
     socket: Bound,
     /// What its connections need to know.
     pub traits: Traits,
@@ -55,6 +58,19 @@ pub enum Source {
     Unix,
 }
 
+impl Address {
+    /// Whether both are TCP and cannot be listened on at the same time.
+    pub(super) fn overlaps(&self, other: SocketAddr) -> bool {
+        let Self::Tcp(address) = self else { return false };
+        // The unspecified IPv6 address takes connections over IPv4 too.
+        let covers = |one: IpAddr, other: IpAddr| {
+            one == other || one.is_unspecified() && (one.is_ipv6() || other.is_ipv4())
+        };
+        let (one, two) = (address.ip(), other.ip());
+        address.port() == other.port() && (covers(one, two) || covers(two, one))
+    }
+}
+
 impl From<SocketAddr> for Source {
     fn from(address: SocketAddr) -> Self {
         Self::Ip(address.ip().to_canonical())
@@ -92,7 +108,7 @@ impl Listener {
             reach: if is_loopback { Reach::Loopback } else { Reach::Network },
             sends_files: true,
         };
-        Ok(Self { socket: Bound::Tcp(socket), traits })
+        Ok(Self { file: None, socket: Bound::Tcp(socket), traits })
     }
 
     /// A listener for HTTP on a unix socket.
@@ -104,23 +120,35 @@ impl Listener {
             reach: Reach::Unix,
             sends_files: true,
         };
-        Ok(Self { socket: Bound::Unix(socket), traits })
+        Ok(Self { file: None, socket: Bound::Unix(socket), traits })
+    }
+
+    /// The listener, which removes the file of its socket at the end.
+    pub(super) fn with_file(self, file: SocketFile) -> Self {
+        Self { file: Some(file), ..self }
+    }
+
+    /// The file that it removes at the end.
+    pub(super) fn file(&self) -> Option<&SocketFile> {
+        self.file.as_ref()
     }
 
     /// Begins to wait for connections, inside of the runtime. Nothing may block on the socket from then on.
     pub(super) fn start(self) -> io::Result<Started> {
-        let Self { socket, traits } = self;
+        let Self { file, socket, traits } = self;
         let socket = match socket {
             Bound::Tcp(socket) => Waiting::Tcp(tokio::net::TcpListener::from_std(socket)?),
             Bound::Unix(socket) => Waiting::Unix(tokio::net::UnixListener::from_std(socket)?),
         };
-        Ok(Started { socket, traits })
+        Ok(Started { _file: file, socket, traits })
     }
 }
 
 /// A listener in the runtime.
 #[derive(Debug)]
 pub(super) struct Started {
+    /// As in [`Listener`].
+    _file: Option<SocketFile>,
     socket: Waiting,
     pub(super) traits: Traits,
 }
@@ -166,6 +194,22 @@ mod tests {
         let traits = Listener::unix(UnixListener::bind(&path).unwrap()).unwrap().traits;
         assert_eq!(traits.reach, Reach::Unix);
         assert_eq!(traits.to_string(), format!("unix:{}", path.display()));
+    }
+
+    #[test]
+    fn addresses_overlap_where_one_covers_the_other() {
+        for (one, other, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("0.0.0.0:80", "[::]:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+        ] {
+            let [one, other]: [SocketAddr; 2] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(Address::Tcp(one).overlaps(other), expected, "{one} {other}");
+        }
     }
 
     #[test]

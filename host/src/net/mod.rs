@@ -1,6 +1,6 @@
 //! Sockets, from binding to closing.
 //!
-//! - [`bind`]: opens the addresses on the command line; [`listener`]: what is opened
+//! - [`bind`] and [`unix`] open the addresses on the command line, and [`listener`] is what they give
 //! - [`limit`]: how many connections may be open at a time
 //! - [`accept`]: connections, one task each
 //! - [`conn`]: a connection on its way to HTTP, and what answers on it need to know
@@ -18,6 +18,7 @@ pub mod listener;
 pub mod socket;
 pub mod stall;
 pub mod transport;
+mod unix;
 
 pub use conn::{Conn, ConnInfo, Reach};
 pub use hangup::Hangup;
