@@ -1,6 +1,6 @@
 //! Serving, from the configuration to the orderly shutdown.
 //!
-//! 1. Open: bind listeners, open directories, compile the component. Later steps open nothing else.
+//! 1. Open: take over and bind listeners, open directories, compile the component. Later steps open nothing else.
 //! 2. Serve: start threads, accept connections.
 //! 3. Stop: the first signal drains the connections, the second one cuts them.
 
@@ -19,7 +19,8 @@ use crate::link::{self, Linked};
 use crate::net::accept::{Acceptor, AllEnded};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
-use crate::net::{Listener, Reach};
+use crate::net::{Listener, Reach, inherit};
+use crate::notify;
 use crate::prepare::{Prepared, prepare};
 use crate::report::access_log::AccessLog;
 use crate::report::{Report, stderr};
@@ -59,8 +60,9 @@ struct Opened {
 
 /// Serves until a signal stops the process.
 pub fn serve(config: Serve) -> Result<()> {
+    let inherited = inherit::take_all(config.client.stall)?;
     stderr::start();
-    let opened = open(config)?;
+    let opened = open(config, inherited)?;
     engine::start_ticking(&opened.engine)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
@@ -111,12 +113,12 @@ fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
 }
 
 /// Opens everything. Errors that are found quickly come before steps that take long.
-fn open(mut config: Serve) -> Result<Opened> {
+fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     check_site(&config)?;
-    if config.addresses.is_empty() {
+    if config.addresses.is_empty() && inherited.is_empty() {
         config.addresses.push(ListenAddress::default());
     }
-    let listeners = bind_all(Vec::new(), &config.addresses, config.socket_mode, config.client.stall)?;
+    let listeners = bind_all(inherited, &config.addresses, config.socket_mode, config.client.stall)?;
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }
@@ -159,8 +161,11 @@ async fn run(opened: Opened) -> Result<()> {
         stderr::line(&started);
     }
     drop(acceptor);
+    notify::ready();
+    tokio::spawn(notify::keep_alive());
 
     reached(&mut phase, Phase::Draining).await;
+    notify::stopping();
     tokio::select! {
         () = ended.wait() => {}
         () = async {

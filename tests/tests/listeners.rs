@@ -1,11 +1,14 @@
-//! Listeners: unix sockets, several addresses, and what is wrong with an address.
+//! Listeners: unix sockets, several addresses, those of a service manager, and what is wrong with an address.
 
+use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 use tests::{Client, Process, Site, programs};
 
 /// Starts a server for `site` that listens only on a unix socket.
@@ -149,4 +152,112 @@ fn a_client_that_stops_reading_is_cut_on_a_unix_socket_too() {
     client.send("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
     server.wait_for_output(|line| line.contains("/large.bin"));
     assert!(!client.response("GET").complete);
+}
+
+/// A command that starts the server with these sockets as systemd passes them: as descriptors from 3 on. The copies of
+/// them have to live until it has started.
+fn activated(first: impl Into<OwnedFd>, second: Option<OwnedFd>) -> (Command, Vec<OwnedFd>) {
+    // A shell inherits the copies, and moves them to their places.
+    let inherit = |socket: OwnedFd| {
+        let copy = fcntl_dupfd_cloexec(&socket, 10).unwrap();
+        fcntl_setfd(&copy, FdFlags::empty()).unwrap();
+        copy
+    };
+    let sockets: Vec<_> = std::iter::once(first.into()).chain(second).map(inherit).collect();
+    let moves: String =
+        (3..).zip(&sockets).map(|(to, from)| format!(" {to}<&{}", from.as_raw_fd())).collect();
+    let script = format!("LISTEN_PID=$$ LISTEN_FDS={} exec \"$@\"{moves}", sockets.len());
+    let server = programs!().command();
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash"]).arg(server.get_program()).stdin(Stdio::null());
+    for (name, value) in server.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    (command, sockets)
+}
+
+#[test]
+fn listeners_of_the_service_manager_take_the_place_of_the_default_address() {
+    let site = Site::new();
+    site.file("a.txt", "hello");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    let path = site.outside().join("http.sock");
+    let (mut command, copies) = activated(port, Some(UnixListener::bind(&path).unwrap().into()));
+    let server = Process::start(command.arg("--dir").arg(site.root()));
+    drop(copies);
+    server.wait_for_error(|line| line == format!("Listening on http://{address}/"));
+    server.wait_for_error(|line| line == format!("Listening on unix:{}", path.display()));
+    assert_eq!(Client::connect(address).request("GET", "/a.txt", &[]).text(), "hello");
+    assert_eq!(Client::connect_unix(&path).request("GET", "/a.txt", &[]).text(), "hello");
+    server.signal("TERM");
+    let (status, _, lines) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(lines.iter().filter(|line| line.starts_with("Listening")).count(), 2, "{lines:?}");
+    assert!(path.exists(), "the socket belongs to the service manager");
+}
+
+#[test]
+fn listeners_of_the_service_manager_and_of_the_command_line_serve_together() {
+    let site = Site::new();
+    site.file("a.txt", "hello");
+    let (mut command, _copies) = activated(TcpListener::bind("127.0.0.1:0").unwrap(), None);
+    let path = site.outside().join("http.sock");
+    command.arg("--addr").arg(format!("unix:{}", path.display())).arg("--dir").arg(site.root());
+    let server = Process::start(&mut command);
+    server.wait_for_error(|line| line.starts_with("Listening on http://127.0.0.1:"));
+    server.wait_for_error(|line| line.starts_with("Listening on unix:"));
+    assert_eq!(Client::connect_unix(&path).request("GET", "/a.txt", &[]).text(), "hello");
+}
+
+#[test]
+fn a_descriptor_that_does_not_listen_is_one_line() {
+    let (stream, _other) = UnixStream::pair().unwrap();
+    let file = fs::File::open("/dev/null").unwrap();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for (descriptor, words) in [
+        (OwnedFd::from(stream), "descriptor 3 does not listen; the socket unit needs Accept=no"),
+        (file.into(), "neither a TCP nor a unix stream socket"),
+        (datagrams.into(), "the socket unit needs ListenStream="),
+    ] {
+        let (mut command, _copies) = activated(descriptor, None);
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(stderr.contains("socket 1 of LISTEN_FDS") && stderr.contains(words), "{stderr}");
+    }
+}
+
+#[test]
+fn descriptors_for_another_process_are_left_alone() {
+    let site = Site::new();
+    let mut command = programs!().command();
+    command.env("LISTEN_PID", "1").env("LISTEN_FDS", "1").args(["--addr", "127.0.0.1:0", "--dir"]);
+    let server = Process::start(command.arg(site.root()).stdin(Stdio::null()));
+    server.wait_for_error(|line| line.starts_with("Listening on http://127.0.0.1:"));
+}
+
+#[test]
+fn the_service_manager_is_told_that_the_server_is_ready_alive_and_stops() {
+    let site = Site::new();
+    let path = site.outside().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_mins(4))).unwrap();
+    let message = || {
+        let mut bytes = [0; 100];
+        let length = manager.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let mut command = programs!().command();
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000");
+    command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root()).stdin(Stdio::null());
+    let server = Process::start(&mut command);
+    assert_eq!(message(), "READY=1\n");
+    server.wait_for_error(|line| line.starts_with("Listening on "));
+    for _ in 0..3 {
+        assert_eq!(message(), "WATCHDOG=1\n");
+    }
+    server.signal("TERM");
+    while message() != "STOPPING=1\n" {}
+    assert_eq!(server.wait().0.code(), Some(0));
 }

@@ -1,6 +1,7 @@
 //! Sockets, from binding to closing.
 //!
-//! - [`bind`] and [`unix`] open the addresses on the command line, and [`listener`] is what they give
+//! - [`bind`] and [`unix`] open the addresses on the command line, [`inherit`] takes listeners over that are open already;
+//!   [`listener`] is what they give
 //! - [`limit`]: how many connections may be open at a time
 //! - [`accept`]: connections, one task each
 //! - [`conn`]: a connection on its way to HTTP, and what answers on it need to know
@@ -12,6 +13,7 @@ pub mod accept;
 pub mod bind;
 pub mod conn;
 pub mod hangup;
+pub mod inherit;
 pub mod limit;
 pub mod linger;
 pub mod listener;
