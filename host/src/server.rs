@@ -128,8 +128,8 @@ fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let Prepared { guest, engine, template } = prepared;
     let how = format!("Running {} {how}", guest.name());
     let instances = config.limits.instances;
-    let times = Times { head: config.limits.time, silence: config.silence, body: config.client.body };
-    let app = Arc::new(App::new(linked, template, instances, config.reuse, times)?);
+    let times = Times { head: config.limits.time, silence: config.silence, queue: config.queue };
+    let app = Arc::new(App::new(linked, template, instances, config.reuse, (times, config.request.body))?);
     let max_connections = max_connections(instances);
     let (acceptor, ended) = Acceptor::new(max_connections, config.client.stall);
     let threads = instances as usize + SPARE_THREADS;
@@ -141,7 +141,12 @@ async fn run(opened: Opened) -> Result<()> {
     let Opened { listeners, acceptor, max_connections, ended, app, names, how, config, .. } = opened;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
-    let room = Room { connections: max_connections, instances: config.limits.instances };
+    let room = Room {
+        head: config.request.head,
+        fields: config.request.fields,
+        connections: max_connections,
+        instances: config.limits.instances,
+    };
     let connections = Arc::new(Connections::new(app, names, report, config.client, room));
     let mut phase = wait_for_signals()?;
     stderr::line(&how);

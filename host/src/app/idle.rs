@@ -110,7 +110,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_last_one_is_taken_first_and_the_others_leave_in_time() {
-        let slots = Arc::new(Slots::new(3));
+        let slots = Arc::new(Slots::new(3, Duration::ZERO));
         let idle = Idle::new(&slots);
         let instances: Vec<Arc<u8>> = (0..3).map(Arc::new).collect();
         let watched: Vec<Weak<u8>> = instances.iter().map(Arc::downgrade).collect();
@@ -135,7 +135,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_are_kept_than_are_useful() {
-        let slots = Arc::new(Slots::new(1_000));
+        let slots = Arc::new(Slots::new(1_000, Duration::ZERO));
         let idle = Idle::new(&slots);
         let instance = Arc::new(());
         for _ in 0..MAX_KEPT + 10 {
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_task_looks_after_them_however_often_they_are_used() {
-        let slots = Arc::new(Slots::new(1));
+        let slots = Arc::new(Slots::new(1, Duration::ZERO));
         let idle = Idle::new(&slots);
         let before = Handle::current().metrics().num_alive_tasks();
         for request in 0..1_000 {
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_dropped_holds_a_slot_meanwhile() {
-        let slots = Arc::new(Slots::new(1));
+        let slots = Arc::new(Slots::new(1, Duration::ZERO));
         let idle = Idle::new(&slots);
         let instance = Arc::new(());
         idle.keep(Arc::clone(&instance));

@@ -16,6 +16,7 @@ mod slots;
 pub use answer::GuestBody;
 
 use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
+use crate::config::limits::BodyLimits;
 use crate::instance::{GuestResponse, Template};
 use crate::link::Linked;
 use crate::net::ConnInfo;
@@ -52,8 +53,8 @@ pub struct Times {
     pub head: Duration,
     /// Between two pieces of the body, on the clock.
     pub silence: Duration,
-    /// How long a guest waits for the body of a request in all, apart from a second for each 500 bytes of it.
-    pub body: Duration,
+    /// Until there is an instance for a request.
+    pub queue: Duration,
 }
 
 /// A component, ready to answer requests.
@@ -61,6 +62,7 @@ pub struct App {
     executor: Arc<Executor>,
     slots: Arc<Slots>,
     times: Times,
+    body: BodyLimits,
 }
 
 /// A request on its way to a guest.
@@ -84,6 +86,9 @@ pub enum NoAnswer {
     /// The body of the request did not arrive in time.
     #[error("the content of the request did not arrive in time")]
     BodyTimeout,
+    /// The body of the request is too large.
+    #[error("the content of the request is too large")]
+    BodyTooLarge,
     /// The client has left.
     #[error("the client has left")]
     ClientLeft,
@@ -96,11 +101,11 @@ impl App {
         template: Arc<Template>,
         instances: u32,
         uses: u32,
-        times: Times,
+        (times, body): (Times, BodyLimits),
     ) -> Result<Self> {
-        let slots = Arc::new(Slots::new(instances));
+        let slots = Arc::new(Slots::new(instances, times.queue));
         let executor = Arc::new(Executor::new(linked, template, uses, &slots)?);
-        Ok(Self { executor, slots, times })
+        Ok(Self { executor, slots, times, body })
     }
 
     /// Whether calls about files may hang, because another machine or program answers for one of the directories.
@@ -120,9 +125,12 @@ impl App {
         B::Error: Into<wasmtime_wasi_http::Error>,
     {
         let is_head = *request.method() == Method::HEAD;
-        let slot = self.slots.take().await.ok_or(NoAnswer::Busy(slots::MAX_WAIT))?;
+        if request.body().size_hint().lower() > self.body.size {
+            return Err(NoAnswer::BodyTooLarge);
+        }
+        let slot = self.slots.take().await.ok_or(NoAnswer::Busy(self.times.queue))?;
         let (parts, body) = request.into_parts();
-        let (body, end) = request_body(body, self.times.body);
+        let (body, end) = request_body(body, self.body);
         let end = end.map(Arc::new);
         let (sender, receiver) = oneshot::channel();
         let job = Job {
@@ -136,7 +144,10 @@ impl App {
         let mut response = match head(&mut running, receiver).await {
             Ok(response) => response,
             Err(Silence::Fault(Fault::ClientLeft)) => return Err(NoAnswer::ClientLeft),
-            Err(_) if end.is_some_and(|end| end.was_too_slow()) => return Err(NoAnswer::BodyTimeout),
+            Err(_) if end.as_ref().is_some_and(|end| end.was_too_slow()) => {
+                return Err(NoAnswer::BodyTimeout);
+            }
+            Err(_) if end.is_some_and(|end| end.was_too_large()) => return Err(NoAnswer::BodyTooLarge),
             Err(silence) => {
                 error!("the guest did not answer {subject}: {silence}");
                 return Err(NoAnswer::Failed);

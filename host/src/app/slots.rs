@@ -5,11 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many requests may wait, as a multiple of the instances: more could not be served in [`MAX_WAIT`].
+/// How many requests may wait, as a multiple of the instances: more could hardly be served in time.
 const WAITING_PER_INSTANCE: u32 = 4;
-
-/// How long a request waits. A browser shows a blank page meanwhile, and a proxy may ask another server.
-pub(super) const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// The right to have one instance, until it is dropped.
 #[derive(Debug)]
@@ -23,15 +20,18 @@ pub(super) struct Slots {
     free: Arc<Semaphore>,
     waiting: AtomicU32,
     max_waiting: u32,
+    /// How long a request waits.
+    max_wait: Duration,
 }
 
 impl Slots {
-    /// As many slots as `instances`.
-    pub(super) fn new(instances: u32) -> Self {
+    /// As many slots as `instances`, for which requests wait no longer than this.
+    pub(super) fn new(instances: u32, max_wait: Duration) -> Self {
         Self {
             free: Arc::new(Semaphore::new(instances as usize)),
             waiting: AtomicU32::new(0),
             max_waiting: instances.saturating_mul(WAITING_PER_INSTANCE),
+            max_wait,
         }
     }
 
@@ -46,7 +46,8 @@ impl Slots {
             return Some(slot);
         }
         let _place = Place::take(self)?;
-        let permit = tokio::time::timeout(MAX_WAIT, Arc::clone(&self.free).acquire_owned()).await.ok()?;
+        let permit =
+            tokio::time::timeout(self.max_wait, Arc::clone(&self.free).acquire_owned()).await.ok()?;
         permit.ok().map(|permit| Slot { _permit: permit })
     }
 }
@@ -73,10 +74,13 @@ mod tests {
     use super::Slots;
     use std::sync::Arc;
     use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    const MAX_WAIT: Duration = Duration::from_secs(5);
 
     #[tokio::test(start_paused = true)]
     async fn a_freed_slot_goes_to_a_request_that_waits() {
-        let slots = Arc::new(Slots::new(1));
+        let slots = Arc::new(Slots::new(1, MAX_WAIT));
         let slot = slots.take().await.unwrap();
         assert!(slots.try_take().is_none());
         let waiting = tokio::spawn({
@@ -92,7 +96,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_is_bounded_in_number_and_in_time() {
-        let slots = Arc::new(Slots::new(1));
+        let slots = Arc::new(Slots::new(1, MAX_WAIT));
         let _slot = slots.take().await.unwrap();
         let waiting: Vec<_> = (0..4)
             .map(|_| {

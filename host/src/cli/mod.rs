@@ -86,8 +86,8 @@ pub struct Serve {
 
     /// Instances at a time.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
-        "Run at most this many instances at a time; further requests wait for up to 5 s, then get a 503 \
-         [default: {}]", defaults::MAX_INSTANCES
+        "Run at most this many instances at a time; further requests wait for one [default: {}]",
+        defaults::MAX_INSTANCES
     ))]
     pub max_instances: Option<u32>,
 
@@ -110,6 +110,16 @@ pub struct Serve {
     /// How large each instance may be.
     #[command(flatten)]
     pub size: Size,
+
+    /// Time for an instance.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a request waits for an instance before it gets a 503 [default: {}]", defaults::QUEUE_TIMEOUT
+    ))]
+    pub queue_timeout: Option<u32>,
+
+    /// How much a client may send.
+    #[command(flatten)]
+    pub request: RequestSize,
 
     /// Time for the guest.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
@@ -139,7 +149,7 @@ pub struct Serve {
 
     /// Time for the body of a request.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a client may take for the body of a request, in addition to a second for each 500 bytes \
+        "How long a client may take for the body of a request, in addition to what --min-body-rate allows \
          [default: {}]", defaults::BODY_TIMEOUT
     ))]
     pub body_timeout: Option<u32>,
@@ -241,6 +251,47 @@ pub struct Size {
     /// The elements of each table of an instance [default: 100000]
     #[arg(long, value_name = "ELEMENTS", allow_negative_numbers = true)]
     pub max_table: Option<u32>,
+
+    /// The handles of an instance: files, streams, sets of fields.
+    #[arg(long, value_name = "HANDLES", allow_negative_numbers = true, help = format!(
+        "The handles of an instance: files, streams, sets of fields [default: {}]", defaults::MAX_HANDLES
+    ))]
+    pub max_handles: Option<u32>,
+
+    /// What a guest may print.
+    #[arg(long, value_name = "KIB", allow_negative_numbers = true, help = format!(
+        "What a guest that serves may print for one request, to each of standard output and error [default: {}]",
+        defaults::MAX_OUTPUT
+    ))]
+    pub max_output: Option<u32>,
+}
+
+/// How much a client may send.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct RequestSize {
+    /// The head of a request.
+    #[arg(long, value_name = "KIB", allow_negative_numbers = true, help = format!(
+        "The head of a request; a larger one gets a 431 [default: {}]", defaults::MAX_HEAD
+    ))]
+    pub max_head: Option<u32>,
+
+    /// Its fields.
+    #[arg(long, value_name = "FIELDS", allow_negative_numbers = true, help = format!(
+        "The fields of a request; one with more gets a 431 [default: {}]", defaults::MAX_FIELDS
+    ))]
+    pub max_fields: Option<u32>,
+
+    /// Its body.
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true, help = format!(
+        "The body of a request; a larger one gets a 413, and with 0 every one does [default: {}]", defaults::MAX_BODY
+    ))]
+    pub max_body: Option<u32>,
+
+    /// How fast it comes.
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, help = format!(
+        "The bytes of a body that give its client another second [default: {}]", defaults::MIN_BODY_RATE
+    ))]
+    pub min_body_rate: Option<u32>,
 }
 
 /// The settings of the file server. Each is a variable of the guest's environment, and its flag sets that variable.

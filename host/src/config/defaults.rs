@@ -26,5 +26,27 @@ pub const STALL_TIMEOUT: u32 = 60;
 /// in between cut silent connections as well.
 pub const SILENCE_TIMEOUT: u32 = 60;
 
-/// Seconds for the body of a request, in addition to a second for each 500 bytes.
+/// Seconds for the body of a request, in addition to the time that `MIN_BODY_RATE` allows for its bytes.
 pub const BODY_TIMEOUT: u32 = 30;
+
+/// Bytes of a body that earn its client another second: a slow mobile connection sends ten times as many.
+pub const MIN_BODY_RATE: u32 = 500;
+
+/// MiB of the body of a request: more than forms and calls of an API have. Who takes uploads of more knows it.
+pub const MAX_BODY: u32 = 100;
+
+/// KiB of the head of a request. Browsers stay below 16 KiB even with many cookies.
+pub const MAX_HEAD: u32 = 32;
+
+/// Fields of a request. Browsers send some 20, and chains of proxies add as many.
+pub const MAX_FIELDS: u32 = 100;
+
+/// Seconds that a request waits for an instance. A browser shows a blank page meanwhile, and a proxy may ask another
+/// server.
+pub const QUEUE_TIMEOUT: u32 = 5;
+
+/// Handles of an instance: files, streams, sets of fields. A request for a file needs about ten.
+pub const MAX_HANDLES: u32 = 1_000;
+
+/// KiB that a guest may print for one request, to each of its two streams: a long backtrace.
+pub const MAX_OUTPUT: u32 = 64;

@@ -1,6 +1,7 @@
 //! Errors in the values of arguments, each with a message of one sentence.
 
 use guest::config::SettingsError;
+use std::ops::RangeInclusive;
 use thiserror::Error;
 
 /// An error in the value of an argument.
@@ -74,6 +75,16 @@ pub enum ConfigError {
     /// The guest's name or an argument of its own is not UTF-8.
     #[error("`{0}` is not UTF-8, and guests get their name and arguments as text; rename it")]
     NotText(String),
+    /// A limit is out of range.
+    #[error("{flag} takes a number from {} to {}, not {value}", .range.start(), .range.end())]
+    Range {
+        /// The flag.
+        flag: &'static str,
+        /// What it takes.
+        range: RangeInclusive<u32>,
+        /// What it was given.
+        value: u32,
+    },
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),

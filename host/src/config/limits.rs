@@ -1,8 +1,9 @@
-//! The memory and time that guests may use, as given by flags. [`engine::sizes`](crate::engine::sizes) computes from them
+//! The memory and time that guests may use, and what clients may send, as given by flags. [`engine::sizes`](crate::engine::sizes) computes from them
 //! what a certain component gets.
 
-use super::ConfigError;
+use super::{ConfigError, above_zero, defaults};
 use crate::cli;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// The largest 32-bit linear memory, in MiB.
@@ -20,6 +21,10 @@ pub struct Limits {
     pub memory: Option<usize>,
     /// Elements of each table; `None` for the default.
     pub table: Option<usize>,
+    /// Handles that an instance may have.
+    pub handles: u32,
+    /// What a guest may print for one request, to each stream, in bytes.
+    pub output: usize,
     /// How long the guest may take until the response head, and compute between one piece of its body and the next.
     pub time: Duration,
 }
@@ -27,11 +32,13 @@ pub struct Limits {
 impl Limits {
     /// Validates the arguments.
     pub(super) fn new(instances: u32, size: cli::Size, timeout: Option<u32>) -> Result<Self, ConfigError> {
-        let cli::Size { max_memory, max_table } = size;
+        let cli::Size { max_memory, max_table, max_handles, max_output } = size;
         for (value, flag) in [
             (Some(instances), "--max-instances"),
             (max_memory, "--max-memory"),
             (max_table, "--max-table"),
+            (max_handles, "--max-handles"),
+            (max_output, "--max-output"),
             (timeout, "--timeout"),
         ] {
             if value == Some(0) {
@@ -45,7 +52,56 @@ impl Limits {
             instances,
             memory: max_memory.map(|mebibytes| mebibytes as usize * 1024 * 1024),
             table: max_table.map(|elements| elements as usize),
+            handles: max_handles.unwrap_or(defaults::MAX_HANDLES),
+            output: max_output.unwrap_or(defaults::MAX_OUTPUT) as usize * 1024,
             time: timeout.map_or(UNBOUNDED, |seconds| Duration::from_secs(seconds.into())),
         })
+    }
+}
+
+/// What a client may send, and how long it may take for it. Further limits of clients are constants beside what they limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// The head of a request, in bytes.
+    pub head: usize,
+    /// Its fields.
+    pub fields: usize,
+    /// The body of a request.
+    pub body: BodyLimits,
+}
+
+/// How large the body of a request may be, and how long it may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// In bytes.
+    pub size: u64,
+    /// How long a guest waits for it in all, apart from what its bytes earn.
+    pub time: Duration,
+    /// Bytes that earn another second.
+    pub rate: u64,
+}
+
+/// The smallest and the largest limit of a head, in KiB: what the HTTP library allows, and what a thousand clients can fill
+/// without harm.
+const HEAD_RANGE: RangeInclusive<u32> = 8..=1024;
+
+/// The largest limit of fields. More would not be found in reasonable time.
+const FIELDS_RANGE: RangeInclusive<u32> = 1..=1000;
+
+impl RequestLimits {
+    /// Validates the arguments.
+    pub(super) fn new(typed: cli::RequestSize, body_timeout: Option<u32>) -> Result<Self, ConfigError> {
+        let cli::RequestSize { max_head, max_fields, max_body, min_body_rate } = typed;
+        let within = |flag, typed: Option<u32>, default, range: RangeInclusive<u32>| {
+            let value = typed.unwrap_or(default);
+            if range.contains(&value) { Ok(value) } else { Err(ConfigError::Range { flag, range, value }) }
+        };
+        let head = within("--max-head", max_head, defaults::MAX_HEAD, HEAD_RANGE)?;
+        let fields = within("--max-fields", max_fields, defaults::MAX_FIELDS, FIELDS_RANGE)?;
+        let time = above_zero("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
+        let rate = above_zero("--min-body-rate", min_body_rate, defaults::MIN_BODY_RATE)?;
+        let size = u64::from(max_body.unwrap_or(defaults::MAX_BODY)) << 20;
+        let body = BodyLimits { size, time: Duration::from_secs(time.into()), rate: rate.into() };
+        Ok(Self { head: head as usize * 1024, fields: fields as usize, body })
     }
 }

@@ -18,7 +18,7 @@ use crate::cli;
 use clap::ValueEnum;
 use grants::{DirectoryGrant, Grants, HostGrant, NetworkGrants, ROOT};
 use guest::config::Settings;
-use limits::Limits;
+use limits::{Limits, RequestLimits};
 use listen::ListenAddress;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -67,6 +67,10 @@ pub struct Serve {
     pub instances: Instances,
     /// The time limits of clients.
     pub client: ClientTimes,
+    /// What clients may send.
+    pub request: RequestLimits,
+    /// How long a request waits for an instance.
+    pub queue: Duration,
     /// How long a guest may wait between two pieces of its answer.
     pub silence: Duration,
     /// Whether each request is written to the access log.
@@ -80,8 +84,6 @@ pub struct ClientTimes {
     pub head: Duration,
     /// Between an answer and the next request.
     pub idle: Duration,
-    /// For the body of a request, in addition to a second for each 500 bytes.
-    pub body: Duration,
     /// Between two moments at which it accepts data of the response.
     pub stall: Duration,
 }
@@ -128,6 +130,8 @@ impl Serve {
             executor,
             instances: renewal,
             size,
+            request,
+            queue_timeout,
             timeout,
             silence_timeout,
             head_timeout,
@@ -148,7 +152,8 @@ impl Serve {
         };
         let stall = seconds("--stall-timeout", stall_timeout, defaults::STALL_TIMEOUT)?;
         let silence = seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?;
-        let body = seconds("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
+        let queue = seconds("--queue-timeout", queue_timeout, defaults::QUEUE_TIMEOUT)?;
+        let request = RequestLimits::new(request, body_timeout)?;
         let head = seconds("--head-timeout", head_timeout, defaults::HEAD_TIMEOUT)?;
         let idle = seconds("--idle-timeout", idle_timeout, defaults::IDLE_TIMEOUT)?;
         let addresses = addr.iter().map(|text| ListenAddress::parse(text)).collect::<Result<_, _>>()?;
@@ -160,7 +165,7 @@ impl Serve {
         }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         let access_log = !quiet;
-        let client = ClientTimes { head, idle, body, stall };
+        let client = ClientTimes { head, idle, stall };
         let (executor, instances) = (executor.unwrap_or_default(), renewal.unwrap_or_default());
         Ok(Self {
             guest,
@@ -173,6 +178,8 @@ impl Serve {
             executor,
             instances,
             client,
+            request,
+            queue,
             silence,
             access_log,
         })
@@ -310,6 +317,13 @@ mod tests {
             ("--idle-timeout", defaults::IDLE_TIMEOUT.to_string()),
             ("--body-timeout", defaults::BODY_TIMEOUT.to_string()),
             ("--stall-timeout", defaults::STALL_TIMEOUT.to_string()),
+            ("--queue-timeout", defaults::QUEUE_TIMEOUT.to_string()),
+            ("--max-head", defaults::MAX_HEAD.to_string()),
+            ("--max-fields", defaults::MAX_FIELDS.to_string()),
+            ("--max-body", defaults::MAX_BODY.to_string()),
+            ("--min-body-rate", defaults::MIN_BODY_RATE.to_string()),
+            ("--max-handles", defaults::MAX_HANDLES.to_string()),
+            ("--max-output", defaults::MAX_OUTPUT.to_string()),
         ] {
             let line = help
                 .split("\n      --")
@@ -382,11 +396,26 @@ mod tests {
             "--idle-timeout",
             "--body-timeout",
             "--stall-timeout",
+            "--queue-timeout",
+            "--min-body-rate",
+            "--max-handles",
+            "--max-output",
         ] {
             assert_eq!(serve(&[flag, "0"]), Err(ConfigError::Zero(flag)));
         }
         for flag in ["--max-memory", "--max-table", "--timeout"] {
             assert_eq!(run(&["run", flag, "0", "a.wasm"]), Err(ConfigError::Zero(flag)));
         }
+    }
+    #[test]
+    fn limits_of_requests_are_within_what_can_be_kept() {
+        for (flag, value) in
+            [("--max-head", "7"), ("--max-head", "1025"), ("--max-fields", "0"), ("--max-fields", "1001")]
+        {
+            let message = serve(&[flag, value]).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{flag} takes a number from ")), "{message}");
+            assert!(message.ends_with(&format!(", not {value}")), "{message}");
+        }
+        assert_eq!(serve(&["--max-body", "0"]).unwrap().request.body.size, 0, "no bodies at all");
     }
 }

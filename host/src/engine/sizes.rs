@@ -169,7 +169,8 @@ mod tests {
     use std::time::Duration;
 
     fn sizes(memory: Option<usize>, table: Option<usize>, needs: Needs) -> Result<Sizes, TooLarge> {
-        Sizes::new(&Limits { instances: 1, memory, table, time: Duration::MAX }, &needs)
+        let time = Duration::MAX;
+        Sizes::new(&Limits { instances: 1, memory, table, handles: 10, output: 10, time }, &needs)
     }
 
     #[test]

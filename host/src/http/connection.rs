@@ -28,9 +28,13 @@ pub struct Connections {
     pub(super) http2: Http2,
 }
 
-/// How much there may be at a time.
+/// How much there may be at a time, and of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
+    /// Bytes of a head.
+    pub head: usize,
+    /// Fields of a head.
+    pub fields: usize,
     /// Connections.
     pub connections: usize,
     /// Instances of the component.
@@ -40,7 +44,7 @@ pub struct Room {
 impl Connections {
     /// Connections whose requests `app` answers, as far as they are for one of `names` and come in time.
     pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes, room: Room) -> Self {
-        let (http1, http2) = (Http1::new(), Http2::new(room));
+        let (http1, http2) = (Http1::new(room), Http2::new(room));
         Self { app, names, report, times, http1, http2 }
     }
 

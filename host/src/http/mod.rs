@@ -15,6 +15,3 @@ mod http1;
 mod http2;
 pub mod refusal;
 pub mod shutdown;
-
-/// The largest head of a request, in bytes; a larger one is a 431. Browsers stay below 16 KiB even with many cookies.
-const MAX_HEAD: usize = 32 * 1024;

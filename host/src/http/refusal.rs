@@ -22,6 +22,8 @@ pub enum Refusal {
     HeadTimeout,
     /// Its body did not arrive in time.
     BodyTimeout,
+    /// Its body is larger than `--max-body` allows.
+    BodyTooLarge,
     /// Its target is too long.
     TargetTooLong,
     /// It is for this host, which the server does not answer for.
@@ -49,6 +51,7 @@ impl Refusal {
             NoAnswer::Busy(wait) => Ok(Self::Busy(wait)),
             NoAnswer::Failed => Ok(Self::Failed),
             NoAnswer::BodyTimeout => Ok(Self::BodyTimeout),
+            NoAnswer::BodyTooLarge => Ok(Self::BodyTooLarge),
             NoAnswer::ClientLeft => Err(why),
         }
     }
@@ -58,6 +61,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Misdirected(_) | Self::OtherScheme => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -80,6 +84,7 @@ impl Refusal {
             Self::Malformed(why) => (*why).to_owned(),
             Self::HeadTimeout => "the request did not arrive in time".to_owned(),
             Self::BodyTimeout => "the content of the request did not arrive in time".to_owned(),
+            Self::BodyTooLarge => "the content of the request is too large".to_owned(),
             Self::TargetTooLong => "the target of the request is too long".to_owned(),
             Self::Misdirected(host) => {
                 let shown = &host[..host.floor_char_boundary(MAX_NAME)];

@@ -20,14 +20,8 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 /// Bytes that one call may have the host copy for the guest. A guest writes at most 1 MiB of a body at a time.
 pub const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
 
-/// Resources (files, streams, sets of fields…) that an instance may hold. A request needs about ten.
-const MAX_RESOURCES: usize = 1_000;
-
 /// Resources that room is made for at once: what a request for a file needs.
 const EXPECTED_RESOURCES: usize = 12;
-
-/// Resources that an instance may hold between two requests: one that leaks them is replaced before it runs out.
-const MAX_KEPT_RESOURCES: usize = MAX_RESOURCES / 2;
 
 /// Random bytes that one call may ask for; a key needs 32.
 const MAX_RANDOM_BYTES: u64 = 64 * 1024;
@@ -66,7 +60,7 @@ impl Template {
     /// The state of one new instance.
     pub fn state(self: &Arc<Self>) -> State {
         let mut table = ResourceTable::with_capacity(EXPECTED_RESOURCES);
-        table.set_max_capacity(MAX_RESOURCES);
+        table.set_max_capacity(self.sandbox.handles());
         State {
             table,
             context: None,
@@ -90,7 +84,7 @@ impl Template {
         let mut store = Store::new(engine, data);
         store.limiter(move |data| allowance(data));
         store.set_hostcall_fuel(HOSTCALL_FUEL);
-        store.set_max_component_handles(MAX_RESOURCES);
+        store.set_max_component_handles(self.sandbox.handles());
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
         store
@@ -105,7 +99,8 @@ impl Template {
             .max_random_size(MAX_RANDOM_BYTES);
         let outputs = match &self.stdio {
             Stdio::Marked => {
-                let outputs = ["guest stdout: ", "guest stderr: "].map(GuestOutput::new);
+                let outputs = ["guest stdout: ", "guest stderr: "]
+                    .map(|prefix| GuestOutput::new(prefix, self.sandbox.output()));
                 let [stdout, stderr] = outputs.clone();
                 wasi.stdout(stdout).stderr(stderr);
                 Some(outputs)
@@ -201,7 +196,8 @@ impl State {
         for output in self.context.iter().flat_map(|context| &context.outputs).flatten() {
             output.end_request();
         }
-        !self.allowance.was_exceeded() && self.table.iter_mut().count() <= MAX_KEPT_RESOURCES
+        // One that leaks handles is replaced before it runs out.
+        !self.allowance.was_exceeded() && self.table.iter_mut().count() <= self.template.sandbox.handles() / 2
     }
 
     /// Its memory and tables, as far as they may still grow.

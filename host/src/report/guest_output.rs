@@ -11,8 +11,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Bytes that one request may print to one stream.
-const MAX_BYTES: usize = 64 * 1024;
+/// Bytes that a guest may print at once.
+const WRITE_MAX: usize = 64 * 1024;
 
 /// Bytes after which a line is broken.
 const MAX_LINE: usize = 4 * 1024;
@@ -26,6 +26,8 @@ struct Lines {
     prefix: &'static str,
     /// The line that has begun.
     line: Vec<u8>,
+    /// Bytes that each request may print.
+    most: usize,
     /// Bytes that this request may still print.
     left: usize,
     /// Whether it was said that there is more.
@@ -33,9 +35,9 @@ struct Lines {
 }
 
 impl GuestOutput {
-    /// A stream whose lines begin with `prefix`.
-    pub fn new(prefix: &'static str) -> Self {
-        Self(Arc::new(Mutex::new(Lines { prefix, line: Vec::new(), left: MAX_BYTES, is_cut: false })))
+    /// A stream whose lines begin with `prefix`, to which each request may print so many bytes.
+    pub fn new(prefix: &'static str, most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Lines { prefix, line: Vec::new(), most, left: most, is_cut: false })))
     }
 
     /// Ends the line that has begun; what is printed from now on belongs to another request.
@@ -44,7 +46,7 @@ impl GuestOutput {
         if !lines.line.is_empty() {
             lines.end_line();
         }
-        (lines.left, lines.is_cut) = (MAX_BYTES, false);
+        (lines.left, lines.is_cut) = (lines.most, false);
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -77,7 +79,8 @@ impl Lines {
             if !self.line.is_empty() {
                 self.end_line();
             }
-            self.line.extend_from_slice(b"(more than 64 KiB: the rest is not shown)");
+            let cut = format!("(more than {} KiB: the rest is not shown)", self.most / 1024);
+            self.line.extend_from_slice(cut.as_bytes());
             self.end_line();
         }
     }
@@ -123,7 +126,7 @@ impl OutputStream for GuestOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(MAX_BYTES)
+        Ok(WRITE_MAX)
     }
 }
 

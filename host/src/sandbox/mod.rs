@@ -40,6 +40,8 @@ pub struct Sandbox {
     allowance: Allowance,
     /// How long a guest may take until it answers.
     time: Duration,
+    handles: u32,
+    output: usize,
 }
 
 impl Sandbox {
@@ -51,6 +53,8 @@ impl Sandbox {
             network: Arc::new(Network::new(&grants.network, purpose)?),
             allowance: Allowance::new(sizes),
             time: limits.time,
+            handles: limits.handles,
+            output: limits.output,
         })
     }
 
@@ -82,6 +86,16 @@ impl Sandbox {
     /// How long a guest may take until it answers.
     pub fn time(&self) -> Duration {
         self.time
+    }
+
+    /// The handles that one instance may have.
+    pub fn handles(&self) -> usize {
+        self.handles as usize
+    }
+
+    /// What one instance may print for one request, to each stream, in bytes.
+    pub fn output(&self) -> usize {
+        self.output
     }
 
     /// The memory that one instance may have.

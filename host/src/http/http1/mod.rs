@@ -10,10 +10,10 @@
 mod exchange;
 mod head;
 
-use super::connection::Connections;
+use super::check::check;
+use super::connection::{Connections, Room};
 use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
-use super::{MAX_HEAD, check::check};
 use crate::allocator;
 use crate::app::{GuestBody, NoAnswer};
 use crate::body::Data;
@@ -48,6 +48,9 @@ use tracing::debug;
 /// buffers back after that.
 const TICK: Duration = Duration::from_secs(1);
 
+/// The fields that the library has room for on the stack.
+const LIBRARY_FIELDS: usize = 100;
+
 /// Connections that may read a head of more than 8 KiB at a time; others wait for their turn.
 const MAX_LARGE_HEADS: usize = 2_048;
 
@@ -58,17 +61,21 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room: Room) -> Self {
         let mut library = http1::Builder::new();
         // Timed here, once a connection rather than once a request.
         library
             .header_read_timeout(None)
-            .max_header_size(MAX_HEAD)
-            .max_buf_size(MAX_HEAD)
+            .max_header_size(room.head)
+            .max_buf_size(room.head)
             // A client that has finished sending still wants its answer. `Hangup` tells when it has left.
             .half_close(true)
             // Bytes are never copied together: those of placeholders cannot be read.
             .writev(true);
+        // With another number, the library allocates room for them for each request.
+        if room.fields != LIBRARY_FIELDS {
+            library.max_headers(room.fields);
+        }
         Self { library, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)) }
     }
 }

@@ -20,7 +20,6 @@ mod stream;
 mod watch;
 mod wire;
 
-use super::MAX_HEAD;
 use super::connection::{Connections, Room};
 use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::net::conn::{Conn, ConnInfo, Stream};
@@ -77,6 +76,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Http2 {
     library: Builder,
     instances: u32,
+    /// The most fields of a head.
+    fields: usize,
     /// Requests in flight of all connections.
     requests: Arc<Semaphore>,
 }
@@ -91,12 +92,12 @@ impl Http2 {
             .initial_connection_window_size(RECEIVE_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .max_frame_size(MAX_FRAME)
-            .max_header_list_size(u32::try_from(MAX_HEAD).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(room.head).unwrap_or(u32::MAX))
             .header_table_size(HEADER_TABLE)
             .max_pending_accept_reset_streams(MAX_RESETS_BEFORE_ACCEPT)
             .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
         let requests = Arc::new(Semaphore::new(room.connections));
-        Self { library, instances: room.instances, requests }
+        Self { library, instances: room.instances, fields: room.fields, requests }
     }
 }
 

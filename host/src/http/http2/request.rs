@@ -5,11 +5,13 @@ use http::header::{COOKIE, HOST, HeaderMap, HeaderValue};
 use http::uri::{self, Scheme};
 use http::{Method, Request, Uri};
 
-/// The most fields of a head, as with HTTP/1.1: the library there reads no more.
-const MAX_FIELDS: usize = 100;
-
-/// Gives a request a target without an authority and a field `Host` with it. `scheme` is that of the connection.
-pub(super) fn into_http_1_1<B>(request: &mut Request<B>, scheme: &Scheme) -> Result<(), Refusal> {
+/// Gives a request, which may have so many fields, a target without an authority and a field `Host` with it. `scheme` is that of
+/// the connection.
+pub(super) fn into_http_1_1<B>(
+    request: &mut Request<B>,
+    scheme: &Scheme,
+    max_fields: usize,
+) -> Result<(), Refusal> {
     if *request.method() == Method::CONNECT {
         // It has no path, and is refused by `check`.
         return Ok(());
@@ -26,7 +28,7 @@ pub(super) fn into_http_1_1<B>(request: &mut Request<B>, scheme: &Scheme) -> Res
         Ok(uri) if is_path => *request.uri_mut() = uri,
         _ => return Err(Refusal::Malformed("its path does not begin with a slash")),
     }
-    if request.headers().len() > MAX_FIELDS {
+    if request.headers().len() > max_fields {
         return Err(Refusal::HeadTooLarge);
     }
     // Without an authority, the library keeps no scheme.
@@ -73,7 +75,7 @@ mod tests {
             builder = builder.header(*name, *value);
         }
         let mut request = builder.body(()).unwrap();
-        into_http_1_1(&mut request, &Scheme::HTTP)?;
+        into_http_1_1(&mut request, &Scheme::HTTP, 100)?;
         Ok(request)
     }
 

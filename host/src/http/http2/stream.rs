@@ -154,7 +154,7 @@ impl Connections {
         info: &ConnInfo,
         share: &Share,
     ) -> Result<Answer, Broken> {
-        let rewritten = into_http_1_1(&mut request, &info.scheme);
+        let rewritten = into_http_1_1(&mut request, &info.scheme, self.http2.fields);
         let subject = Subject::new(request.method(), request.uri());
         let recorder = self.report.begin(info.peer, &request, &subject);
         let method = request.method().clone();

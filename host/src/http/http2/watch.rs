@@ -73,7 +73,7 @@ mod tests {
 
     fn watch() -> Watch {
         let seconds = Duration::from_secs;
-        Watch::new(&ClientTimes { head: seconds(3), body: seconds(30), idle: seconds(5), stall: seconds(60) })
+        Watch::new(&ClientTimes { head: seconds(3), idle: seconds(5), stall: seconds(60) })
     }
 
     /// After how many ticks a connection is closed that looks like this, and why.

@@ -5,7 +5,7 @@ use crate::app::Job;
 use crate::body::request_body;
 use crate::component::Purpose;
 use crate::config::grants::{DirectoryGrant, Grants};
-use crate::config::limits::Limits;
+use crate::config::limits::{BodyLimits, Limits};
 use crate::instance::Stdio;
 use crate::link::direct::module::{Instance, Module, Renewal};
 use crate::prepare::{Prepared, prepare};
@@ -26,7 +26,8 @@ async fn answer(instance: &mut Instance, method: &str, target: &str, fields: &[(
     let content = if method == Method::POST { "content" } else { "" };
     let content = Full::new(Bytes::from(content));
     let content = content.map_err(|never: Infallible| -> wasmtime_wasi_http::Error { match never {} });
-    let (body, end) = request_body(content, Duration::from_secs(9));
+    let limits = BodyLimits { size: 1 << 20, time: Duration::from_secs(9), rate: 500 };
+    let (body, end) = request_body(content, limits);
     let (response, receiver) = oneshot::channel();
     let request = request.body(body).unwrap();
     let job = Job { request, scheme: Scheme::HTTP, response, end: end.map(std::sync::Arc::new) };
@@ -51,7 +52,14 @@ async fn a_restored_instance_is_a_new_one() {
     let directory = DirectoryGrant { host: site.path().into(), guest: "/".to_owned() };
     let environment = vec![("FILES_LISTING".to_owned(), "on".to_owned())];
     let grants = Grants { directories: vec![directory], environment, ..Grants::default() };
-    let limits = Limits { instances: 4, memory: None, table: None, time: Duration::from_secs(9) };
+    let limits = Limits {
+        instances: 4,
+        memory: None,
+        table: None,
+        handles: 100,
+        output: 1024,
+        time: Duration::from_secs(9),
+    };
     let module = tokio::task::spawn_blocking(move || {
         let prepared = prepare(None, Purpose::Serve, &grants, &limits, Stdio::Marked).unwrap();
         let Prepared { guest, engine, template } = prepared;
