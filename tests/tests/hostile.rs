@@ -6,8 +6,8 @@
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 use std::time::{Duration, Instant};
 use tests::hostile::compare::Servers;
 use tests::hostile::functions::{Function, functions};
@@ -30,20 +30,30 @@ const THREADS: u64 = 2;
 
 static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(functions);
 
-static SERVERS: LazyLock<Servers> = LazyLock::new(|| Servers::start(programs!(), &FUNCTIONS));
+/// Servers for all tests that run at the same time. The last of these tests ends them.
+fn servers() -> Arc<Servers> {
+    static RUNNING: Mutex<Weak<Servers>> = Mutex::new(Weak::new());
+    let mut running = RUNNING.lock().unwrap();
+    running.upgrade().unwrap_or_else(|| {
+        let servers = Arc::new(Servers::start(programs!(), &FUNCTIONS));
+        *running = Arc::downgrade(&servers);
+        servers
+    })
+}
 
 fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
 }
 
-fn no_server_has_panicked() {
-    let panics: Vec<String> = SERVERS.lines().into_iter().filter(|line| line.contains("panicked")).collect();
+fn no_server_has_panicked(servers: &Servers) {
+    let panics: Vec<String> = servers.lines().into_iter().filter(|line| line.contains("panicked")).collect();
     assert!(panics.is_empty(), "{panics:#?}");
 }
 
 #[test]
 fn each_function_does_the_same_on_each_executor() {
-    let mut connections = SERVERS.connect();
+    let servers = servers();
+    let mut connections = servers.connect();
     let mut answered = 0;
     for index in 0..FUNCTIONS.len() {
         for number in 0..CALLS_EACH {
@@ -59,7 +69,7 @@ fn each_function_does_the_same_on_each_executor() {
         }
     }
     let programs = FUNCTIONS.len() * usize::try_from(CALLS_EACH).unwrap();
-    no_server_has_panicked();
+    no_server_has_panicked(&servers);
     println!(
         "{programs} programs of one call to {} functions, {answered} of which were answered",
         FUNCTIONS.len()
@@ -70,8 +80,9 @@ fn each_function_does_the_same_on_each_executor() {
 #[test]
 fn what_programs_have_handles_for_is_there() {
     let plan = Plan { calls: Vec::new(), realloc: 0, prepared: 0 };
-    let answer = SERVERS.connect().answer(&case(&FUNCTIONS, &plan)).unwrap();
-    assert_eq!(answer.status, 200, "{:?}", SERVERS.lines());
+    let servers = servers();
+    let answer = servers.connect().answer(&case(&FUNCTIONS, &plan)).unwrap();
+    assert_eq!(answer.status, 200, "{:?}", servers.lines());
     let memory = answer.rest.unwrap().1;
     for (what, _) in KNOWN {
         let at = handle_of(what) as usize;
@@ -80,31 +91,39 @@ fn what_programs_have_handles_for_is_there() {
 }
 
 /// Runs a program that ends with these calls, and gives the status of the answer.
-fn status(calls: &[(&str, &[Argument])]) -> u16 {
+fn status(servers: &Servers, calls: &[(&str, &[Argument])]) -> u16 {
     let mut program = prepared(&FUNCTIONS);
     for (name, arguments) in calls {
         program.call_named(&FUNCTIONS, name, arguments, RESULTS);
     }
     let calls = calls.iter().map(|call| format!("{call:?}")).collect();
     let case = Case { path: program.path(true), is_exact: false, calls };
-    SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}")).status
+    servers.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}")).status
 }
 
 #[test]
 fn request_options_that_were_given_away_are_gone() {
+    let servers = servers();
     let [options, request, fields] =
         ["options", "outgoing request", "fields"].map(|what| At(handle_of(what)));
     let to = Value(RESULTS.into());
     let timeout = "[method]request-options.connect-timeout";
-    assert_eq!(status(&[("handle", &[request, Value(1), options, to])]), 200);
-    assert_eq!(status(&[("handle", &[request, Value(0), options, to]), (timeout, &[options, to])]), 200);
-    assert_eq!(status(&[("handle", &[request, Value(1), options, to]), (timeout, &[options, to])]), 500);
+    assert_eq!(status(&servers, &[("handle", &[request, Value(1), options, to])]), 200);
+    assert_eq!(
+        status(&servers, &[("handle", &[request, Value(0), options, to]), (timeout, &[options, to])]),
+        200
+    );
+    assert_eq!(
+        status(&servers, &[("handle", &[request, Value(1), options, to]), (timeout, &[options, to])]),
+        500
+    );
     // Options that are none.
-    assert_eq!(status(&[("handle", &[request, Value(1), fields, to])]), 500);
+    assert_eq!(status(&servers, &[("handle", &[request, Value(1), fields, to])]), 500);
 }
 
 #[test]
 fn a_list_is_in_memory_and_is_text_even_behind_an_invalid_field() {
+    let servers = servers();
     let list = Value(DATA.into());
     let (first, second) = (DATA, DATA + 16);
     let bad_name = texts().nth(9).unwrap();
@@ -129,13 +148,14 @@ fn a_list_is_in_memory_and_is_text_even_behind_an_invalid_field() {
             0,
         );
         let case = Case { path: program.path(true), is_exact: true, calls: vec![format!("{name} {length}")] };
-        let answer = SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
+        let answer = servers.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
         assert_eq!(answer.status, expected, "{name} {length}");
     }
 }
 
 #[test]
 fn a_pollable_is_made_for_streams_and_futures_only() {
+    let servers = servers();
     let wrong = At(handle_of("fields"));
     for (resource, right) in [
         ("output-stream", "stdout"),
@@ -145,16 +165,20 @@ fn a_pollable_is_made_for_streams_and_futures_only() {
     ] {
         let subscribe = format!("[method]{resource}.subscribe");
         let ready = "[method]pollable.ready";
-        assert_eq!(status(&[(&subscribe, &[wrong]), (ready, &[At(RESULTS)])]), 500, "{resource}");
+        assert_eq!(status(&servers, &[(&subscribe, &[wrong]), (ready, &[At(RESULTS)])]), 500, "{resource}");
         if !right.is_empty() {
-            assert_eq!(status(&[(&subscribe, &[At(handle_of(right))]), (ready, &[At(RESULTS)])]), 200);
+            assert_eq!(
+                status(&servers, &[(&subscribe, &[At(handle_of(right))]), (ready, &[At(RESULTS)])]),
+                200
+            );
         }
     }
-    no_server_has_panicked();
+    no_server_has_panicked(&servers);
 }
 
 #[test]
 fn what_overlaps_is_written_in_the_same_order() {
+    let servers = servers();
     // The name of an entry lies where its type and the address of its name come, before and after them.
     let to = RESULTS + 256;
     for number in to - 8..to + 16 {
@@ -166,7 +190,7 @@ fn what_overlaps_is_written_in_the_same_order() {
         program.call_named(&FUNCTIONS, "[method]descriptor.read", &arguments, 0);
         program.call_named(&FUNCTIONS, "get-environment", &[Value(to.into())], 0);
         let case = Case { path: program.path(true), is_exact: true, calls: vec![number.to_string()] };
-        SERVERS.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
+        servers.connect().answer(&case).unwrap_or_else(|difference| panic!("{difference}"));
     }
 }
 
@@ -176,8 +200,8 @@ fn plans() -> impl Strategy<Value = Plan> {
 }
 
 /// Runs random programs, and gives the number of those that were answered.
-fn fuzz(seed: u64, until: Instant, ran: &AtomicUsize, answered: &AtomicUsize) {
-    let connections = std::cell::RefCell::new(SERVERS.connect());
+fn fuzz(servers: &Servers, seed: u64, until: Instant, ran: &AtomicUsize, answered: &AtomicUsize) {
+    let connections = std::cell::RefCell::new(servers.connect());
     for batch in 0.. {
         if Instant::now() > until {
             break;
@@ -207,19 +231,19 @@ fn random_programs_do_the_same_on_each_executor() {
     let seed = variable("FUZZ_SEED").unwrap_or(1);
     let time = variable("FUZZ_SECONDS").map_or(FUZZ_TIME, Duration::from_secs);
     println!("FUZZ_SEED={seed}");
-    let _ = &*SERVERS;
+    let servers = servers();
     let start = Instant::now();
     let (ran, answered) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let (ran, answered) = (&ran, &answered);
-            scope.spawn(move || fuzz(seed.wrapping_add(thread << 32), start + time, ran, answered));
+            let (servers, ran, answered) = (&servers, &ran, &answered);
+            scope.spawn(move || fuzz(servers, seed.wrapping_add(thread << 32), start + time, ran, answered));
         }
     });
     let (ran, answered) = (ran.into_inner(), answered.into_inner());
     #[allow(clippy::cast_precision_loss)]
     let rate = ran as f64 / start.elapsed().as_secs_f64();
-    no_server_has_panicked();
+    no_server_has_panicked(&servers);
     println!("{ran} programs, {rate:.0} each second on each of three executors; {answered} were answered");
     assert!(answered * 20 > ran, "only {answered} of {ran} programs came to their end");
 }
