@@ -177,6 +177,16 @@ fn a_pollable_is_made_for_streams_and_futures_only() {
 }
 
 #[test]
+fn a_splice_of_nothing_needs_a_stream_to_read_from_as_well() {
+    let servers = servers();
+    let [stdout, stdin, fields] = ["stdout", "stdin", "fields"].map(|what| At(handle_of(what)));
+    for splice in ["[method]output-stream.splice", "[method]output-stream.blocking-splice"] {
+        let splice = |from| status(&servers, &[(splice, &[stdout, from, Value(0), Value(RESULTS.into())])]);
+        assert_eq!([splice(stdin), splice(fields), splice(Value(999))], [200, 500, 500]);
+    }
+}
+
+#[test]
 fn what_overlaps_is_written_in_the_same_order() {
     let servers = servers();
     // The name of an entry lies where its type and the address of its name come, before and after them.

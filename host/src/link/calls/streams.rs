@@ -46,6 +46,12 @@ fn hand_over(body: &BodyStream, file: &FileSource, most: u64, room: usize) -> St
     }
 }
 
+/// A splice of nothing returns before the runtime looks at the stream that it would read from.
+fn ensure_input(state: &State, from: &Resource<DynInputStream>) -> wasmtime::Result<()> {
+    state.resources().get(from)?;
+    Ok(())
+}
+
 /// `[method]output-stream.splice`
 pub fn splice(
     state: &mut State,
@@ -55,7 +61,10 @@ pub fn splice(
 ) -> Spliced {
     let outcome = match state.streams().ends(to.rep(), from.rep()) {
         Some((body, file)) => body.room().and_then(|room| hand_over(&body, &file, most, room)),
-        None => state.table().splice(to, from, most),
+        None => {
+            ensure_input(state, &from)?;
+            state.table().splice(to, from, most)
+        }
     };
     to_guest(state, outcome)
 }
@@ -72,7 +81,10 @@ pub async fn blocking_splice(
             body.ready().await;
             body.room().and_then(|room| hand_over(&body, &file, most, room))
         }
-        None => state.table().blocking_splice(to, from, most).await,
+        None => {
+            ensure_input(state, &from)?;
+            state.table().blocking_splice(to, from, most).await
+        }
     };
     to_guest(state, outcome)
 }
