@@ -21,6 +21,11 @@ pub(super) fn allowance(wanted: usize) -> usize {
     share(wanted, HELD.load(Ordering::Relaxed))
 }
 
+/// Whether bodies hold so much that each may hold a little only, and how many bytes that is.
+pub fn scarcity() -> Option<usize> {
+    (allowance(usize::MAX) < usize::MAX).then_some(MIN_AHEAD)
+}
+
 fn share(wanted: usize, held: usize) -> usize {
     if held > MAX_HELD { wanted.min(MIN_AHEAD) } else { wanted }
 }

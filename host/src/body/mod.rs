@@ -24,7 +24,7 @@ mod source;
 mod writer;
 
 pub use incoming::{IncomingEnd, RequestBody, TooSlow, request_body};
-pub use memory::Buffered;
+pub use memory::{Buffered, scarcity};
 pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX};
 pub use socket_body::{Data, SocketBody};
 pub use socket_files::{MAX_PLACEHOLDER, Placeholder, SendError, SocketFiles, is_placeholder};

@@ -78,12 +78,12 @@ pub(super) struct Http2 {
     instances: u32,
     /// The most fields of a head.
     fields: usize,
-    /// Requests in flight of all connections.
-    requests: Arc<Semaphore>,
+    /// Requests in flight of all connections, beyond one for each.
+    further: Arc<Semaphore>,
 }
 
 impl Http2 {
-    /// Connections that have as many requests in flight together as there may be connections.
+    /// Connections that have as many requests in flight together, beyond one for each, as there may be connections.
     pub(super) fn new(room: Room) -> Self {
         let mut library = Builder::new();
         library
@@ -96,8 +96,8 @@ impl Http2 {
             .header_table_size(HEADER_TABLE)
             .max_pending_accept_reset_streams(MAX_RESETS_BEFORE_ACCEPT)
             .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
-        let requests = Arc::new(Semaphore::new(room.connections));
-        Self { library, instances: room.instances, fields: room.fields, requests }
+        let further = Arc::new(Semaphore::new(room.connections));
+        Self { library, instances: room.instances, fields: room.fields, further }
     }
 }
 
@@ -140,7 +140,7 @@ impl Connections {
         info: &ConnInfo,
         phase: &mut phases::Receiver<Phase>,
     ) {
-        let share = Share::new(self.http2.instances, Arc::clone(&self.http2.requests));
+        let share = Share::new(self.http2.instances, Arc::clone(&self.http2.further));
         let mut streams = FuturesUnordered::new();
         let (since, mut cut) = (phase.clone(), phase.clone());
         let mut cutting = pin!(unconstrained(reached(&mut cut, Phase::Cutting)));

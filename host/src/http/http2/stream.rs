@@ -1,12 +1,12 @@
 //! One request and its answer, on a stream of their own.
 //!
-//! Nothing is read from a file, and nothing is taken from a guest, before its stream has room for it: what waits for a
-//! client's window costs an open file and some hundred bytes. A stream whose window stays empty is reset, and the others
-//! live on. An answer that cannot be completed is reset as well, so that its client can tell.
+//! Nothing is read from a file before its stream has room for it, so that an answer that waits for a client's window costs
+//! an open file and little memory. A stream whose window stays empty is reset, and the others live on. An answer that
+//! cannot be completed is reset as well, so that its client can tell.
 
 use super::incoming::{Asked, Incoming};
 use super::request::into_http_1_1;
-use super::share::{Admission, Share};
+use super::share::{Permit, Share};
 use crate::app::GuestBody;
 use crate::body::{Buffered, Incomplete, Part, Piece, READ_MAX};
 use crate::http::check::check;
@@ -44,6 +44,8 @@ const CONNECTION_FIELDS: [HeaderName; 6] = [
 /// Bytes of a body in a frame, on their way to the socket.
 pub(super) struct Payload {
     bytes: Buffered,
+    /// `None` where there are no bytes.
+    _permit: Option<Permit>,
     /// Counts what is on its way: all that refer to it, but for one.
     _on_the_way: Arc<()>,
 }
@@ -94,7 +96,8 @@ struct Answer {
     response: Response<Content>,
     subject: Subject,
     recorder: Option<Recorder>,
-    admission: Option<Admission>,
+    /// The right to the instance that works for it.
+    instance: Option<Permit>,
 }
 
 /// Why an answer was not sent to its end.
@@ -104,6 +107,8 @@ enum Broken {
     Left,
     #[error("its client takes nothing more of it")]
     Stalled,
+    #[error("too many requests are in flight")]
+    Refused,
     #[error("its content ended early")]
     Incomplete,
     #[error(transparent)]
@@ -116,6 +121,8 @@ impl Broken {
         match self {
             Self::Left => None,
             Self::Stalled => Some(Reason::CANCEL),
+            // The client may try again at once, on another connection.
+            Self::Refused => Some(Reason::REFUSED_STREAM),
             Self::Incomplete | Self::Library(_) => Some(Reason::INTERNAL_ERROR),
         }
     }
@@ -130,12 +137,14 @@ impl Connections {
         info: &ConnInfo,
         share: &Share,
     ) -> bool {
+        // Held to the end, by refusals as well: they wait for room like other answers.
+        let admission = share.admit();
         let request = request.map(Incoming::new);
         let method = request.method().clone();
         let continues = expects_continue(request.headers()).then(|| request.body().asked());
-        let answer = self.answer_request(request, info, share);
+        let answer = self.answer_request(request, info, admission.as_ref().map(|_| share));
         let outcome = match wait_for(answer, continues, &mut respond).await {
-            Ok(answer) => self.send(answer, &method, &mut respond).await,
+            Ok(answer) => self.send(answer, &method, &mut respond, share).await,
             Err(broken) => Err(broken),
         };
         if let Err(broken) = &outcome {
@@ -147,26 +156,32 @@ impl Connections {
         outcome.is_ok()
     }
 
-    /// Has the app answer a request, or where it is not for a guest, refuses it.
+    /// Has the app answer a request, or where it is not for a guest, refuses it. Without a share, it was not admitted.
     async fn answer_request(
         &self,
         mut request: Request<Incoming>,
         info: &ConnInfo,
-        share: &Share,
+        share: Option<&Share>,
     ) -> Result<Answer, Broken> {
         let rewritten = into_http_1_1(&mut request, &info.scheme, self.http2.fields);
         let subject = Subject::new(request.method(), request.uri());
-        let recorder = self.report.begin(info.peer, &request, &subject);
+        let mut recorder = self.report.begin(info.peer, &request, &subject);
+        let Some(share) = share else {
+            if let Some(recorder) = &mut recorder {
+                recorder.set_status(StatusCode::SERVICE_UNAVAILABLE.as_u16());
+            }
+            return Err(Broken::Refused);
+        };
         let method = request.method().clone();
         let checked = rewritten.and_then(|()| check(&mut request, &self.names, info.reach));
         let refuse = |refusal: Refusal| refusal.answer(&method).map(Content::Host);
-        let mut admission = None;
+        let mut instance = None;
         let response = if let Err(refusal) = checked {
             refuse(refusal)
         } else {
-            let answered = match share.admit().await {
-                Ok(admitted) => {
-                    admission = Some(admitted);
+            let answered = match share.instance().await {
+                Ok(permit) => {
+                    instance = Some(permit);
                     self.app.respond(request, info, subject.clone()).await
                 }
                 Err(busy) => Err(busy),
@@ -177,7 +192,7 @@ impl Connections {
                 Err(Err(_)) => return Err(Broken::Left),
             }
         };
-        Ok(Answer { response, subject, recorder, admission })
+        Ok(Answer { response, subject, recorder, instance })
     }
 
     /// Sends an answer.
@@ -186,8 +201,9 @@ impl Connections {
         answer: Answer,
         method: &Method,
         respond: &mut SendResponse<Payload>,
+        share: &Share,
     ) -> Result<(), Broken> {
-        let Answer { response, subject, mut recorder, mut admission } = answer;
+        let Answer { response, subject, mut recorder, mut instance } = answer;
         let (mut head, content) = response.into_parts();
         let status = head.status;
         if let Some(recorder) = &mut recorder {
@@ -211,6 +227,7 @@ impl Connections {
         }
         let mut outgoing = Outgoing {
             stream,
+            share,
             on_the_way: Arc::new(()),
             stall: self.times.stall,
             timer: None,
@@ -223,10 +240,8 @@ impl Connections {
         };
         loop {
             let part = outgoing.next_part(&mut body).await?;
-            if !body.has_instance()
-                && let Some(admission) = &mut admission
-            {
-                admission.give_instance_back();
+            if !body.has_instance() {
+                drop(instance.take());
             }
             match part {
                 Some(Part::Piece(piece)) => {
@@ -276,8 +291,9 @@ async fn has_reset(respond: &mut SendResponse<Payload>) -> bool {
 }
 
 /// The body of an answer on its way.
-struct Outgoing {
+struct Outgoing<'a> {
     stream: SendStream<Payload>,
+    share: &'a Share,
     on_the_way: Arc<()>,
     /// How long a client may leave the stream without room.
     stall: Duration,
@@ -287,7 +303,7 @@ struct Outgoing {
     recorder: Option<Recorder>,
 }
 
-impl Outgoing {
+impl Outgoing<'_> {
     /// The next part of a body; `None` at its end.
     async fn next_part(&mut self, body: &mut GuestBody) -> Result<Option<Part>, Broken> {
         poll_fn(|context| match body.poll_part(context) {
@@ -301,22 +317,24 @@ impl Outgoing {
     async fn send(&mut self, mut piece: Piece, rest: Option<&mut GuestBody>) -> Result<(), Broken> {
         if piece.is_empty() {
             // The end of a stream needs no room.
-            return self.send_data(Bytes::new().into(), is_over(rest.as_deref()));
+            return self.send_data(Bytes::new().into(), None, is_over(rest.as_deref()));
         }
         while !piece.is_empty() {
             let wanted = usize::try_from(piece.len()).unwrap_or(READ_MAX).min(READ_MAX);
             let room = self.room(wanted).await?;
+            let (room, permit) = self.share.bytes(room).await.ok_or(Broken::Left)?;
             let bytes = piece.take(room).map_err(|why| self.cut_short(why))?;
-            self.send_data(bytes, piece.is_empty() && is_over(rest.as_deref()))?;
+            self.send_data(bytes, Some(permit), piece.is_empty() && is_over(rest.as_deref()))?;
         }
         Ok(())
     }
 
-    fn send_data(&mut self, bytes: Buffered, is_last: bool) -> Result<(), Broken> {
+    fn send_data(&mut self, bytes: Buffered, permit: Option<Permit>, is_last: bool) -> Result<(), Broken> {
         if let Some(recorder) = &mut self.recorder {
             recorder.count(bytes.len() as u64);
         }
-        Ok(self.stream.send_data(Payload { bytes, _on_the_way: Arc::clone(&self.on_the_way) }, is_last)?)
+        let payload = Payload { bytes, _permit: permit, _on_the_way: Arc::clone(&self.on_the_way) };
+        Ok(self.stream.send_data(payload, is_last)?)
     }
 
     fn cut_short(&self, why: Incomplete) -> Broken {
