@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod guests;
 pub mod hostile;
+pub mod http2;
 pub mod process;
 pub mod server;
 pub mod site;
