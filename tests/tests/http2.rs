@@ -257,6 +257,18 @@ fn content_that_does_not_arrive_is_a_408() {
 }
 
 #[test]
+fn content_that_is_too_long_is_a_413() {
+    // With and without a length in the head; the guest gives no answer of its own.
+    let guest = GuestFile::new(guests::handler_with(guests::READING, READ_BODY));
+    let server = programs!().ours_with_guest(&guest.path, &["--max-body", "0"]);
+    let mut client = Http2::connect(server.address());
+    for fields in [&[("content-length", "1")][..], &[]] {
+        let post = request("POST", "http://localhost/", fields);
+        assert_eq!(client.send(post, Some((b"x", HeaderMap::new()))).status, 413);
+    }
+}
+
+#[test]
 fn trailers_of_a_response_are_sent() {
     let imports = r#"
         (import "wasi:http/types@0.2.12" "[static]fields.from-list" (func $from-list (param i32 i32 i32)))"#;

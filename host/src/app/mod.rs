@@ -113,6 +113,11 @@ impl App {
         self.executor.may_hang()
     }
 
+    /// How long a request waits for an instance.
+    pub fn max_wait(&self) -> Duration {
+        self.times.queue
+    }
+
     /// Answers a request that came by this connection.
     pub async fn respond<B>(
         &self,

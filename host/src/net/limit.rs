@@ -5,7 +5,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 /// The most connections, where the process may have as many files. Each takes up to 48 KiB while its client is hostile,
-/// and 8 KiB while it is idle.
+/// and 8 KiB while it is idle, or 40 KiB with HTTP/2, whose tables and buffers have to stay.
 const MAX_CONNECTIONS: usize = 12_000;
 
 /// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache, and those

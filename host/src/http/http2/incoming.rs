@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use h2::RecvStream;
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +15,8 @@ pub(super) struct Incoming {
     stream: RecvStream,
     asked: Asked,
     has_data: bool,
+    /// Bytes that the head promises and that have not come yet, where it promises any. The library checks them.
+    remaining: Option<u64>,
 }
 
 /// Whether somebody has begun to read the content.
@@ -27,8 +30,10 @@ impl Asked {
 }
 
 impl Incoming {
-    pub(super) fn new(stream: RecvStream) -> Self {
-        Self { stream, asked: Asked::default(), has_data: true }
+    /// The content of a request with these fields.
+    pub(super) fn new(stream: RecvStream, fields: &HeaderMap) -> Self {
+        let length = fields.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        Self { stream, asked: Asked::default(), has_data: true, remaining: length }
     }
 
     pub(super) fn asked(&self) -> Asked {
@@ -52,6 +57,9 @@ impl Body for Incoming {
             match ready!(this.stream.poll_data(context)) {
                 Some(Ok(bytes)) if bytes.is_empty() => {}
                 Some(Ok(bytes)) => {
+                    if let Some(remaining) = &mut this.remaining {
+                        *remaining = remaining.saturating_sub(bytes.len() as u64);
+                    }
                     // The window is what a client may send ahead of the guest.
                     let _ = this.stream.flow_control().release_capacity(bytes.len());
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -69,6 +77,10 @@ impl Body for Incoming {
     }
 
     fn size_hint(&self) -> SizeHint {
-        if self.is_end_stream() { SizeHint::with_exact(0) } else { SizeHint::default() }
+        match self.remaining {
+            _ if self.is_end_stream() => SizeHint::with_exact(0),
+            Some(remaining) => SizeHint::with_exact(remaining),
+            None => SizeHint::default(),
+        }
     }
 }

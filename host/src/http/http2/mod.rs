@@ -140,7 +140,7 @@ impl Connections {
         info: &ConnInfo,
         phase: &mut phases::Receiver<Phase>,
     ) {
-        let share = Share::new(self.http2.instances, Arc::clone(&self.http2.further));
+        let share = Share::new(self.http2.instances, self.app.max_wait(), Arc::clone(&self.http2.further));
         let mut streams = FuturesUnordered::new();
         let (since, mut cut) = (phase.clone(), phase.clone());
         let mut cutting = pin!(unconstrained(reached(&mut cut, Phase::Cutting)));
@@ -156,6 +156,7 @@ impl Connections {
                 let mut advance = |context: &mut Context<'_>| {
                     while let Poll::Ready(accepted) = connection.poll_accept(context) {
                         match accepted {
+                            Some(Ok(_)) if closing.is_some() => {}
                             Some(Ok((request, respond))) => {
                                 streams.push(self.answer_stream(request, respond, info, &share));
                             }

@@ -15,9 +15,6 @@ use tokio::time::timeout;
 /// as do four times as many connections of HTTP/1.1 as there are instances.
 const PART: u32 = 4;
 
-/// How long a request waits for an instance of its connection's share: as long as for any instance.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-
 /// Bytes of bodies of one connection that may wait for its socket: enough to fill it whenever it has room.
 const MAX_WAITING: usize = 256 * 1024;
 
@@ -31,6 +28,8 @@ pub(super) struct Share {
     /// Further requests, of all connections.
     further: Arc<Semaphore>,
     instances: Arc<Semaphore>,
+    /// How long a request waits for one of them.
+    max_wait: Duration,
     bytes: Arc<Semaphore>,
 }
 
@@ -38,14 +37,15 @@ pub(super) struct Share {
 pub(super) type Permit = OwnedSemaphorePermit;
 
 impl Share {
-    /// The share of a connection, where there are so many instances. `further` is for requests of all connections beyond
-    /// one for each.
-    pub(super) fn new(instances: u32, further: Arc<Semaphore>) -> Self {
+    /// The share of a connection, where there are so many instances, for which requests wait no longer than `max_wait`.
+    /// `further` is for requests of all connections beyond one for each.
+    pub(super) fn new(instances: u32, max_wait: Duration, further: Arc<Semaphore>) -> Self {
         let part = (instances / PART).max(1);
         Self {
             first: Arc::new(Semaphore::new(1)),
             further,
             instances: Arc::new(Semaphore::new(part as usize)),
+            max_wait,
             bytes: Arc::new(Semaphore::new(MAX_WAITING)),
         }
     }
@@ -58,8 +58,8 @@ impl Share {
 
     /// The right to have an instance, perhaps after a while.
     pub(super) async fn instance(&self) -> Result<Permit, NoAnswer> {
-        let permit = timeout(MAX_WAIT, Arc::clone(&self.instances).acquire_owned()).await;
-        permit.ok().and_then(Result::ok).ok_or(NoAnswer::Busy(MAX_WAIT))
+        let permit = timeout(self.max_wait, Arc::clone(&self.instances).acquire_owned()).await;
+        permit.ok().and_then(Result::ok).ok_or(NoAnswer::Busy(self.max_wait))
     }
 
     /// The right to have bytes wait for the socket: some of `wanted`, perhaps after a while. `None` never comes.
@@ -78,10 +78,13 @@ impl Share {
 mod tests {
     use super::{MAX_WAITING, Share};
     use std::sync::Arc;
+    use std::time::Duration;
     use tokio::sync::Semaphore;
 
+    const MAX_WAIT: Duration = Duration::from_secs(5);
+
     fn share(instances: u32, further: usize) -> Share {
-        Share::new(instances, Arc::new(Semaphore::new(further)))
+        Share::new(instances, MAX_WAIT, Arc::new(Semaphore::new(further)))
     }
 
     #[tokio::test(start_paused = true)]
@@ -97,7 +100,7 @@ mod tests {
     #[test]
     fn each_connection_may_have_a_request_and_all_together_some_more() {
         let further = Arc::new(Semaphore::new(2));
-        let [one, other] = [(); 2].map(|()| Share::new(1, Arc::clone(&further)));
+        let [one, other] = [(); 2].map(|()| Share::new(1, MAX_WAIT, Arc::clone(&further)));
         let held: Vec<_> = (0..3).map(|_| one.admit().unwrap()).collect();
         assert!(one.admit().is_none());
         let first = other.admit().unwrap();

@@ -24,7 +24,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -139,10 +139,13 @@ impl Connections {
     ) -> bool {
         // Held to the end, by refusals as well: they wait for room like other answers.
         let admission = share.admit();
-        let request = request.map(Incoming::new);
+        let (head, stream) = request.into_parts();
+        let content = Incoming::new(stream, &head.headers);
+        let request = Request::from_parts(head, content);
         let method = request.method().clone();
         let continues = expects_continue(request.headers()).then(|| request.body().asked());
-        let answer = self.answer_request(request, info, admission.as_ref().map(|_| share));
+        // In memory of its own, which an answer that waits for its client no longer needs.
+        let answer = Box::pin(self.answer_request(request, info, admission.as_ref().map(|_| share)));
         let outcome = match wait_for(answer, continues, &mut respond).await {
             Ok(answer) => self.send(answer, &method, &mut respond, share).await,
             Err(broken) => Err(broken),
@@ -264,11 +267,10 @@ impl Connections {
 /// Waits for an answer, or until its client wants none any more. Asks for the content of a request that waits to be asked
 /// (RFC 9110 §10.1.1) once a guest reads it.
 async fn wait_for(
-    answer: impl Future<Output = Result<Answer, Broken>>,
+    mut answer: Pin<Box<impl Future<Output = Result<Answer, Broken>>>>,
     mut continues: Option<Asked>,
     respond: &mut SendResponse<Payload>,
 ) -> Result<Answer, Broken> {
-    let mut answer = pin!(answer);
     poll_fn(|context| {
         let polled = answer.as_mut().poll(context);
         if polled.is_ready() {
