@@ -22,6 +22,7 @@ mod wire;
 
 use super::connection::{Connections, Room};
 use super::shutdown::{Known, Phase, may_have_changed, reached};
+use crate::allocator;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
 use bytes::Bytes;
@@ -170,6 +171,8 @@ impl Connections {
                     while let Poll::Ready(Some(is_complete)) = streams.poll_next_unpin(context) {
                         if is_complete {
                             wire.note_answer();
+                        } else {
+                            allocator::note_release();
                         }
                     }
                     Poll::Pending
@@ -220,5 +223,9 @@ impl Connections {
             }
         })
         .await;
+        // For the connection, and for each stream that it still has.
+        for _ in 0..=streams.len() {
+            allocator::note_release();
+        }
     }
 }
