@@ -16,7 +16,7 @@ use crate::http::shutdown::{Phase, reached};
 use crate::instance::Stdio;
 use crate::link::direct::module::Renewal;
 use crate::link::{self, Linked};
-use crate::net::accept::{Acceptor, AllEnded};
+use crate::net::accept::{Acceptor, AllEnded, Terms};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
 use crate::net::{Listener, Reach, inherit};
@@ -131,7 +131,9 @@ fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let times = Times { head: config.limits.time, silence: config.silence, queue: config.queue };
     let app = Arc::new(App::new(linked, template, instances, config.reuse, (times, config.request.body))?);
     let max_connections = max_connections(instances);
-    let (acceptor, ended) = Acceptor::new(max_connections, config.client.stall);
+    let proxies = Arc::new(std::mem::take(&mut config.proxies));
+    let terms = Terms { stall: config.client.stall, head: config.client.head, proxies };
+    let (acceptor, ended) = Acceptor::new(max_connections, terms);
     let threads = instances as usize + SPARE_THREADS;
     let names = Names::new(std::mem::take(&mut config.names));
     Ok(Opened { engine, listeners, acceptor, max_connections, ended, app, names, how, threads, config })

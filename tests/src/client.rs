@@ -1,5 +1,6 @@
 //! A client on a raw socket: it sends bytes unchanged, and parses answers strictly by RFC 9112.
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -58,7 +59,20 @@ impl Response {
 impl Client {
     /// Connects to a server.
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Connects to a server from this address of the machine, whose port may be 0.
+    pub fn connect_from(local: SocketAddr, address: SocketAddr) -> Self {
+        let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket =
+            rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::net::bind(&socket, &local).unwrap();
+        rustix::net::connect(&socket, &address).unwrap();
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();

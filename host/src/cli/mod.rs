@@ -75,6 +75,10 @@ pub struct Serve {
     #[arg(long, value_name = "MODE")]
     pub socket_mode: Option<String>,
 
+    /// Proxies that are believed.
+    #[command(flatten)]
+    pub proxies: Proxies,
+
     /// Answer for this host name too (repeatable), `*` for all; without this, a listener on loopback answers for
     /// localhost and loopback addresses only, and one on the network for every name
     #[arg(long, value_name = "NAME")]
@@ -168,6 +172,25 @@ pub struct Serve {
     /// The settings of the file server.
     #[command(flatten)]
     pub files: Files,
+}
+
+/// Proxies that are believed what they say of their clients.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Proxies {
+    /// Expect a PROXY header (version 1 or 2) at the beginning of each connection from this peer (repeatable), `unix` for
+    /// unix sockets, and take the client's address from it
+    #[arg(long, value_name = "ADDR[/BITS]")]
+    pub proxy_protocol_from: Vec<String>,
+
+    /// Take the client's address, scheme and host from the field Forwarded in requests from this peer (repeatable), `unix`
+    /// for unix sockets
+    #[arg(long, value_name = "ADDR[/BITS]")]
+    pub forwarded_from: Vec<String>,
+
+    /// Take the client's address and scheme from the fields X-Forwarded-For and X-Forwarded-Proto in requests from this
+    /// peer (repeatable), `unix` for unix sockets
+    #[arg(long, value_name = "ADDR[/BITS]")]
+    pub x_forwarded_from: Vec<String>,
 }
 
 /// The arguments of running a command.

@@ -85,6 +85,20 @@ pub enum ConfigError {
         /// What it was given.
         value: u32,
     },
+    /// A flag that takes peers was given something else.
+    #[error("{flag} takes an address, a network or `unix`, such as 192.0.2.1 or 10.0.0.0/8, not `{text}`")]
+    Peers {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        text: String,
+    },
+    /// A proxy is believed two fields.
+    #[error(
+        "--forwarded-from and --x-forwarded-from both name {0}; name it only by the field that the proxy sets, because \
+         its clients may send the other one"
+    )]
+    TwoFields(String),
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),

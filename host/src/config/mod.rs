@@ -3,6 +3,7 @@
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
+//! - [`proxies`]: which proxies are believed
 //! - [`defaults`]: the defaults of the flags
 //! - this module: the configuration of serving, running and inspecting
 
@@ -11,6 +12,7 @@ mod error;
 pub mod grants;
 pub mod limits;
 pub mod listen;
+pub mod proxies;
 
 pub use error::ConfigError;
 
@@ -20,6 +22,7 @@ use grants::{DirectoryGrant, Grants, HostGrant, NetworkGrants, ROOT};
 use guest::config::Settings;
 use limits::{Limits, RequestLimits};
 use listen::ListenAddress;
+use proxies::Proxies;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +56,8 @@ pub struct Serve {
     pub addresses: Vec<ListenAddress>,
     /// The permissions of its unix sockets.
     pub socket_mode: u32,
+    /// The proxies that are believed what they say of their clients.
+    pub proxies: Proxies,
     /// The host names of `--allow-name`.
     pub names: Vec<String>,
     /// What each instance is given.
@@ -123,6 +128,7 @@ impl Serve {
             guest,
             addr,
             socket_mode,
+            proxies,
             allow_name,
             grants,
             max_instances,
@@ -158,6 +164,8 @@ impl Serve {
         let idle = seconds("--idle-timeout", idle_timeout, defaults::IDLE_TIMEOUT)?;
         let addresses = addr.iter().map(|text| ListenAddress::parse(text)).collect::<Result<_, _>>()?;
         let socket_mode = listen::socket_mode(socket_mode.as_deref())?;
+        let cli::Proxies { proxy_protocol_from, forwarded_from, x_forwarded_from } = proxies;
+        let proxies = Proxies::parse(&proxy_protocol_from, &forwarded_from, &x_forwarded_from)?;
         let names = allow_name.iter().map(|text| grants::name(text)).collect::<Result<_, _>>()?;
         let mut grants = read_grants(&grants, &[])?;
         if grants.directories.is_empty() {
@@ -171,6 +179,7 @@ impl Serve {
             guest,
             addresses,
             socket_mode,
+            proxies,
             names,
             grants,
             limits,

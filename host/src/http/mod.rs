@@ -3,14 +3,17 @@
 //! 1. [`connection`]: what all connections share, and which version of HTTP a connection has
 //! 2. [`http1`]: requests and answers from the first byte to the last, within time limits
 //! 3. [`http2`]: requests and answers on the streams of a connection; [`date`]: their date
-//! 4. [`check`]: requests that no guest sees, by their [`authority`] among others
-//! 5. [`refusal`]: what the host answers itself
-//! 6. [`shutdown`]: how the server stops
+//! 4. [`client`]: whose request it is, by what proxies have [`forwarded`]
+//! 5. [`check`]: requests that no guest sees, by their [`authority`] among others
+//! 6. [`refusal`]: what the host answers itself
+//! 7. [`shutdown`]: how the server stops
 
 pub mod authority;
 pub mod check;
+mod client;
 pub mod connection;
 mod date;
+mod forwarded;
 mod http1;
 mod http2;
 pub mod refusal;

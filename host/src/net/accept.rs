@@ -2,14 +2,19 @@
 
 use super::conn::{Conn, ConnInfo};
 use super::listener::{Listener, Source, Traits};
+use super::proxy::header::Origin;
+use super::proxy::{Forwarding, read_header};
 use super::socket::Socket;
 use super::stall::StallGuard;
+use crate::config::proxies::Proxies;
+use crate::report::Occasionally;
 use anyhow::{Context as _, Result};
 use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::timeout;
 use tracing::warn;
 
 /// How long to wait when the process can have no more files: until a connection is closed, trying again is pointless.
@@ -18,11 +23,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What accepted connections are.
 pub type Accepted = Conn<StallGuard<Socket>>;
 
+/// What holds for all connections.
+#[derive(Debug)]
+pub struct Terms {
+    /// They are reset when their client takes nothing of what it is sent for so long.
+    pub stall: Duration,
+    /// How long a proxy may take for the header by which it says whose connection it passes on.
+    pub head: Duration,
+    /// The proxies that are believed.
+    pub proxies: Arc<Proxies>,
+}
+
 /// What all listeners share.
 #[derive(Clone, Debug)]
 pub struct Acceptor {
     places: Arc<Semaphore>,
-    stall: Duration,
+    terms: Arc<Terms>,
     /// Each connection holds a clone until it has ended.
     alive: mpsc::Sender<()>,
 }
@@ -40,11 +56,11 @@ impl AllEnded {
 }
 
 impl Acceptor {
-    /// Accepts at most so many connections at a time, which are reset when their client takes nothing of what it is sent
-    /// for as long as `stall`.
-    pub fn new(max_connections: usize, stall: Duration) -> (Self, AllEnded) {
+    /// Accepts at most so many connections at a time.
+    pub fn new(max_connections: usize, terms: Terms) -> (Self, AllEnded) {
         let (alive, ended) = mpsc::channel(1);
-        (Self { places: Arc::new(Semaphore::new(max_connections)), stall, alive }, AllEnded(ended))
+        let places = Arc::new(Semaphore::new(max_connections));
+        (Self { places, terms: Arc::new(terms), alive }, AllEnded(ended))
     }
 
     /// Accepts connections and runs `serve` for each in a task, until `stop` completes.
@@ -55,6 +71,8 @@ impl Acceptor {
     {
         let listener = listener.start().context("cannot wait for connections")?;
         let mut stop = pin!(stop);
+        // Tells that this is over, when it is dropped.
+        let (_listening, closed) = watch::channel(());
         let mut is_short_of_files = false;
         loop {
             let accepted = tokio::select! {
@@ -80,11 +98,21 @@ impl Acceptor {
                 (Err(_), _) => return Ok(()),
             };
             is_short_of_files = false;
-            let connection = self.connection(Socket::new(stream), source, &listener.traits);
+            let mut connection = self.connection(Socket::new(stream), source, &listener.traits);
             let (serve, alive) = (serve.clone(), self.alive.clone());
+            let is_of_proxy = source.is_among(&self.terms.proxies.proxy_protocol);
+            let header =
+                is_of_proxy.then(|| Header { terms: Arc::clone(&self.terms), closed: closed.clone() });
             // The future is made inside of the task: one that is moved into it takes twice the memory.
             tokio::spawn(async move {
-                serve(connection).await;
+                let is_known = match header {
+                    None => true,
+                    // In memory of its own, which other connections do without.
+                    Some(header) => Box::pin(header.read(&mut connection)).await,
+                };
+                if is_known {
+                    serve(connection).await;
+                }
                 drop((place, alive));
             });
         }
@@ -97,8 +125,49 @@ impl Acceptor {
             reach: listener.reach,
             files: listener.sends_files.then(|| socket.files()),
             hangup: Some(socket.hangup()),
+            forwarding: Forwarding::of(source, &self.terms.proxies),
         };
-        Conn { stream: StallGuard::new(socket, self.stall), info }
+        Conn { stream: StallGuard::new(socket, self.terms.stall), info }
+    }
+}
+
+/// What reads the header that a connection begins with.
+struct Header {
+    terms: Arc<Terms>,
+    /// Tells by its end that the listener is closed.
+    closed: watch::Receiver<()>,
+}
+
+impl Header {
+    /// Finds out whose connection it is. Without a header, it is to be closed.
+    async fn read(mut self, connection: &mut Accepted) -> bool {
+        let Conn { stream, info } = connection;
+        let header = tokio::select! {
+            header = timeout(self.terms.head, read_header(stream)) => header,
+            // A server that stops does not wait for proxies that have sent nothing.
+            _ = self.closed.changed() => return false,
+        };
+        match header {
+            Ok(Ok(Origin::Proxy)) => return true,
+            Ok(Ok(Origin::Client(address))) => {
+                let source = Source::Ip(address);
+                info.peer = source.into();
+                info.forwarding = Forwarding::of(source, &self.terms.proxies);
+                return true;
+            }
+            // The proxy has only looked whether the server is there, or has left.
+            Ok(Err(error)) if error.kind() != ErrorKind::InvalidData => {}
+            Ok(Err(_)) | Err(_) => {
+                static WARNING: Occasionally = Occasionally::new();
+                if WARNING.is_due() {
+                    let peer = info.peer;
+                    warn!(
+                        "{peer} is named by --proxy-protocol-from, and has sent no PROXY header: its connection was closed"
+                    );
+                }
+            }
+        }
+        false
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connection on its way from a listener to HTTP, whatever carries it.
 
 use super::hangup::Hangup;
+use super::proxy::Forwarding;
 use crate::body::SocketFiles;
 use crate::report::Peer;
 use http::uri::Scheme;
@@ -30,6 +31,8 @@ pub struct ConnInfo {
     pub files: Option<SocketFiles>,
     /// Tells when the client leaves, if HTTP itself does not.
     pub hangup: Option<Hangup>,
+    /// How the peer says whose requests it sends, if it is a proxy that is believed.
+    pub forwarding: Option<Forwarding>,
 }
 
 /// Who can reach a listener.

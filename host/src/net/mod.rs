@@ -4,6 +4,7 @@
 //!   [`listener`] is what they give
 //! - [`limit`]: how many connections may be open at a time
 //! - [`accept`]: connections, one task each
+//! - [`proxy`]: whose connection it is that a proxy passes on
 //! - [`conn`]: a connection on its way to HTTP, and what answers on it need to know
 //! - [`transport`]: a socket of either family; [`socket`]: one that sends files by itself
 //! - [`hangup`]: clients that leave; [`stall`]: clients that stop reading
@@ -17,6 +18,7 @@ pub mod inherit;
 pub mod limit;
 pub mod linger;
 pub mod listener;
+pub mod proxy;
 pub mod socket;
 pub mod stall;
 pub mod transport;

@@ -4,10 +4,12 @@
 //! - [`stderr`]: diagnostics, the libraries' warnings and what guests print, through one writer
 //! - [`guest_output`]: what guests print while they serve; [`terminal`]: what a guest that runs as a command prints
 //! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it
-//! - [`subject`], [`text`]: how requests and other strangers' text are shown; [`rate`]: how much in a second
+//! - [`subject`], [`text`]: how requests and other strangers' text are shown; [`rate`]: how much in a second;
+//!   [`occasionally`]: warnings that clients can cause
 
 pub mod access_log;
 pub mod guest_output;
+mod occasionally;
 pub mod outcome;
 mod rate;
 pub mod recorder;
@@ -17,6 +19,7 @@ pub mod terminal;
 pub mod text;
 pub mod writer;
 
+pub use occasionally::Occasionally;
 pub use outcome::Peer;
 pub use recorder::{Recorded, Recorder, Report};
 pub use subject::Subject;

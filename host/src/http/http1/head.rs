@@ -1,7 +1,10 @@
 //! Heads that the HTTP library cannot read, looked at again.
 
 use crate::http::refusal::Refusal;
+use crate::net::ConnInfo;
+use crate::report::Occasionally;
 use memchr::memchr;
+use tracing::warn;
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -35,6 +38,16 @@ pub(super) fn as_http_1_1(head: &[u8]) -> Option<Vec<u8>> {
     let mut head = head.to_vec();
     head[at] = b'1';
     Some(head)
+}
+
+/// The refusal of a connection that begins with a PROXY header, from a peer that no flag names.
+pub(super) fn stray_header(info: &ConnInfo) -> Refusal {
+    static WARNING: Occasionally = Occasionally::new();
+    if WARNING.is_due() {
+        let peer = info.peer;
+        warn!("{peer} has sent a PROXY header and gets a 400; --proxy-protocol-from {peer} accepts it");
+    }
+    Refusal::Malformed("it begins with a PROXY header, and --proxy-protocol-from does not name who sends it")
 }
 
 /// Why a head could not be read.

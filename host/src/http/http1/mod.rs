@@ -11,6 +11,7 @@ mod exchange;
 mod head;
 
 use super::check::check;
+use super::client::identify;
 use super::connection::{Connections, Room};
 use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
@@ -19,10 +20,11 @@ use crate::app::{GuestBody, NoAnswer};
 use crate::body::Data;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
+use crate::net::proxy::header;
 use crate::report::{Recorded, Subject};
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
-use head::{as_http_1_1, begins_http_2, explain, first_line};
+use head::{as_http_1_1, begins_http_2, explain, first_line, stray_header};
 use http::header::CONTENT_LENGTH;
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
@@ -143,7 +145,7 @@ impl Connections {
                         exchange.put_back(&head);
                         continue;
                     }
-                    explain(&error, &unread)
+                    if header::is_meant(&unread) { stray_header(&info) } else { explain(&error, &unread) }
                 }
             };
             self.refuse(&mut exchange, &refusal, first_line(&unread), &info).await;
@@ -224,12 +226,15 @@ impl Connections {
         state: &Shared<'_>,
     ) -> Result<Response<Answer>, NoAnswer> {
         state.progress.reach(Point::Request);
-        let info = state.info;
+        let identified = identify(&mut request, state.info);
+        let info = identified.as_deref().unwrap_or(state.info);
         let subject = Subject::new(request.method(), request.uri());
         let recorder = self.report.begin(info.peer, &request, &subject);
         let method = request.method().clone();
         let version = request.version();
-        let answered = match check(&mut request, &self.names, info.reach) {
+        let checked = identified.as_ref().map_err(Clone::clone);
+        let checked = checked.and_then(|info| check(&mut request, &self.names, info.reach));
+        let answered = match checked {
             Ok(()) => self.app.respond(request, info, subject).await.map_err(Refusal::instead),
             Err(refusal) => Err(Ok(refusal)),
         };

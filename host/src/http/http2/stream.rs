@@ -10,6 +10,7 @@ use super::share::{Permit, Share};
 use crate::app::GuestBody;
 use crate::body::{Buffered, Incomplete, Part, Piece, READ_MAX};
 use crate::http::check::check;
+use crate::http::client::identify;
 use crate::http::connection::Connections;
 use crate::http::date;
 use crate::http::refusal::Refusal;
@@ -167,6 +168,8 @@ impl Connections {
         share: Option<&Share>,
     ) -> Result<Answer, Broken> {
         let rewritten = into_http_1_1(&mut request, &info.scheme, self.http2.fields);
+        let identified = rewritten.and_then(|()| identify(&mut request, info));
+        let info = identified.as_deref().unwrap_or(info);
         let subject = Subject::new(request.method(), request.uri());
         let mut recorder = self.report.begin(info.peer, &request, &subject);
         let Some(share) = share else {
@@ -176,7 +179,8 @@ impl Connections {
             return Err(Broken::Refused);
         };
         let method = request.method().clone();
-        let checked = rewritten.and_then(|()| check(&mut request, &self.names, info.reach));
+        let checked = identified.as_ref().map_err(Clone::clone);
+        let checked = checked.and_then(|info| check(&mut request, &self.names, info.reach));
         let refuse = |refusal: Refusal| refusal.answer(&method).map(Content::Host);
         let mut instance = None;
         let response = if let Err(refusal) = checked {
