@@ -88,6 +88,10 @@ pub struct Serve {
     #[command(flatten)]
     pub grants: Grants,
 
+    /// How many connections.
+    #[command(flatten)]
+    pub connections: Connections,
+
     /// Instances at a time.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
         "Run at most this many instances at a time; further requests wait for one [default: {}]",
@@ -172,6 +176,24 @@ pub struct Serve {
     /// The settings of the file server.
     #[command(flatten)]
     pub files: Files,
+}
+
+/// How many connections there may be.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Connections {
+    /// Connections at a time.
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
+        "Have at most this many connections at a time; further ones wait in the kernel [default: {}]",
+        defaults::MAX_CONNECTIONS
+    ))]
+    pub max_connections: Option<u32>,
+
+    /// Connections of one address at a time.
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
+        "Have at most this many connections of one address, or one IPv6 network of 64 bits, at a time; further ones are \
+         closed, except those of this machine and of proxies [default: {}]", defaults::MAX_CONNECTIONS_PER_ADDRESS
+    ))]
+    pub max_connections_per_address: Option<u32>,
 }
 
 /// Proxies that are believed what they say of their clients.

@@ -3,6 +3,14 @@
 /// The address of a server that inherits no listener. Only this machine reaches it.
 pub const ADDR: &str = "localhost:8080";
 
+/// Connections at the same time, where the process may have as many files. Each takes up to 48 KiB while its client is
+/// hostile, and 8 KiB while it is idle.
+pub const MAX_CONNECTIONS: u32 = 12_000;
+
+/// Connections of one address at the same time. A browser opens 6, so that 40 people behind one address have theirs, while
+/// it takes some 50 addresses to use up all connections.
+pub const MAX_CONNECTIONS_PER_ADDRESS: u32 = 256;
+
 /// Instances at the same time. A small guest takes some hundred kilobytes while it runs.
 pub const MAX_INSTANCES: u32 = 1000;
 

@@ -1,10 +1,30 @@
-//! The memory and time that guests may use, and what clients may send, as given by flags. [`engine::sizes`](crate::engine::sizes) computes from them
-//! what a certain component gets.
+//! The memory and time that guests may use, what clients may send, and how many connections they may have, as given by
+//! flags. [`engine::sizes`](crate::engine::sizes) computes from them what a certain component gets.
 
 use super::{ConfigError, above_zero, defaults};
 use crate::cli;
 use std::ops::RangeInclusive;
 use std::time::Duration;
+
+/// How many connections there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// At a time; `None` for the default, or fewer where the process may have fewer files.
+    pub most: Option<u32>,
+    /// At a time of one address.
+    pub per_address: u32,
+}
+
+impl Connections {
+    /// Validates the arguments.
+    pub(super) fn new(typed: cli::Connections) -> Result<Self, ConfigError> {
+        let cli::Connections { max_connections: most, max_connections_per_address: per_address } = typed;
+        let most = most.map(|most| above_zero("--max-connections", Some(most), most)).transpose()?;
+        let default = defaults::MAX_CONNECTIONS_PER_ADDRESS;
+        let per_address = above_zero("--max-connections-per-address", per_address, default)?;
+        Ok(Self { most, per_address })
+    }
+}
 
 /// The largest 32-bit linear memory, in MiB.
 const MAX_MEMORY: u32 = 4096;

@@ -20,7 +20,7 @@ use crate::cli;
 use clap::ValueEnum;
 use grants::{DirectoryGrant, Grants, HostGrant, NetworkGrants, ROOT};
 use guest::config::Settings;
-use limits::{Limits, RequestLimits};
+use limits::{Connections, Limits, RequestLimits};
 use listen::ListenAddress;
 use proxies::Proxies;
 use std::ffi::OsString;
@@ -62,6 +62,8 @@ pub struct Serve {
     pub names: Vec<String>,
     /// What each instance is given.
     pub grants: Grants,
+    /// How many connections there may be.
+    pub connections: Connections,
     /// The limits of each instance.
     pub limits: Limits,
     /// How many requests each instance answers.
@@ -131,6 +133,7 @@ impl Serve {
             proxies,
             allow_name,
             grants,
+            connections,
             max_instances,
             reuse,
             executor,
@@ -166,6 +169,7 @@ impl Serve {
         let socket_mode = listen::socket_mode(socket_mode.as_deref())?;
         let cli::Proxies { proxy_protocol_from, forwarded_from, x_forwarded_from } = proxies;
         let proxies = Proxies::parse(&proxy_protocol_from, &forwarded_from, &x_forwarded_from)?;
+        let connections = Connections::new(connections)?;
         let names = allow_name.iter().map(|text| grants::name(text)).collect::<Result<_, _>>()?;
         let mut grants = read_grants(&grants, &[])?;
         if grants.directories.is_empty() {
@@ -182,6 +186,7 @@ impl Serve {
             proxies,
             names,
             grants,
+            connections,
             limits,
             reuse,
             executor,
@@ -318,6 +323,8 @@ mod tests {
         };
         for (flag, default) in [
             ("--addr", defaults::ADDR.to_owned()),
+            ("--max-connections", defaults::MAX_CONNECTIONS.to_string()),
+            ("--max-connections-per-address", defaults::MAX_CONNECTIONS_PER_ADDRESS.to_string()),
             ("--max-instances", defaults::MAX_INSTANCES.to_string()),
             ("--reuse", defaults::REUSE.to_string()),
             ("--timeout", defaults::TIMEOUT.to_string()),
@@ -395,6 +402,8 @@ mod tests {
     #[test]
     fn a_limit_of_zero_would_serve_nothing() {
         for flag in [
+            "--max-connections",
+            "--max-connections-per-address",
             "--max-instances",
             "--max-memory",
             "--max-table",

@@ -35,7 +35,8 @@ impl Peers {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    fn parse(flag: &'static str, texts: &[String]) -> Result<Self, ConfigError> {
+    /// Reads the values of a flag.
+    pub(crate) fn parse(flag: &'static str, texts: &[String]) -> Result<Self, ConfigError> {
         let mut peers = Self::default();
         for text in texts {
             if text == "unix" {

@@ -2,12 +2,13 @@
 
 use super::conn::{Conn, ConnInfo};
 use super::listener::{Listener, Source, Traits};
+use super::per_address::{Counted, Full, PerAddress};
 use super::proxy::header::Origin;
 use super::proxy::{Forwarding, read_header};
 use super::socket::Socket;
 use super::stall::StallGuard;
 use crate::config::proxies::Proxies;
-use crate::report::Occasionally;
+use crate::report::{Occasionally, Peer};
 use anyhow::{Context as _, Result};
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -32,6 +33,26 @@ pub struct Terms {
     pub head: Duration,
     /// The proxies that are believed.
     pub proxies: Arc<Proxies>,
+    /// How many there may be of each address.
+    pub per_address: Arc<PerAddress>,
+}
+
+impl Terms {
+    /// Counts a connection. Those of proxies are many clients' and do not count; a PROXY header tells whose one of them
+    /// is, and it counts from then on.
+    fn count(&self, source: Source) -> Result<Option<Counted>, Full> {
+        let Proxies { proxy_protocol, forwarded, x_forwarded } = &*self.proxies;
+        if [proxy_protocol, forwarded, x_forwarded].into_iter().any(|peers| source.is_among(peers)) {
+            return Ok(None);
+        }
+        self.per_address.count(source).inspect_err(|Full| {
+            static WARNING: Occasionally = Occasionally::new();
+            if WARNING.is_due() {
+                let (peer, most) = (Peer::from(source), self.per_address.most());
+                warn!("further connections of {peer} are closed: it has {most}, the limit of --max-connections-per-address");
+            }
+        })
+    }
 }
 
 /// What all listeners share.
@@ -98,6 +119,7 @@ impl Acceptor {
                 (Err(_), _) => return Ok(()),
             };
             is_short_of_files = false;
+            let Ok(counted) = self.terms.count(source) else { continue };
             let mut connection = self.connection(Socket::new(stream), source, &listener.traits);
             let (serve, alive) = (serve.clone(), self.alive.clone());
             let is_of_proxy = source.is_among(&self.terms.proxies.proxy_protocol);
@@ -105,13 +127,14 @@ impl Acceptor {
                 is_of_proxy.then(|| Header { terms: Arc::clone(&self.terms), closed: closed.clone() });
             // The future is made inside of the task: one that is moved into it takes twice the memory.
             tokio::spawn(async move {
-                let is_known = match header {
-                    None => true,
+                let counted = match header {
+                    None => Some(counted),
                     // In memory of its own, which other connections do without.
                     Some(header) => Box::pin(header.read(&mut connection)).await,
                 };
-                if is_known {
+                if let Some(counted) = counted {
                     serve(connection).await;
+                    drop(counted);
                 }
                 drop((place, alive));
             });
@@ -139,21 +162,22 @@ struct Header {
 }
 
 impl Header {
-    /// Finds out whose connection it is. Without a header, it is to be closed.
-    async fn read(mut self, connection: &mut Accepted) -> bool {
+    /// Finds out whose connection it is, and counts it. `None`: it is to be closed, because there is no header, or its
+    /// client has too many connections.
+    async fn read(mut self, connection: &mut Accepted) -> Option<Option<Counted>> {
         let Conn { stream, info } = connection;
         let header = tokio::select! {
             header = timeout(self.terms.head, read_header(stream)) => header,
             // A server that stops does not wait for proxies that have sent nothing.
-            _ = self.closed.changed() => return false,
+            _ = self.closed.changed() => return None,
         };
         match header {
-            Ok(Ok(Origin::Proxy)) => return true,
+            Ok(Ok(Origin::Proxy)) => return Some(None),
             Ok(Ok(Origin::Client(address))) => {
                 let source = Source::Ip(address);
                 info.peer = source.into();
                 info.forwarding = Forwarding::of(source, &self.terms.proxies);
-                return true;
+                return self.terms.count(source).ok();
             }
             // The proxy has only looked whether the server is there, or has left.
             Ok(Err(error)) if error.kind() != ErrorKind::InvalidData => {}
@@ -167,7 +191,7 @@ impl Header {
                 }
             }
         }
-        false
+        None
     }
 }
 
@@ -180,4 +204,32 @@ fn is_of_one_connection(error: &std::io::Error) -> bool {
             | ErrorKind::ConnectionRefused
             | ErrorKind::Interrupted
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Full, PerAddress, Source, Terms};
+    use crate::config::proxies::{Peers, Proxies};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn connections_of_clients_count_and_those_of_proxies_do_not() {
+        let peers = |text: &str| Peers::parse("--x", &[text.to_owned()]).unwrap();
+        let proxies = Proxies {
+            proxy_protocol: peers("10.0.0.1"),
+            forwarded: peers("10.0.0.2"),
+            x_forwarded: peers("2001:db8::/32"),
+        };
+        let (stall, head) = (Duration::MAX, Duration::MAX);
+        let per_address = Arc::new(PerAddress::new(1));
+        let terms = Terms { stall, head, proxies: Arc::new(proxies), per_address };
+        let count = |text: &str| terms.count(Source::Ip(text.parse().unwrap()));
+        let first = count("192.0.2.1").unwrap();
+        assert!(first.is_some());
+        assert_eq!(count("192.0.2.1").unwrap_err(), Full);
+        for proxy in ["10.0.0.1", "10.0.0.2", "2001:db8::1"] {
+            assert!(count(proxy).unwrap().is_none(), "{proxy}");
+        }
+    }
 }

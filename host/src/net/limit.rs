@@ -1,12 +1,9 @@
 //! How many connections may be open at a time.
 
+use crate::config::defaults::MAX_CONNECTIONS;
 use crate::wasi::MAX_OPEN_FILES;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
-
-/// The most connections, where the process may have as many files. Each takes up to 48 KiB while its client is hostile,
-/// and 8 KiB while it is idle, or 40 KiB with HTTP/2, whose tables and buffers have to stay.
-const MAX_CONNECTIONS: usize = 12_000;
 
 /// Files that the process needs besides connections and what guests open: standard streams, listeners, the cache, and those
 /// that stay open between requests.
@@ -16,20 +13,21 @@ const OTHER_FILES: usize = 64 + MAX_OPEN_FILES;
 /// send beside that.
 const FILES_PER_CONNECTION: usize = 3;
 
-/// How many connections may be open at a time, when guests may have `guest_files` open. The process's limit of open
-/// files is raised as far as it may be.
-pub fn max_connections(guest_files: u32) -> usize {
+/// How many connections may be open at a time, if the operator wants so many, when guests may have `guest_files` open. The
+/// process's limit of open files is raised as far as it may be.
+pub fn max_connections(wanted: Option<u32>, guest_files: u32) -> usize {
+    let most = wanted.unwrap_or(MAX_CONNECTIONS) as usize;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let files = if raised.is_ok() { maximum } else { current };
     let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
     let reserved = OTHER_FILES + guest_files as usize;
     let available = files.saturating_sub(reserved).max(files / 4) / FILES_PER_CONNECTION;
-    // Warn only below half of the default; a slightly lower limit is not worth a warning.
-    if available < MAX_CONNECTIONS / 2 {
+    // Without the flag, warn only below half of the default; a slightly lower limit is not worth a warning.
+    if available < (if wanted.is_some() { most } else { most / 2 }) {
         warn!(
             "at most {available} connections at a time: the limit of open files is {files}; `ulimit -n` raises it"
         );
     }
-    available.min(MAX_CONNECTIONS)
+    available.min(most)
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`bind`] and [`unix`] open the addresses on the command line, [`inherit`] takes listeners over that are open already;
 //!   [`listener`] is what they give
-//! - [`limit`]: how many connections may be open at a time
+//! - [`limit`]: how many connections may be open at a time; [`per_address`]: and of one client
 //! - [`accept`]: connections, one task each
 //! - [`proxy`]: whose connection it is that a proxy passes on
 //! - [`conn`]: a connection on its way to HTTP, and what answers on it need to know
@@ -18,6 +18,7 @@ pub mod inherit;
 pub mod limit;
 pub mod linger;
 pub mod listener;
+pub mod per_address;
 pub mod proxy;
 pub mod socket;
 pub mod stall;
