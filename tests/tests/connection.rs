@@ -158,7 +158,6 @@ fn later_minor_versions_are_http_1_1_and_other_versions_are_refused() {
     for line in ["GET /a.txt HTTP/2.0", "GET /a.txt HTTP/0.9", "GET /a.txt HTTP/3.0"] {
         is_refused_with(&mut server.connect(), &format!("{line}\r\nHost: localhost\r\n\r\n"), 505);
     }
-    is_refused_with(&mut server.connect(), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
 }
 
 #[test]

@@ -59,12 +59,11 @@ pub fn splice(
     from: Resource<DynInputStream>,
     most: u64,
 ) -> Spliced {
-    let outcome = match state.streams().ends(to.rep(), from.rep()) {
-        Some((body, file)) => body.room().and_then(|room| hand_over(&body, &file, most, room)),
-        None => {
-            ensure_input(state, &from)?;
-            state.table().splice(to, from, most)
-        }
+    let outcome = if let Some((body, file)) = state.streams().ends(to.rep(), from.rep()) {
+        body.room().and_then(|room| hand_over(&body, &file, most, room))
+    } else {
+        ensure_input(state, &from)?;
+        state.table().splice(to, from, most)
     };
     to_guest(state, outcome)
 }
@@ -76,15 +75,12 @@ pub async fn blocking_splice(
     from: Resource<DynInputStream>,
     most: u64,
 ) -> Spliced {
-    let outcome = match state.streams().ends(to.rep(), from.rep()) {
-        Some((body, file)) => {
-            body.ready().await;
-            body.room().and_then(|room| hand_over(&body, &file, most, room))
-        }
-        None => {
-            ensure_input(state, &from)?;
-            state.table().blocking_splice(to, from, most).await
-        }
+    let outcome = if let Some((body, file)) = state.streams().ends(to.rep(), from.rep()) {
+        body.ready().await;
+        body.room().and_then(|room| hand_over(&body, &file, most, room))
+    } else {
+        ensure_input(state, &from)?;
+        state.table().blocking_splice(to, from, most).await
     };
     to_guest(state, outcome)
 }
