@@ -50,7 +50,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::{TcpListener, TcpStream};
+    use tokio::net::{TcpListener, TcpStream, UnixStream};
 
     async fn pair() -> (Hangup, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -81,5 +81,14 @@ mod tests {
         set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
         drop(client);
         hangup.reset().await;
+    }
+
+    #[tokio::test]
+    async fn a_client_of_a_unix_socket_that_closes_is_noticed() {
+        let (server, mut client) = UnixStream::pair().unwrap();
+        let hangup = Hangup::new(Arc::new(server.into()));
+        client.write_all(b"another request").await.unwrap();
+        drop(client);
+        assert_eq!(hangup.left().await, Left::Finished);
     }
 }
