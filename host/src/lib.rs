@@ -46,6 +46,7 @@ pub mod wasi;
 use anyhow::Context as _;
 use config::ConfigError;
 use report::stderr;
+use server::Checked;
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
@@ -59,6 +60,7 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A guest may read the text of an error (`wasi:io/error`), which with RUST_BACKTRACE would show it the host's stack.
     wasmtime::error::disable_backtrace();
+    net::tls::install_provider();
     let status = start(arguments);
     stderr::finish();
     status
@@ -123,7 +125,10 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
 
 /// Checks a configuration: each fault is a line on standard error.
 fn check(config: &config::Serve) -> anyhow::Result<ExitCode> {
-    let faults = server::check(config)?;
+    let Checked { faults, notes } = server::check(config)?;
+    for note in notes {
+        write_out(format!("{note}\n").as_bytes())?;
+    }
     for fault in &faults {
         stderr::complain(fault);
     }

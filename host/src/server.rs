@@ -8,28 +8,36 @@ use crate::allocator;
 use crate::app::{App, Times};
 use crate::component::Purpose;
 use crate::config::listen::ListenAddress;
+use crate::config::tls::{Source, Tls};
 use crate::config::{Instances, Serve};
 use crate::engine;
 use crate::http::check::Names;
 use crate::http::connection::{Connections, Room};
+use crate::http::redirect::{HTTPS_PORT, Redirect};
 use crate::http::shutdown::{Phase, reached};
 use crate::instance::Stdio;
 use crate::link::direct::module::Renewal;
 use crate::link::{self, Linked};
-use crate::net::accept::{Acceptor, AllEnded, Terms};
+use crate::net::accept::{Accepted, Acceptor, AllEnded, Terms};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
+use crate::net::listener::Address;
 use crate::net::per_address::PerAddress;
+use crate::net::tls::certificate::Certificate;
+use crate::net::tls::handshake::{Beginning, Handshakes};
+use crate::net::tls::store::Store;
+use crate::net::tls::{self, dev, reload};
 use crate::net::{Listener, Reach, inherit};
 use crate::notify;
 use crate::prepare::{Prepared, prepare};
 use crate::report::access_log::AccessLog;
 use crate::report::{Report, stderr};
-use crate::signals::{self, Signals};
+use crate::signals::{self, Hangups, Signals};
 use crate::site::{self, Faults};
 use anyhow::{Context as _, Result, bail};
+use http::uri::Scheme;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::runtime;
 use tokio::sync::watch;
 use tracing::{error, warn};
@@ -48,6 +56,7 @@ const SPARE_THREADS: usize = 512;
 struct Opened {
     engine: Engine,
     listeners: Vec<Listener>,
+    tls: Option<OpenedTls>,
     acceptor: Acceptor,
     max_connections: usize,
     ended: AllEnded,
@@ -57,6 +66,18 @@ struct Opened {
     how: String,
     threads: usize,
     config: Serve,
+}
+
+/// What TLS needs.
+struct OpenedTls {
+    store: Arc<Store>,
+    /// The files of certificates that may change.
+    files: Option<reload::Files>,
+    handshakes: Handshakes,
+    /// Listeners in the clear.
+    redirects: Vec<Listener>,
+    /// What to tell about the certificate for this machine, where that is used.
+    about: Option<String>,
 }
 
 /// Serves until a signal stops the process.
@@ -78,14 +99,38 @@ pub fn serve(config: Serve) -> Result<()> {
     outcome
 }
 
-/// Does everything up to the listeners, and returns what is wrong with the site.
-pub fn check(config: &Serve) -> Result<Vec<String>> {
+/// What a check has found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What is wrong.
+    pub faults: Vec<String>,
+    /// What is worth to be known.
+    pub notes: Vec<String>,
+}
+
+/// Does everything up to the listeners, and returns what is wrong with the site and with certificates.
+pub fn check(config: &Serve) -> Result<Checked> {
     let prepared =
         prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
     link(&prepared, config)?;
-    let Faults { mut errors, warnings } = site::check(config);
-    errors.extend(warnings);
-    Ok(errors)
+    let Faults { errors, warnings } = site::check(config);
+    let mut checked = Checked { faults: errors, notes: Vec::new() };
+    checked.faults.extend(warnings);
+    if let Some(Tls { source: Source::Files(pairs), .. }) = &config.tls {
+        for pair in pairs {
+            let path = pair.certificate.display();
+            match Certificate::read(pair) {
+                Ok(certificate) => {
+                    checked.notes.push(format!("The certificate {path} is {certificate}."));
+                    let fault = certificate.fault(SystemTime::now());
+                    checked.faults.extend(fault.map(|fault| format!("the certificate {path} {fault}")));
+                    checked.faults.extend(certificate.warnings);
+                }
+                Err(error) => checked.faults.push(format!("{error:#}")),
+            }
+        }
+    }
+    Ok(checked)
 }
 
 /// Refuses a site with wrong rules, and reports what is missing in it.
@@ -113,13 +158,51 @@ fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
     link::server(engine, guest, template, config.executor, renewal)
 }
 
+/// Reads certificates.
+fn open_tls(config: &Serve, tls: &Tls) -> Result<OpenedTls> {
+    let (store, files, about) = match &tls.source {
+        Source::Files(pairs) => {
+            let files = reload::Files::new(pairs);
+            let (store, warnings) = Store::open(pairs.clone())?;
+            for warning in warnings {
+                warn!("{warning}");
+            }
+            (store, Some(files), None)
+        }
+        Source::Dev => {
+            let dev = dev::open()?;
+            let about =
+                format!("Certificate for localhost in {}, SHA-256 {}", dev.path.display(), dev.fingerprint);
+            (Store::fixed(dev.certificate), None, Some(about))
+        }
+    };
+    let store = Arc::new(store);
+    let handshakes = Handshakes::new(tls::server_config(Arc::clone(&store))?, config.client.head);
+    Ok(OpenedTls { store, files, handshakes, redirects: Vec::new(), about })
+}
+
 /// Opens everything. Errors that are found quickly come before steps that take long.
 fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     check_site(&config)?;
+    let mut tls = config.tls.as_ref().map(|tls| open_tls(&config, tls)).transpose()?;
     if config.addresses.is_empty() && inherited.is_empty() {
-        config.addresses.push(ListenAddress::default());
+        let is_tls = tls.is_some();
+        config.addresses.push(if is_tls {
+            ListenAddress::default_over_tls()
+        } else {
+            ListenAddress::default()
+        });
     }
-    let listeners = bind_all(inherited, &config.addresses, config.socket_mode, config.client.stall)?;
+    let bind = |open, addresses: &[_]| bind_all(open, addresses, config.socket_mode, config.client.stall);
+    let mut listeners = bind(inherited, &config.addresses)?;
+    if let (Some(opened), Some(Tls { redirects, .. })) = (&mut tls, &config.tls) {
+        let count = listeners.len();
+        listeners = bind(listeners, redirects)?;
+        opened.redirects = listeners.split_off(count);
+        for listener in &mut listeners {
+            listener.traits.scheme = Scheme::HTTPS;
+        }
+    }
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }
@@ -138,11 +221,11 @@ fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let (acceptor, ended) = Acceptor::new(max_connections, terms);
     let threads = instances as usize + SPARE_THREADS;
     let names = Names::new(std::mem::take(&mut config.names));
-    Ok(Opened { engine, listeners, acceptor, max_connections, ended, app, names, how, threads, config })
+    Ok(Opened { engine, listeners, tls, acceptor, max_connections, ended, app, names, how, threads, config })
 }
 
 async fn run(opened: Opened) -> Result<()> {
-    let Opened { listeners, acceptor, max_connections, ended, app, names, how, config, .. } = opened;
+    let Opened { listeners, tls, acceptor, max_connections, ended, app, names, how, config, .. } = opened;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
     let room = Room {
@@ -155,21 +238,18 @@ async fn run(opened: Opened) -> Result<()> {
     let mut phase = wait_for_signals()?;
     stderr::line(&how);
 
-    for listener in listeners {
-        let shown = listener.traits.to_string();
-        let started = format!("Listening on {shown}");
-        let (connections, acceptor, mut stop) = (Arc::clone(&connections), acceptor.clone(), phase.clone());
-        let connection_phase = phase.clone();
-        tokio::spawn(async move {
-            let serve = move |conn| Arc::clone(&connections).serve(conn, connection_phase.clone());
-            let stop = async move { reached(&mut stop, Phase::Draining).await };
-            if let Err(failure) = acceptor.run(listener, serve, stop).await {
-                error!("cannot serve {shown}: {failure:#}");
+    let listening = Listening { acceptor, phase: phase.clone() };
+    match tls {
+        None => {
+            for listener in listeners {
+                let started = format!("Listening on {}", listener.traits);
+                listening.clear(listener, &connections);
+                stderr::line(&started);
             }
-        });
-        stderr::line(&started);
+        }
+        Some(tls) => listen_over_tls(&listening, listeners, tls, &connections, config.tls)?,
     }
-    drop(acceptor);
+    drop(listening);
     notify::ready();
     tokio::spawn(notify::keep_alive());
 
@@ -185,6 +265,121 @@ async fn run(opened: Opened) -> Result<()> {
     if let Some(log) = access_log {
         log.finish(CUT_TIMEOUT);
     }
+    Ok(())
+}
+
+/// Accepts connections, which speak TLS, and others, which are redirected to that.
+fn listen_over_tls(
+    listening: &Listening,
+    listeners: Vec<Listener>,
+    opened: OpenedTls,
+    connections: &Arc<Connections>,
+    config: Option<Tls>,
+) -> Result<()> {
+    let OpenedTls { store, files, handshakes, redirects, about } = opened;
+    if let Some(about) = about {
+        stderr::line(&about);
+    }
+    // Without files, SIGHUP ends the process as it always did: a terminal that closes takes the server with it.
+    if let Some(files) = files {
+        reload_certificates(store, files)?;
+    }
+    let port = listeners.iter().find_map(|listener| match listener.traits.address {
+        Address::Tcp(address) => Some(address.port()),
+        Address::Unix(_) => None,
+    });
+    let over_tls = OverTls {
+        handshakes,
+        connections: Arc::new(connections.with_hsts(config.and_then(|tls| tls.hsts))),
+        refusing: Arc::new(connections.refusing()),
+    };
+    for listener in listeners {
+        let started = format!("Listening on {}", listener.traits);
+        listening.over_tls(listener, over_tls.clone());
+        stderr::line(&started);
+    }
+    // Before a unix socket there is a proxy, which has the port that clients know.
+    let redirect = Redirect::to_port(port.unwrap_or(HTTPS_PORT));
+    let redirecting = Arc::new(connections.redirecting(redirect));
+    for listener in redirects {
+        let started = format!("Redirecting {} to https:", listener.traits);
+        listening.clear(listener, &redirecting);
+        stderr::line(&started);
+    }
+    Ok(())
+}
+
+/// Accepts connections until the server drains.
+struct Listening {
+    acceptor: Acceptor,
+    phase: watch::Receiver<Phase>,
+}
+
+/// What answers where TLS is spoken.
+#[derive(Clone)]
+struct OverTls {
+    handshakes: Handshakes,
+    connections: Arc<Connections>,
+    /// What answers clients that do not.
+    refusing: Arc<Connections>,
+}
+
+impl Listening {
+    /// Serves clear HTTP.
+    fn clear(&self, listener: Listener, connections: &Arc<Connections>) {
+        let (connections, phase) = (Arc::clone(connections), self.phase.clone());
+        let serve = move |conn| Arc::clone(&connections).serve(conn, phase.clone());
+        self.accept(listener, serve);
+    }
+
+    /// Serves HTTP over TLS.
+    fn over_tls(&self, listener: Listener, over_tls: OverTls) {
+        let phase = self.phase.clone();
+        let serve = move |conn| {
+            let (OverTls { handshakes, connections, refusing }, phase) = (over_tls.clone(), phase.clone());
+            async move {
+                let mut draining = phase.clone();
+                let beginning = tokio::select! {
+                    beginning = handshakes.begin(conn) => beginning,
+                    // A server that stops does not wait for clients that have not asked for anything.
+                    () = reached(&mut draining, Phase::Draining) => None,
+                };
+                match beginning {
+                    Some(Beginning::Encrypted(conn)) => connections.serve(conn, phase).await,
+                    Some(Beginning::Clear(conn)) => refusing.serve(conn, phase).await,
+                    None => {}
+                }
+            }
+        };
+        self.accept(listener, serve);
+    }
+
+    fn accept<S, F>(&self, listener: Listener, serve: S)
+    where
+        S: Fn(Accepted) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let shown = listener.traits.to_string();
+        let (acceptor, mut stop) = (self.acceptor.clone(), self.phase.clone());
+        tokio::spawn(async move {
+            let stop = async move { reached(&mut stop, Phase::Draining).await };
+            if let Err(failure) = acceptor.run(listener, serve, stop).await {
+                error!("cannot serve {shown}: {failure:#}");
+            }
+        });
+    }
+}
+
+/// Has certificates read again at SIGHUP and when their files change.
+fn reload_certificates(store: Arc<Store>, files: reload::Files) -> Result<()> {
+    let reload = reload::start(store, files)?;
+    let mut hangups = Hangups::new()?;
+    tokio::spawn(async move {
+        loop {
+            hangups.next().await;
+            reload.now();
+        }
+    });
     Ok(())
 }
 

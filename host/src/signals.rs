@@ -30,6 +30,21 @@ impl Signal {
     }
 }
 
+/// SIGHUP, as a stream.
+pub struct Hangups(unix::Signal);
+
+impl Hangups {
+    /// From now on SIGHUP does not end the process by itself. This needs a runtime.
+    pub fn new() -> Result<Self> {
+        Ok(Self(unix::signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?))
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        self.0.recv().await;
+    }
+}
+
 impl Signals {
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {

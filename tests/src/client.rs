@@ -1,8 +1,9 @@
-//! A client on a raw socket: it sends bytes unchanged, and parses answers strictly by RFC 9112.
+//! A client on a raw socket, or over TLS: it sends bytes unchanged, and parses answers strictly by RFC 9112.
 
+use crate::tls::{Clients, Secured};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, ErrorKind, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -15,7 +16,51 @@ const IO_TIMEOUT: Duration = Duration::from_mins(1);
 /// A connection.
 #[derive(Debug)]
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Transport>,
+}
+
+#[derive(Debug)]
+enum Transport {
+    Clear(TcpStream),
+    Secured(Box<Secured>),
+}
+
+impl Read for Transport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(buffer),
+            Self::Secured(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Transport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(bytes),
+            Self::Secured(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Secured(stream) => stream.flush(),
+        }
+    }
+}
+
+/// Connects to a server, with time limits.
+pub fn connect(address: SocketAddr) -> TcpStream {
+    limited(TcpStream::connect(address).unwrap())
+}
+
+/// A connection with time limits.
+fn limited(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
 }
 
 /// An answer, as received.
@@ -59,7 +104,7 @@ impl Response {
 impl Client {
     /// Connects to a server.
     pub fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).unwrap())
+        Self { stream: BufReader::new(Transport::Clear(connect(address))) }
     }
 
     /// Connects to a server from this address of the machine, whose port may be 0.
@@ -69,14 +114,17 @@ impl Client {
             rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
         rustix::net::bind(&socket, &local).unwrap();
         rustix::net::connect(&socket, &address).unwrap();
-        Self::over(socket.into())
+        Self { stream: BufReader::new(Transport::Clear(limited(socket.into()))) }
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
-        stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream: BufReader::new(stream) }
+    /// Connects to a server over TLS.
+    pub fn connect_over_tls(address: SocketAddr, clients: &Clients) -> Self {
+        Self::over_tls(clients.begin(connect(address)).expect("a handshake"))
+    }
+
+    /// A client on this connection.
+    pub fn over_tls(secured: Secured) -> Self {
+        Self { stream: BufReader::new(Transport::Secured(Box::new(secured))) }
     }
 
     /// Connects to a server at a unix socket.
@@ -85,24 +133,29 @@ impl Client {
         stream.set_read_timeout(Some(IO_TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(IO_TIMEOUT)).unwrap();
         // Reading, writing and shutting down are the same for sockets of each family.
-        Self { stream: BufReader::new(OwnedFd::from(stream).into()) }
+        Self { stream: BufReader::new(Transport::Clear(OwnedFd::from(stream).into())) }
     }
 
     /// Sends bytes unchanged.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
+        let stream = self.stream.get_mut();
+        stream.write_all(bytes.as_ref()).and_then(|()| stream.flush()).unwrap();
         self
     }
 
     /// Sends bytes, and ignores it if the server has closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        let _ = self.stream.get_mut().write_all(bytes.as_ref());
+        let stream = self.stream.get_mut();
+        let _ = stream.write_all(bytes.as_ref()).and_then(|()| stream.flush());
         self
     }
 
     /// Shuts down the sending direction.
     pub fn finish_sending(&mut self) -> &mut Self {
-        self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
+        if let Transport::Secured(stream) = self.stream.get_mut() {
+            stream.finish_sending();
+        }
+        self.socket().shutdown(Shutdown::Write).unwrap();
         self
     }
 
@@ -158,7 +211,10 @@ impl Client {
 
     /// The socket.
     pub fn socket(&self) -> &TcpStream {
-        self.stream.get_ref()
+        match self.stream.get_ref() {
+            Transport::Clear(stream) => stream,
+            Transport::Secured(stream) => stream.socket(),
+        }
     }
 
     /// Whether the server closes the connection without sending more bytes.

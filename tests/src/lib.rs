@@ -13,6 +13,7 @@ pub mod sockets;
 pub mod stock;
 #[cfg(feature = "strangers")]
 pub mod strangers;
+pub mod tls;
 
 pub use client::{Client, Response};
 pub use process::{Process, eventually};

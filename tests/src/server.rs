@@ -4,6 +4,7 @@ use crate::client::{Client, Response};
 use crate::process::Process;
 use crate::site::Site;
 use crate::stock;
+use crate::tls::{self, Clients};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -119,20 +120,35 @@ impl Programs {
 pub struct Server {
     runtime: Runtime,
     address: SocketAddr,
+    /// Who connects to it, if it speaks TLS.
+    clients: Option<Clients>,
     process: Process,
 }
 
 impl Server {
-    /// Starts a server and waits until it prints the address at which it listens.
+    /// Starts a server and waits until it prints the address at which it listens. Ours speaks TLS where all tests are to be
+    /// over TLS.
     pub fn start(runtime: Runtime, mut command: Command) -> Self {
+        let everywhere = tls::everywhere().filter(|_| runtime == Runtime::Ours);
+        if let Some((files, _)) = everywhere {
+            command.args(files.flags());
+        }
         let process = Process::start(command.stdin(Stdio::null()));
         let sentence = match runtime {
-            Runtime::Ours => "Listening on http://",
-            Runtime::Stock => "Serving HTTP on http://",
+            Runtime::Ours => "Listening on http",
+            Runtime::Stock => "Serving HTTP on http",
         };
         let line = process.wait_for_error(|line| line.starts_with(sentence));
-        let address = line.trim_start_matches(sentence).trim_end_matches('/').parse().unwrap();
-        Self { runtime, address, process }
+        let (_, address) = line.split_once("://").unwrap();
+        let address = address.trim_end_matches('/').parse().unwrap();
+        Self { runtime, address, clients: everywhere.map(|(_, clients)| clients.clone()), process }
+    }
+
+    /// The same server, to which these clients connect.
+    #[must_use]
+    pub fn with_clients(mut self, clients: Clients) -> Self {
+        self.clients = Some(clients);
+        self
     }
 
     /// The runtime of this server.
@@ -152,7 +168,10 @@ impl Server {
 
     /// A new connection.
     pub fn connect(&self) -> Client {
-        Client::connect(self.address)
+        match &self.clients {
+            Some(clients) => Client::connect_over_tls(self.address, clients),
+            None => Client::connect(self.address),
+        }
     }
 
     /// Sends a GET on a new connection.

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 const SIMILAR: f64 = 0.8;
 
 /// Flags of other servers, and how this one spells them; `{}` is the value that was given.
-const FOREIGN_FLAGS: [(&str, &str); 10] = [
+const FOREIGN_FLAGS: [(&str, &str); 14] = [
     ("--port", "--addr localhost:{}"),
     ("-p", "--addr localhost:{}"),
     ("--host", "--addr {}:8080"),
@@ -21,6 +21,10 @@ const FOREIGN_FLAGS: [(&str, &str); 10] = [
     ("--directory", "--dir {}"),
     ("-d", "--dir {}"),
     ("--cors-origins", "--cors {}"),
+    ("--cert", "--tls-cert {}"),
+    ("--key", "--tls-key {}"),
+    ("--ssl-cert", "--tls-cert {}"),
+    ("--ssl-key", "--tls-key {}"),
 ];
 
 /// Explains what clap found wrong with these arguments, of which the first is the program's name.

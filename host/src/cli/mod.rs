@@ -67,7 +67,7 @@ pub struct Serve {
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT|unix:PATH", help = format!(
         "Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port, and \
-         unix:PATH is a unix socket [default: {}]", defaults::ADDR
+         unix:PATH is a unix socket [default: {}, or {} with TLS]", defaults::ADDR, defaults::TLS_ADDR
     ))]
     pub addr: Vec<String>,
 
@@ -78,6 +78,10 @@ pub struct Serve {
     /// Proxies that are believed.
     #[command(flatten)]
     pub proxies: Proxies,
+
+    /// Whether and how it speaks TLS.
+    #[command(flatten)]
+    pub tls: Tls,
 
     /// Answer for this host name too (repeatable), `*` for all; without this, a listener on loopback answers for
     /// localhost and loopback addresses only, and one on the network for every name
@@ -213,6 +217,44 @@ pub struct Proxies {
     /// peer (repeatable), `unix` for unix sockets
     #[arg(long, value_name = "ADDR[/BITS]")]
     pub x_forwarded_from: Vec<String>,
+}
+
+/// How a server speaks TLS.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Tls {
+    /// Speak TLS at every --addr and show clients the certificate chain in this PEM file (repeatable, each with a --tls-key
+    /// of its own); the name that a client asks for chooses among several, and the first is for all other names; a file
+    /// that changes is read again
+    #[arg(long, value_name = "FILE")]
+    pub tls_cert: Vec<PathBuf>,
+
+    /// The private key of a --tls-cert (repeatable, in the same order), a PEM file without a passphrase
+    #[arg(long, value_name = "FILE")]
+    pub tls_key: Vec<PathBuf>,
+
+    /// Speak TLS with a certificate for localhost that is made at the first start and kept for this user; browsers ask
+    /// once whether to trust it
+    #[arg(long)]
+    pub tls_dev: bool,
+
+    /// Redirect clear HTTP at this address to https: (repeatable)
+    #[arg(long, value_name = "HOST:PORT")]
+    pub redirect_http: Vec<String>,
+
+    /// The value of the field.
+    #[arg(
+        long,
+        value_name = "MAX_AGE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help = format!(
+            "Have browsers use https: only from now on, for so many seconds, and with `,includeSubDomains` after them \
+             below this name too (Strict-Transport-Security) [default: off; {} without a value]",
+            defaults::HSTS_MAX_AGE
+        )
+    )]
+    pub hsts: Option<String>,
 }
 
 /// The arguments of running a command.

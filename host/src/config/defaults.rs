@@ -3,6 +3,9 @@
 /// The address of a server that inherits no listener. Only this machine reaches it.
 pub const ADDR: &str = "localhost:8080";
 
+/// The address of a server that speaks TLS.
+pub const TLS_ADDR: &str = "localhost:8443";
+
 /// Connections at the same time, where the process may have as many files. Each takes up to 48 KiB while its client is
 /// hostile, and 8 KiB while it is idle.
 pub const MAX_CONNECTIONS: u32 = 12_000;
@@ -58,3 +61,7 @@ pub const MAX_HANDLES: u32 = 1_000;
 
 /// KiB that a guest may print for one request, to each of its two streams: a long backtrace.
 pub const MAX_OUTPUT: u32 = 64;
+
+/// Seconds for which a browser uses https: only, where `--hsts` names no other time: a year, which browsers ask for in
+/// sites that they preload.
+pub const HSTS_MAX_AGE: u32 = 31_536_000;

@@ -110,4 +110,27 @@ pub enum ConfigError {
     /// More memory than a 32-bit guest can use.
     #[error("--max-memory takes at most 4096 MiB, which is all that WebAssembly can address, not {0}")]
     Memory(u32),
+    /// Certificates and keys do not come in pairs.
+    #[error(
+        "each --tls-cert needs its --tls-key, in the same order; there are {certificates} of the former and {keys} of \
+         the latter"
+    )]
+    Unpaired {
+        /// How many certificates were given.
+        certificates: usize,
+        /// How many keys were given.
+        keys: usize,
+    },
+    /// The certificate for this machine cannot be one of several.
+    #[error("--tls-dev makes a certificate of its own; leave it or --tls-cert out")]
+    DevAndFiles,
+    /// A flag says something about TLS, which is off.
+    #[error("{0} needs TLS: add --tls-cert FILE --tls-key FILE, or --tls-dev to try it on this machine")]
+    NeedsTls(&'static str),
+    /// `--hsts` would be about all ports of this machine.
+    #[error("--hsts with --tls-dev would make browsers refuse every http://localhost; leave --hsts out")]
+    HstsForLocalhost,
+    /// `--hsts` is not an age.
+    #[error("--hsts takes SECONDS, includeSubDomains, or SECONDS,includeSubDomains, not `{0}`")]
+    Hsts(String),
 }

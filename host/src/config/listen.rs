@@ -27,6 +27,11 @@ impl Default for ListenAddress {
 }
 
 impl ListenAddress {
+    /// The address of such a server if it speaks TLS.
+    pub fn default_over_tls() -> Self {
+        Self::Tcp(HostPort { host: "localhost".to_owned(), port: 8443 })
+    }
+
     /// Reads the value of `--addr`.
     pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
         let Some(path) = text.strip_prefix("unix:") else {
@@ -60,13 +65,14 @@ pub(super) fn socket_mode(text: Option<&str>) -> Result<u32, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::{ConfigError, HostPort, ListenAddress, MAX_PATH, socket_mode};
-    use crate::config::defaults::ADDR;
+    use crate::config::defaults::{ADDR, TLS_ADDR};
 
     #[test]
     fn an_address_is_a_port_or_a_path() {
         let tcp = HostPort { host: "localhost".into(), port: 80 };
         assert_eq!(ListenAddress::parse("localhost:80"), Ok(ListenAddress::Tcp(tcp)));
         assert_eq!(ListenAddress::parse(ADDR), Ok(ListenAddress::default()));
+        assert_eq!(ListenAddress::parse(TLS_ADDR), Ok(ListenAddress::default_over_tls()));
         for path in ["/run/a.sock", "a.sock", "./a b", &"x".repeat(MAX_PATH)] {
             assert_eq!(
                 ListenAddress::parse(&format!("unix:{path}")),

@@ -4,6 +4,7 @@
 //! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
 //! - [`proxies`]: which proxies are believed
+//! - [`tls`]: certificates, and what is done about clear HTTP
 //! - [`defaults`]: the defaults of the flags
 //! - this module: the configuration of serving, running and inspecting
 
@@ -13,6 +14,7 @@ pub mod grants;
 pub mod limits;
 pub mod listen;
 pub mod proxies;
+pub mod tls;
 
 pub use error::ConfigError;
 
@@ -26,6 +28,7 @@ use proxies::Proxies;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use tls::Tls;
 
 /// In which way a component runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -58,6 +61,8 @@ pub struct Serve {
     pub socket_mode: u32,
     /// The proxies that are believed what they say of their clients.
     pub proxies: Proxies,
+    /// How all of them speak TLS; `None` for clear HTTP.
+    pub tls: Option<Tls>,
     /// The host names of `--allow-name`.
     pub names: Vec<String>,
     /// What each instance is given.
@@ -131,6 +136,7 @@ impl Serve {
             addr,
             socket_mode,
             proxies,
+            tls,
             allow_name,
             grants,
             connections,
@@ -170,6 +176,7 @@ impl Serve {
         let cli::Proxies { proxy_protocol_from, forwarded_from, x_forwarded_from } = proxies;
         let proxies = Proxies::parse(&proxy_protocol_from, &forwarded_from, &x_forwarded_from)?;
         let connections = Connections::new(connections)?;
+        let tls = Tls::new(tls)?;
         let names = allow_name.iter().map(|text| grants::name(text)).collect::<Result<_, _>>()?;
         let mut grants = read_grants(&grants, &[])?;
         if grants.directories.is_empty() {
@@ -184,6 +191,7 @@ impl Serve {
             addresses,
             socket_mode,
             proxies,
+            tls,
             names,
             grants,
             connections,
@@ -322,7 +330,7 @@ mod tests {
             panic!("no help");
         };
         for (flag, default) in [
-            ("--addr", defaults::ADDR.to_owned()),
+            ("--addr", format!("{}, or {} with TLS", defaults::ADDR, defaults::TLS_ADDR)),
             ("--max-connections", defaults::MAX_CONNECTIONS.to_string()),
             ("--max-connections-per-address", defaults::MAX_CONNECTIONS_PER_ADDRESS.to_string()),
             ("--max-instances", defaults::MAX_INSTANCES.to_string()),

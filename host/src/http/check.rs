@@ -33,8 +33,14 @@ impl Names {
     }
 }
 
-/// Refuses a request, or makes sure that its field `Host` names the host that it is for.
-pub fn check<B>(request: &mut Request<B>, names: &Names, reach: Reach) -> Result<(), Refusal> {
+/// Refuses a request, or makes sure that its field `Host` names the host that it is for. `scheme` is the one of URLs that
+/// lead to this listener.
+pub fn check<B>(
+    request: &mut Request<B>,
+    names: &Names,
+    reach: Reach,
+    scheme: &Scheme,
+) -> Result<(), Refusal> {
     if *request.method() == Method::CONNECT {
         return Err(Refusal::Tunnel);
     }
@@ -69,8 +75,8 @@ pub fn check<B>(request: &mut Request<B>, names: &Names, reach: Reach) -> Result
     };
     // A target in absolute form comes before the Host field, which is to be ignored (RFC 9112 §3.2.2).
     match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTP => {}
-        Some(_) => return Err(Refusal::OtherScheme),
+        Some(theirs) if theirs == scheme => {}
+        Some(_) => return Err(Refusal::OtherScheme(scheme.clone())),
         None => return Err(Refusal::Malformed("the target is neither a path nor a URL")),
     }
     let target = target.as_str();
@@ -111,6 +117,7 @@ fn misdirected(authority: Option<&[u8]>) -> Refusal {
 mod tests {
     use super::{Names, Refusal, check};
     use crate::net::Reach;
+    use http::uri::Scheme;
     use http::{Request, Version};
 
     fn checked(
@@ -125,7 +132,7 @@ mod tests {
         }
         let names = Names::new(names.iter().map(|&name| name.to_owned()).collect());
         let mut request = builder.body(()).unwrap();
-        check(&mut request, &names, reach)?;
+        check(&mut request, &names, reach, &Scheme::HTTP)?;
         Ok(request.headers()["host"].to_str().unwrap().to_owned())
     }
 
@@ -160,14 +167,14 @@ mod tests {
         assert_eq!(absolute("http://a:1/"), Ok("a:1".into()));
         let mut request =
             Request::builder().uri("http://localhost?args").header("host", "localhost").body(()).unwrap();
-        check(&mut request, &Names::default(), Reach::Loopback).unwrap();
+        check(&mut request, &Names::default(), Reach::Loopback, &Scheme::HTTP).unwrap();
         assert_eq!(request.uri().path_and_query().unwrap(), "/?args");
         for uri in ["http://user@a/", "http://[ab..cd::1]/", "http://a:99999/"] {
             if uri.parse::<http::Uri>().is_ok() {
                 assert!(is_malformed(&absolute(uri)), "{uri}");
             }
         }
-        assert_eq!(absolute("https://a/"), Err(Refusal::OtherScheme));
+        assert_eq!(absolute("https://a/"), Err(Refusal::OtherScheme(Scheme::HTTP)));
         assert!(is_malformed(&absolute("a:80")));
     }
 

@@ -3,14 +3,18 @@
 //! A client of HTTP/2 says so in the first bytes that it sends, which are no head of HTTP/1.1. So the connection begins
 //! with HTTP/1.1, to which this costs nothing, and goes on with HTTP/2 where the first head turns out to be its preface.
 
-use super::check::Names;
+use super::check::{Names, check};
 use super::http1::Http1;
 use super::http2::Http2;
+use super::redirect::Redirect;
+use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::app::App;
 use crate::config::ClientTimes;
-use crate::net::conn::{Conn, Stream};
+use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::report::Report;
+use http::header::{HOST, HeaderValue};
+use http::{Request, Response};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,6 +23,7 @@ use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
 
 /// Everything that connections share.
+#[derive(Clone)]
 pub struct Connections {
     pub(super) app: Arc<App>,
     pub(super) names: Names,
@@ -26,6 +31,20 @@ pub struct Connections {
     pub(super) times: ClientTimes,
     pub(super) http1: Http1,
     pub(super) http2: Http2,
+    role: Role,
+    /// The field `Strict-Transport-Security` of each response.
+    pub(super) hsts: Option<HeaderValue>,
+}
+
+/// What becomes of requests that are well formed and for this server.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    /// Guests answer them.
+    Serve,
+    /// They are redirected.
+    Redirect(Redirect),
+    /// They are refused, because they come in the clear where TLS is spoken.
+    Refuse,
 }
 
 /// How much there may be at a time, and of a request.
@@ -45,7 +64,26 @@ impl Connections {
     /// Connections whose requests `app` answers, as far as they are for one of `names` and come in time.
     pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes, room: Room) -> Self {
         let (http1, http2) = (Http1::new(room), Http2::new(room));
-        Self { app, names, report, times, http1, http2 }
+        Self { app, names, report, times, http1, http2, role: Role::Serve, hsts: None }
+    }
+
+    /// The same, with this field `Strict-Transport-Security` in each response. Only for connections over TLS (RFC 6797
+    /// §7.2).
+    #[must_use]
+    pub fn with_hsts(&self, value: Option<HeaderValue>) -> Self {
+        Self { hsts: value, ..self.clone() }
+    }
+
+    /// The same, but for requests that are redirected.
+    #[must_use]
+    pub fn redirecting(&self, redirect: Redirect) -> Self {
+        Self { role: Role::Redirect(redirect), ..self.clone() }
+    }
+
+    /// The same, but for requests that come in the clear where TLS is spoken.
+    #[must_use]
+    pub fn refusing(&self) -> Self {
+        Self { role: Role::Refuse, ..self.clone() }
     }
 
     /// Serves a connection until either side ends it. Once the server drains, it ends with the answers under way; once
@@ -63,5 +101,26 @@ impl Connections {
             serving.as_mut().poll(context)
         })
         .await;
+    }
+
+    /// Checks a request, and gives the answer to it, without content, if no guest gives it.
+    pub(super) fn check<B>(
+        &self,
+        request: &mut Request<B>,
+        info: &ConnInfo,
+    ) -> Result<Option<Response<()>>, Refusal> {
+        // HTTP/1.0 may name no host, which is nowhere to redirect to; `check` makes one up.
+        if let Role::Redirect(_) = self.role
+            && request.uri().authority().is_none()
+            && !request.headers().contains_key(HOST)
+        {
+            return Err(Refusal::NO_HOST);
+        }
+        check(request, &self.names, info.reach, &info.scheme)?;
+        match self.role {
+            Role::Serve => Ok(None),
+            Role::Redirect(redirect) => redirect.response(request).map(Some),
+            Role::Refuse => Err(Refusal::NeedsTls),
+        }
     }
 }

@@ -6,7 +6,8 @@
 //! 4. [`client`]: whose request it is, by what proxies have [`forwarded`]
 //! 5. [`check`]: requests that no guest sees, by their [`authority`] among others
 //! 6. [`refusal`]: what the host answers itself
-//! 7. [`shutdown`]: how the server stops
+//! 7. [`redirect`]: clear HTTP where there is TLS
+//! 8. [`shutdown`]: how the server stops
 
 pub mod authority;
 pub mod check;
@@ -16,5 +17,6 @@ mod date;
 mod forwarded;
 mod http1;
 mod http2;
+pub mod redirect;
 pub mod refusal;
 pub mod shutdown;

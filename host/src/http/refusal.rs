@@ -3,8 +3,9 @@
 use crate::app::NoAnswer;
 use crate::body::Data;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::header::{HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::uri::Scheme;
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use std::fmt::Write as _;
@@ -28,8 +29,12 @@ pub enum Refusal {
     TargetTooLong,
     /// It is for this host, which the server does not answer for.
     Misdirected(String),
-    /// It is for another scheme.
-    OtherScheme,
+    /// It is for another scheme than this one.
+    OtherScheme(Scheme),
+    /// It came in the clear where TLS is spoken.
+    NeedsTls,
+    /// It would change something, by way of a redirect.
+    OnlyReads,
     /// Its head is too large.
     HeadTooLarge,
     /// The guest failed.
@@ -45,6 +50,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// There is no host to be redirected to.
+    pub const NO_HOST: Self = Self::Malformed("it names no host to be redirected to");
+
     /// What is answered where the app has no answer; an error where the client has left.
     pub fn instead(why: NoAnswer) -> Result<Self, NoAnswer> {
         match why {
@@ -59,11 +67,12 @@ impl Refusal {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::NeedsTls => StatusCode::BAD_REQUEST,
+            Self::OnlyReads => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::Misdirected(_) | Self::OtherScheme => StatusCode::MISDIRECTED_REQUEST,
+            Self::Misdirected(_) | Self::OtherScheme(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Tunnel | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
@@ -92,7 +101,9 @@ impl Refusal {
                     "this server does not answer for `{shown}`; start it with --allow-name {shown} if it should"
                 )
             }
-            Self::OtherScheme => "this server answers for http: here".to_owned(),
+            Self::OtherScheme(ours) => format!("this server answers for {ours}: here"),
+            Self::NeedsTls => "this port speaks TLS; use https: instead of http:".to_owned(),
+            Self::OnlyReads => "only GET and HEAD are redirected to https:; send this there".to_owned(),
             Self::HeadTooLarge => "the head of the request is too large".to_owned(),
             Self::Failed => "the application failed; the server's log says why".to_owned(),
             Self::Tunnel => "this server is no proxy".to_owned(),
@@ -123,16 +134,23 @@ impl Refusal {
         if self.closes() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        if *self == Self::OnlyReads {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         if let Self::Busy(wait) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         response
     }
 
-    /// The answer to a request that could not be read, as a whole message, and how many bytes of it are the body.
-    pub fn message(&self) -> (Vec<u8>, usize) {
+    /// The answer to a request that could not be read, as a whole message, and how many bytes of it are the body. `hsts` is
+    /// the field `Strict-Transport-Security` of all responses, if they have it.
+    pub fn message(&self, hsts: Option<&HeaderValue>) -> (Vec<u8>, usize) {
         let text = self.text();
-        let response = self.response(&Method::GET);
+        let mut response = self.response(&Method::GET);
+        if let Some(hsts) = hsts {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
         let status = response.status();
         let reason = status.canonical_reason().unwrap_or_default();
         let mut message = format!("HTTP/1.1 {} {reason}\r\n", status.as_str());
@@ -163,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_whole_message_ends_the_connection() {
-        let (message, body) = Refusal::HeadTooLarge.message();
+        let (message, body) = Refusal::HeadTooLarge.message(None);
         let text = String::from_utf8(message).unwrap();
         let (head, content) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{head}");

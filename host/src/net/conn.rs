@@ -27,7 +27,7 @@ pub struct ConnInfo {
     pub scheme: Scheme,
     /// Who can reach the listener.
     pub reach: Reach,
-    /// Where ranges of files go, if nothing stands between HTTP and a socket that sends them by itself.
+    /// Where ranges of files go, if the stream sends them by itself.
     pub files: Option<SocketFiles>,
     /// Tells when the client leaves, if HTTP itself does not.
     pub hangup: Option<Hangup>,
@@ -49,14 +49,23 @@ pub enum Reach {
 
 /// The bytes of a connection.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Waits until something can be read, or the connection has ended, without taking anything.
-    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()>;
+    /// Whether shutting it down tells the client something that the end of the socket does not, so that it is done even if
+    /// the client has ended the connection.
+    const CLOSES_IN_BAND: bool = false;
+
+    /// Waits until something can be read, or the connection has ended, without taking anything. Gives the first byte, if
+    /// there is one.
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<Option<u8>>;
 
     /// Makes the close that follows a reset: what was not delivered is dropped, and the client can tell that it was.
     fn reset_on_close(&self);
+
+    /// Makes an end that follows one by which the client can tell that an answer is not complete, if the stream has two
+    /// kinds of ends.
+    fn cut_short(&mut self) {}
 }
 
-/// Waits until something can be read from a stream.
-pub async fn readable<S: Stream>(stream: &mut S) {
-    poll_fn(|context| stream.poll_readable(context)).await;
+/// Waits until something can be read from a stream, and gives the first byte, which stays there; `None` at its end.
+pub async fn readable<S: Stream>(stream: &mut S) -> Option<u8> {
+    poll_fn(|context| stream.poll_readable(context)).await
 }

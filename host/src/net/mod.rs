@@ -9,6 +9,7 @@
 //! - [`transport`]: a socket of either family; [`socket`]: one that sends files by itself
 //! - [`hangup`]: clients that leave; [`stall`]: clients that stop reading
 //! - [`linger`]: closing so that the last answer arrives
+//! - [`tls`]: certificates, handshakes, and the bytes of encrypted connections
 
 pub mod accept;
 pub mod bind;
@@ -22,6 +23,7 @@ pub mod per_address;
 pub mod proxy;
 pub mod socket;
 pub mod stall;
+pub mod tls;
 pub mod transport;
 mod unix;
 

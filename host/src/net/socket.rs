@@ -147,7 +147,7 @@ impl AsFd for Socket {
 }
 
 impl Stream for Socket {
-    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<Option<u8>> {
         self.stream.poll_peek(context)
     }
 

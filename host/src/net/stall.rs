@@ -77,12 +77,16 @@ fn unacknowledged(stream: impl AsFd) -> Option<c_int> {
 }
 
 impl<S: Stream + AsFd> Stream for StallGuard<S> {
-    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<Option<u8>> {
         self.stream.poll_readable(context)
     }
 
     fn reset_on_close(&self) {
         self.stream.reset_on_close();
+    }
+
+    fn cut_short(&mut self) {
+        self.stream.cut_short();
     }
 }
 

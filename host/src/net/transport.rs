@@ -81,17 +81,21 @@ impl Transport {
         }
     }
 
-    /// Waits until a read would not block, without taking anything. An end or an error is left to the read.
-    pub(super) fn poll_peek(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Waits until a read would not block, without taking anything, and gives the first byte, if there is one. An end or an
+    /// error is left to the read.
+    pub(super) fn poll_peek(&self, context: &mut Context<'_>) -> Poll<Option<u8>> {
         // tokio takes a new socket for readable until a read has failed, so readiness alone tells nothing.
         loop {
             if ready!(self.poll_read_ready(context)).is_err() {
-                return Poll::Ready(());
+                return Poll::Ready(None);
             }
-            let peek = || Ok(recv(self, &mut [0], RecvFlags::PEEK)?);
+            let mut byte = [0];
+            let peek = || Ok(recv(self, &mut byte, RecvFlags::PEEK)?);
             match self.try_io(Interest::READABLE, peek) {
+                Ok((0, _)) => return Poll::Ready(None),
+                Ok(_) => return Poll::Ready(Some(byte[0])),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                _ => return Poll::Ready(()),
+                Err(_) => return Poll::Ready(None),
             }
         }
     }

@@ -74,8 +74,10 @@ pub(super) struct Exchange<S> {
     /// Bytes of the head that is being read.
     head: usize,
     large: LargeHead,
-    /// Whether the client has ended the connection, or it has failed.
+    /// Whether the client has ended the connection.
     has_ended: bool,
+    /// Whether the connection has failed.
+    has_failed: bool,
     /// Whether the library has written a message of its own, which was withheld.
     has_withheld: bool,
 }
@@ -120,6 +122,7 @@ impl<S: Stream> Exchange<S> {
             head: 0,
             large: LargeHead { places: large_heads, state: LargeState::Unwanted },
             has_ended: false,
+            has_failed: false,
             has_withheld: false,
         }
     }
@@ -153,9 +156,14 @@ impl<S: Stream> Exchange<S> {
         self.stream.reset_on_close();
     }
 
-    /// The stream, if its client has not ended it.
+    /// Has the client learn that the last answer is not complete.
+    pub(super) fn cut_short(&mut self) {
+        self.stream.cut_short();
+    }
+
+    /// The stream, if there is something left to be done at its end.
     pub(super) fn into_stream(self) -> Option<S> {
-        (!self.has_ended).then_some(self.stream)
+        (!self.has_failed && (S::CLOSES_IN_BAND || !self.has_ended)).then_some(self.stream)
     }
 
     /// Whether what the library writes now is a message of its own: no request was given to the service for it.
@@ -179,7 +187,8 @@ impl<S: Stream> AsyncRead for Exchange<S> {
                 ready!(this.large.poll_grant(context));
             }
             let outcome = ready!(Pin::new(&mut this.stream).poll_read(context, buffer));
-            this.has_ended |= outcome.is_err() || (buffer.filled().len() == before && buffer.remaining() > 0);
+            this.has_failed |= outcome.is_err();
+            this.has_ended |= buffer.filled().len() == before && buffer.remaining() > 0;
             outcome?;
         } else {
             let length = this.prefix.len().min(buffer.remaining());
@@ -215,7 +224,7 @@ impl<S: Stream> AsyncWrite for Exchange<S> {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         let outcome = ready!(Pin::new(&mut self.stream).poll_write_vectored(context, slices));
-        self.has_ended |= outcome.is_err();
+        self.has_failed |= outcome.is_err();
         Poll::Ready(outcome)
     }
 
@@ -224,7 +233,9 @@ impl<S: Stream> AsyncWrite for Exchange<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        let outcome = ready!(Pin::new(&mut self.stream).poll_flush(context));
+        self.has_failed |= outcome.is_err();
+        outcome?;
         // The library flushes when it has written everything.
         if self.progress.point() == Point::Answered {
             self.head = 0;
@@ -250,8 +261,8 @@ mod tests {
     use tokio::sync::Semaphore;
 
     impl Stream for DuplexStream {
-        fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<()> {
-            Poll::Ready(())
+        fn poll_readable(&mut self, _: &mut Context<'_>) -> Poll<Option<u8>> {
+            Poll::Ready(None)
         }
 
         fn reset_on_close(&self) {}

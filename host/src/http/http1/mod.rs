@@ -10,7 +10,6 @@
 mod exchange;
 mod head;
 
-use super::check::check;
 use super::client::identify;
 use super::connection::{Connections, Room};
 use super::refusal::Refusal;
@@ -21,11 +20,12 @@ use crate::body::Data;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
 use crate::net::proxy::header;
+use crate::net::tls::handshake::{NO_TLS, is_client_hello};
 use crate::report::{Recorded, Subject};
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
 use head::{as_http_1_1, begins_http_2, explain, first_line, stray_header};
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
@@ -57,6 +57,7 @@ const LIBRARY_FIELDS: usize = 100;
 const MAX_LARGE_HEADS: usize = 2_048;
 
 /// What connections of this version share.
+#[derive(Clone)]
 pub(super) struct Http1 {
     library: http1::Builder,
     large_heads: Arc<Semaphore>,
@@ -128,6 +129,9 @@ impl Connections {
                     return;
                 }
                 End::Over | End::Failed => {
+                    if matches!(end, End::Failed) {
+                        exchange.cut_short();
+                    }
                     if *phase.borrow() >= Phase::Draining {
                         patience = Patience::WithUnread;
                     }
@@ -144,6 +148,13 @@ impl Connections {
                     if let Some(head) = as_http_1_1(&unread) {
                         exchange.put_back(&head);
                         continue;
+                    }
+                    if is_client_hello(&unread) {
+                        // Such a client reads no HTTP, and what it has sent is nothing to be logged.
+                        let status = Refusal::NeedsTls.status().as_u16();
+                        self.report.record_unreadable(info.peer, b"", status, 0);
+                        write_unasked(&mut exchange, &NO_TLS).await;
+                        break;
                     }
                     if header::is_meant(&unread) { stray_header(&info) } else { explain(&error, &unread) }
                 }
@@ -233,16 +244,22 @@ impl Connections {
         let method = request.method().clone();
         let version = request.version();
         let checked = identified.as_ref().map_err(Clone::clone);
-        let checked = checked.and_then(|info| check(&mut request, &self.names, info.reach));
-        let answered = match checked {
-            Ok(()) => self.app.respond(request, info, subject).await.map_err(Refusal::instead),
+        let answered = match checked.and_then(|info| self.check(&mut request, info)) {
+            Ok(None) => match self.app.respond(request, info, subject).await {
+                Ok(response) => Ok(response.map(Either::Left)),
+                Err(why) => Err(Refusal::instead(why)),
+            },
+            Ok(Some(response)) => Ok(response.map(|()| Either::Right(Full::default()))),
             Err(refusal) => Err(Ok(refusal)),
         };
-        let response = match answered {
-            Ok(response) => response.map(Either::Left),
+        let mut response = match answered {
+            Ok(response) => response,
             Err(Ok(refusal)) => refusal.response(&method).map(Either::Right),
             Err(Err(why)) => return Err(why),
         };
+        if let Some(hsts) = &self.hsts {
+            response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
         // The end of the connection is all that tells the end of such a body, so an early end has to be a reset.
         let ends_with_connection =
             version == Version::HTTP_10 && !response.headers().contains_key(CONTENT_LENGTH);
@@ -260,12 +277,17 @@ impl Connections {
         line: &[u8],
         info: &ConnInfo,
     ) {
-        let (message, body) = refusal.message();
+        let (message, body) = refusal.message(self.hsts.as_ref());
         self.report.record_unreadable(info.peer, line, refusal.status().as_u16(), body as u64);
-        exchange.progress().reach(Point::Request);
-        // A client that has left reads no answer.
-        let _ = exchange.write_all(&message).await;
+        write_unasked(exchange, &message).await;
     }
+}
+
+/// Writes what answers no request that could be read.
+async fn write_unasked<S: Stream>(exchange: &mut Exchange<S>, message: &[u8]) {
+    exchange.progress().reach(Point::Request);
+    // A client that has left reads no answer.
+    let _ = exchange.write_all(message).await;
 }
 
 /// What the answers on a connection share.

@@ -74,6 +74,7 @@ const MAX_STREAM_ERRORS: usize = 100;
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What connections of this version share.
+#[derive(Clone)]
 pub(super) struct Http2 {
     library: Builder,
     instances: u32,

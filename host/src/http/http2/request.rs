@@ -33,7 +33,7 @@ pub(super) fn into_http_1_1<B>(
     }
     // Without an authority, the library keeps no scheme.
     if target.scheme.is_some_and(|named| named != *scheme) {
-        return Err(Refusal::OtherScheme);
+        return Err(Refusal::OtherScheme(scheme.clone()));
     }
     if let Some(authority) = target.authority {
         name_host(request.headers_mut(), authority.as_str())?;
@@ -96,7 +96,10 @@ mod tests {
 
     #[test]
     fn the_scheme_is_that_of_the_connection() {
-        assert_eq!(request("GET", "https://a.example/", &[]).unwrap_err(), Refusal::OtherScheme);
+        assert_eq!(
+            request("GET", "https://a.example/", &[]).unwrap_err(),
+            Refusal::OtherScheme(Scheme::HTTP)
+        );
     }
 
     #[test]

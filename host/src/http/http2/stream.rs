@@ -9,7 +9,6 @@ use super::request::into_http_1_1;
 use super::share::{Permit, Share};
 use crate::app::GuestBody;
 use crate::body::{Buffered, Incomplete, Part, Piece, READ_MAX};
-use crate::http::check::check;
 use crate::http::client::identify;
 use crate::http::connection::Connections;
 use crate::http::date;
@@ -20,7 +19,7 @@ use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use std::future::poll_fn;
@@ -180,23 +179,25 @@ impl Connections {
         };
         let method = request.method().clone();
         let checked = identified.as_ref().map_err(Clone::clone);
-        let checked = checked.and_then(|info| check(&mut request, &self.names, info.reach));
+        let checked = checked.and_then(|info| self.check(&mut request, info));
         let refuse = |refusal: Refusal| refusal.answer(&method).map(Content::Host);
         let mut instance = None;
-        let response = if let Err(refusal) = checked {
-            refuse(refusal)
-        } else {
-            let answered = match share.instance().await {
-                Ok(permit) => {
-                    instance = Some(permit);
-                    self.app.respond(request, info, subject.clone()).await
+        let response = match checked {
+            Err(refusal) => refuse(refusal),
+            Ok(Some(response)) => response.map(|()| Content::Host(Bytes::new())),
+            Ok(None) => {
+                let answered = match share.instance().await {
+                    Ok(permit) => {
+                        instance = Some(permit);
+                        self.app.respond(request, info, subject.clone()).await
+                    }
+                    Err(busy) => Err(busy),
+                };
+                match answered.map_err(Refusal::instead) {
+                    Ok(response) => response.map(|body| Content::Guest(Box::new(body))),
+                    Err(Ok(refusal)) => refuse(refusal),
+                    Err(Err(_)) => return Err(Broken::Left),
                 }
-                Err(busy) => Err(busy),
-            };
-            match answered.map_err(Refusal::instead) {
-                Ok(response) => response.map(|body| Content::Guest(Box::new(body))),
-                Err(Ok(refusal)) => refuse(refusal),
-                Err(Err(_)) => return Err(Broken::Left),
             }
         };
         Ok(Answer { response, subject, recorder, instance })
@@ -219,6 +220,9 @@ impl Connections {
         let is_bodiless =
             *method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         complete(&mut head.headers, content.length().filter(|_| !is_bodiless));
+        if let Some(hsts) = &self.hsts {
+            head.headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
         let is_empty = is_bodiless || content.is_empty();
         let stream = match respond.send_response(Response::from_parts(head, ()), is_empty) {
             Ok(stream) => stream,
