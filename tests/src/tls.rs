@@ -107,6 +107,14 @@ impl Clients {
         Self { name: ServerName::try_from(name.to_owned()).unwrap(), ..self.clone() }
     }
 
+    /// Clients that speak these protocols after the handshake.
+    #[must_use]
+    pub fn speaking(&self, protocols: &[&[u8]]) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
     /// Has the handshake on a connection.
     ///
     /// # Errors

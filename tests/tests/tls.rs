@@ -119,6 +119,30 @@ fn both_versions_are_spoken_and_sessions_are_resumed() {
 }
 
 #[test]
+fn the_protocol_after_the_handshake_is_agreed_on() {
+    /// What clients of HTTP/2 begin with: the preface, and settings that leave everything as it is (RFC 9113 §3.4, §6.5).
+    const BEGINNING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let site = Site::new();
+    let (server, authority) = server(&site, &[]);
+    let begin =
+        |protocols: &[&[u8]]| authority.clients().speaking(protocols).begin(connect(server.address()));
+    for (offered, agreed) in [
+        (&[&b"http/1.1"[..], b"h2"][..], Some(&b"h2"[..])),
+        (&[b"http/1.1", b"http/1.0"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        assert_eq!(begin(offered).unwrap().session().alpn_protocol(), agreed);
+    }
+    let error = begin(&[b"imap"]).unwrap_err();
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    let mut connection = begin(&[b"h2"]).unwrap();
+    connection.write_all(BEGINNING).unwrap();
+    let mut frame = [0; 9];
+    connection.read_exact(&mut frame).unwrap();
+    assert_eq!(frame[3], 4, "SETTINGS: {frame:?}");
+}
+
+#[test]
 fn an_answer_that_is_cut_short_ends_without_close_notify() {
     let site = Site::new();
     // Sends a head and the beginning of a body, and traps a little later.
