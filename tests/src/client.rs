@@ -264,7 +264,8 @@ impl Client {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            // Without `close_notify`, the end of a connection over TLS is not an orderly one.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
                 eprintln!("the connection was reset");
                 return None;
             }

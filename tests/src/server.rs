@@ -33,10 +33,12 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The built-in guest on each runtime, serving `site`: on our host in each way in which it runs guests.
+    /// The built-in guest on each runtime, serving `site`: on our host in each way in which it runs guests. Only our host
+    /// speaks TLS.
     pub fn each(self, site: &Site) -> impl Iterator<Item = Server> {
         let ours = EXECUTORS.into_iter().map(move |flags| self.ours(site, flags));
-        ours.chain(std::iter::once_with(move || self.stock(site)))
+        let stock = tls::everywhere().is_none().then(|| std::iter::once_with(move || self.stock(site)));
+        ours.chain(stock.into_iter().flatten())
     }
 
     /// The built-in guest on our host, with these options.
