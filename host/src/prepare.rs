@@ -1,5 +1,7 @@
-//! Makes an instantiable component from a configuration: the steps that serving and running have in common. Everything is
-//! opened and compiled here, before the process starts its serving threads.
+//! Makes an instantiable component from a configuration: the steps that serving and running have in common.
+//!
+//! 1. [`open`] reads the guest and opens what it is given.
+//! 2. [`Opened::prepare`] makes what it runs on. From here on there are threads.
 
 use crate::component::{Guest, Purpose};
 use crate::config::grants::Grants;
@@ -9,12 +11,24 @@ use crate::engine::sizes::Sizes;
 use crate::instance::{Stdio, Template};
 use crate::sandbox::Sandbox;
 use anyhow::{Context as _, Result};
-use std::path::Path;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::warn;
 use wasmtime::Engine;
 
-/// A guest that was read, and what its instances need.
+/// A guest that was read, and what was opened for it.
+#[derive(Debug)]
+pub struct Opened {
+    guest: Guest,
+    sizes: Sizes,
+    sandbox: Sandbox,
+    cache: Result<PathBuf>,
+    instances: u32,
+    workers: NonZeroUsize,
+}
+
+/// A guest and what its instances need.
 pub struct Prepared {
     /// The guest, which is neither compiled nor linked.
     pub guest: Guest,
@@ -22,25 +36,33 @@ pub struct Prepared {
     pub engine: Engine,
     /// The template of its instances' state.
     pub template: Arc<Template>,
+    /// Threads for them to run on: as many as there are processors that the process may use.
+    pub workers: NonZeroUsize,
 }
 
 /// Reads a guest, or the built-in one, checks that it fits the purpose, and opens what it is given.
-pub fn prepare(
-    guest: Option<&Path>,
-    purpose: Purpose,
-    grants: &Grants,
-    limits: &Limits,
-    stdio: Stdio,
-) -> Result<Prepared> {
+pub fn open(guest: Option<&Path>, purpose: Purpose, grants: &Grants, limits: &Limits) -> Result<Opened> {
     // Errors that are found quickly come before steps that take long.
     let guest = Guest::read(guest)?;
     guest.expect(purpose)?;
     let sizes =
         Sizes::new(limits, &guest.anatomy.needs).with_context(|| format!("{} is too large", guest.name()))?;
     let sandbox = Sandbox::new(grants, limits, &sizes, purpose)?;
-    let (engine, warning) = engine::new(limits.instances, &sizes)?;
-    if let Some(warning) = warning {
-        warn!("{warning}");
+    engine::open();
+    let (cache, instances) = (engine::cache_directory(), limits.instances);
+    // The limit of a control group is read from files.
+    let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Ok(Opened { guest, sizes, sandbox, cache, instances, workers })
+}
+
+impl Opened {
+    /// Makes the engine and the template of instances, which have these standard streams.
+    pub fn prepare(self, stdio: Stdio) -> Result<Prepared> {
+        let Self { guest, sizes, sandbox, cache, instances, workers } = self;
+        let (engine, warning) = engine::new(instances, &sizes, cache)?;
+        if let Some(warning) = warning {
+            warn!("{warning}");
+        }
+        Ok(Prepared { guest, engine, template: Arc::new(Template::new(sandbox, stdio)), workers })
     }
-    Ok(Prepared { guest, engine, template: Arc::new(Template::new(sandbox, stdio)) })
 }

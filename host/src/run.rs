@@ -5,7 +5,7 @@ use crate::config::Run;
 use crate::engine;
 use crate::instance::{State, Stdio, Template};
 use crate::link;
-use crate::prepare::prepare;
+use crate::prepare;
 use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
 use crate::signals::{self, Signals};
@@ -35,14 +35,16 @@ enum End {
 
 /// Runs a command until it ends, its time is up or a signal ends the process.
 pub fn run(config: &Run) -> Result<ExitCode> {
-    stderr::start();
-    let stdio = Stdio::Inherited(config.arguments.clone());
-    let prepared = prepare(Some(&config.guest), Purpose::Run, &config.grants, &config.limits, stdio)?;
-    engine::start_ticking(&prepared.engine)?;
+    stderr::show_warnings();
+    let opened = prepare::open(Some(&config.guest), Purpose::Run, &config.grants, &config.limits)?;
+    let prepared = opened.prepare(Stdio::Inherited(config.arguments.clone()))?;
     let component = link::component(&prepared.engine, &prepared.guest)?;
+    stderr::start();
+    engine::start_ticking(&prepared.engine)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
+        .worker_threads(prepared.workers.get())
         .build()
         .context("cannot start the threads of the guest")?;
     let (started, starts) = oneshot::channel();

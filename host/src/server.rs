@@ -1,8 +1,9 @@
 //! Serving, from the configuration to the orderly shutdown.
 //!
-//! 1. Open: take over and bind listeners, open directories, compile the component. Later steps open nothing else.
-//! 2. Serve: start threads, accept connections.
-//! 3. Stop: the first signal drains the connections, the second one cuts them.
+//! 1. Open: take over and bind listeners, read the component, open directories.
+//! 2. Compile the component.
+//! 3. Serve: start threads, accept connections.
+//! 4. Stop: the first signal drains the connections, the second one cuts them.
 
 use crate::allocator;
 use crate::app::{App, Times};
@@ -29,13 +30,14 @@ use crate::net::tls::store::Store;
 use crate::net::tls::{self, dev, reload};
 use crate::net::{Listener, Reach, inherit};
 use crate::notify;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{self, Prepared};
 use crate::report::access_log::AccessLog;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Hangups, Signals};
 use crate::site::{self, Faults};
 use anyhow::{Context as _, Result, bail};
 use http::uri::Scheme;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::runtime;
@@ -52,8 +54,15 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads that may block in addition to one for each instance. Each request to a file system that hangs holds one.
 const SPARE_THREADS: usize = 512;
 
-/// Everything that was opened.
+/// What was opened.
 struct Opened {
+    listeners: Vec<Listener>,
+    tls: Option<OpenedTls>,
+    guest: prepare::Opened,
+}
+
+/// What serves.
+struct Ready {
     engine: Engine,
     listeners: Vec<Listener>,
     tls: Option<OpenedTls>,
@@ -64,7 +73,8 @@ struct Opened {
     names: Names,
     /// In which way the guest runs, for the operator.
     how: String,
-    threads: usize,
+    workers: NonZeroUsize,
+    blocking_threads: usize,
     config: Serve,
 }
 
@@ -81,19 +91,23 @@ struct OpenedTls {
 }
 
 /// Serves until a signal stops the process.
-pub fn serve(config: Serve) -> Result<()> {
+pub fn serve(mut config: Serve) -> Result<()> {
     let inherited = inherit::take_all(config.client.stall)?;
+    stderr::show_warnings();
+    let opened = open(&mut config, inherited)?;
+    let ready = compile(opened, config)?;
+
     stderr::start();
-    let opened = open(config, inherited)?;
-    engine::start_ticking(&opened.engine)?;
+    engine::start_ticking(&ready.engine)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
-        .max_blocking_threads(opened.threads)
+        .worker_threads(ready.workers.get())
+        .max_blocking_threads(ready.blocking_threads)
         .on_thread_park(allocator::trim)
         .build()
         .context("cannot start the threads of the server")?;
-    let outcome = runtime.block_on(run(opened));
+    let outcome = runtime.block_on(run(ready));
     // Does not wait for tasks that outlived the shutdown.
     runtime.shutdown_background();
     outcome
@@ -110,9 +124,8 @@ pub struct Checked {
 
 /// Does everything up to the listeners, and returns what is wrong with the site and with certificates.
 pub fn check(config: &Serve) -> Result<Checked> {
-    let prepared =
-        prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
-    link(&prepared, config)?;
+    let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
+    link(&guest.prepare(Stdio::Marked)?, config)?;
     let Faults { errors, warnings } = site::check(config);
     let mut checked = Checked { faults: errors, notes: Vec::new() };
     checked.faults.extend(warnings);
@@ -149,7 +162,7 @@ fn check_site(config: &Serve) -> Result<()> {
 
 /// Compiles and links the guest, and says in which way it runs.
 fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
-    let Prepared { guest, engine, template } = prepared;
+    let Prepared { guest, engine, template, .. } = prepared;
     let renewal = match config.instances {
         _ if config.reuse > 1 => Renewal::Reused,
         Instances::Auto => Renewal::Restored,
@@ -182,9 +195,8 @@ fn open_tls(config: &Serve, tls: &Tls) -> Result<OpenedTls> {
 }
 
 /// Opens everything. Errors that are found quickly come before steps that take long.
-fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
-    check_site(&config)?;
-    let mut tls = config.tls.as_ref().map(|tls| open_tls(&config, tls)).transpose()?;
+fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
+    let mut tls = config.tls.as_ref().map(|tls| open_tls(config, tls)).transpose()?;
     if config.addresses.is_empty() && inherited.is_empty() {
         let is_tls = tls.is_some();
         config.addresses.push(if is_tls {
@@ -206,10 +218,17 @@ fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }
-    let prepared =
-        prepare(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits, Stdio::Marked)?;
+    check_site(config)?;
+    let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
+    Ok(Opened { listeners, tls, guest })
+}
+
+/// Compiles the component, which starts threads that remain.
+fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
+    let Opened { listeners, tls, guest } = opened;
+    let prepared = guest.prepare(Stdio::Marked)?;
     let (linked, how) = link(&prepared, &config)?;
-    let Prepared { guest, engine, template } = prepared;
+    let Prepared { guest, engine, template, workers } = prepared;
     let how = format!("Running {} {how}", guest.name());
     let instances = config.limits.instances;
     let times = Times { head: config.limits.time, silence: config.silence, queue: config.queue };
@@ -219,13 +238,26 @@ fn open(mut config: Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));
     let terms = Terms { stall: config.client.stall, head: config.client.head, proxies, per_address };
     let (acceptor, ended) = Acceptor::new(max_connections, terms);
-    let threads = instances as usize + SPARE_THREADS;
+    let blocking_threads = instances as usize + SPARE_THREADS;
     let names = Names::new(std::mem::take(&mut config.names));
-    Ok(Opened { engine, listeners, tls, acceptor, max_connections, ended, app, names, how, threads, config })
+    Ok(Ready {
+        engine,
+        listeners,
+        tls,
+        acceptor,
+        max_connections,
+        ended,
+        app,
+        names,
+        how,
+        workers,
+        blocking_threads,
+        config,
+    })
 }
 
-async fn run(opened: Opened) -> Result<()> {
-    let Opened { listeners, tls, acceptor, max_connections, ended, app, names, how, config, .. } = opened;
+async fn run(ready: Ready) -> Result<()> {
+    let Ready { listeners, tls, acceptor, max_connections, ended, app, names, how, config, .. } = ready;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
     let room = Room {

@@ -4,6 +4,7 @@ pub mod sizes;
 
 use anyhow::{Context as _, Result};
 use sizes::Sizes;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use wasmtime::{
@@ -29,10 +30,28 @@ const COPY_MAX: u64 = 256 * 1024;
 /// many slots are ever touched as instances were alive at the same time.
 const WARM_SLOTS: u32 = 32;
 
-/// Makes the engine, with a pool for `instances` instances. Compiled components are cached in the user's cache directory.
-/// If that cannot be written, each start compiles the component again, and the second value is a warning that says why.
-pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
-    let (cache, warning) = match cache() {
+/// The directory in which compiled components are cached, that of wasmtime below the user's cache directory. It is made
+/// where it is missing.
+pub fn cache_directory() -> Result<PathBuf> {
+    let user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let user = user.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
+    let directory = user.context("the user has no home directory")?.join("wasmtime");
+    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    Ok(directory)
+}
+
+/// Opens what the engine needs of the process, while nothing restricts it.
+pub fn open() {
+    // The pool asks the kernel through this file which pages were written, and opens it once.
+    let _ = PoolingAllocationConfig::is_pagemap_scan_available();
+}
+
+/// Makes the engine, with a pool for `instances` instances. Compiled components are cached in the directory `cache`. If
+/// that cannot be written, each start compiles the component again, and the second value is a warning that says why.
+///
+/// This starts a thread, which keeps the cache in order.
+pub fn new(instances: u32, sizes: &Sizes, cache: Result<PathBuf>) -> Result<(Engine, Option<String>)> {
+    let (cache, warning) = match cache.and_then(|directory| open_cache(&directory)) {
         Ok(cache) => (Some(cache), None),
         Err(error) => (None, Some(format!("compiled components are not cached: {error:#}"))),
     };
@@ -71,8 +90,10 @@ pub fn new(instances: u32, sizes: &Sizes) -> Result<(Engine, Option<String>)> {
     Ok((engine, warning))
 }
 
-fn cache() -> Result<Cache> {
-    let cache = Cache::new(CacheConfig::new())?;
+fn open_cache(directory: &Path) -> Result<Cache> {
+    let mut config = CacheConfig::new();
+    config.with_directory(directory);
+    let cache = Cache::new(config)?;
     // The cache itself ignores write errors.
     let probe = cache.directory().join(format!(".wasi-httpd-{}", std::process::id()));
     std::fs::write(&probe, [])

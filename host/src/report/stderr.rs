@@ -1,7 +1,8 @@
 //! Standard error: diagnostics of the host, warnings of its libraries, and what guests print while they serve.
 //!
 //! Once [`start`] was called, all of it goes through one [`Writer`], so that no thread that serves ever waits for the
-//! reader. Before that, and where the thread cannot be started, lines are written directly.
+//! reader. Before that, and where the thread cannot be started, lines are written directly: the process starts no thread
+//! that serves before everything is open.
 
 use super::rate::Rate;
 use super::text::one_line;
@@ -39,13 +40,17 @@ static WRITER: OnceLock<Writer> = OnceLock::new();
 static GUEST_RATE: LazyLock<Mutex<Rate>> =
     LazyLock::new(|| Mutex::new(Rate::new(GUEST_BURST, GUEST_BYTES_PER_SECOND, Instant::now())));
 
-/// Starts the writer, and shows warnings and errors from now on, those of the libraries included.
+/// Starts the thread that writes from now on.
 pub fn start() {
     if WRITER.get().is_none()
         && let Ok(writer) = Writer::start(Stream::Error, CAPACITY, explain)
     {
         let _ = WRITER.set(writer);
     }
+}
+
+/// Shows warnings and errors from now on, those of the libraries included.
+pub fn show_warnings() {
     // Fails where the process has a subscriber already, which then stays.
     let _ = tracing_subscriber::fmt()
         .with_max_level(Level::WARN)

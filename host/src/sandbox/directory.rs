@@ -79,6 +79,7 @@ impl Directory {
         let opened = Opened::at(&path).with_context(|| format!("cannot open --dir {shown}"))?;
         // Made now, while nothing restricts the process.
         LazyLock::force(&EMPTY);
+        mounts::open();
         let may_hang = AtomicBool::new(mounts::may_hang(&path));
         let name = grant.guest.clone();
         Ok(Self {

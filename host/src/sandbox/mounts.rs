@@ -1,8 +1,11 @@
 //! Which directories lie on file systems that may hang: another machine, or another program, answers for them, and may
 //! not.
 
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Types of such file systems, as `/proc/self/mountinfo` names them; those of FUSE begin with `fuse`.
 const REMOTE: [&str; 17] = [
@@ -10,11 +13,29 @@ const REMOTE: [&str; 17] = [
     "nfs4", "ocfs2", "orangefs", "smb3", "virtiofs",
 ];
 
+/// The kernel's table of mounts, which each reading from its beginning makes anew. `None` where /proc is not mounted.
+static TABLE: LazyLock<Option<Mutex<File>>> =
+    LazyLock::new(|| File::open("/proc/self/mountinfo").ok().map(Mutex::new));
+
+/// Opens the table, while nothing restricts the process.
+pub(super) fn open() {
+    LazyLock::force(&TABLE);
+}
+
+fn table() -> io::Result<String> {
+    let file = TABLE.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut table = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut table)?;
+    Ok(table)
+}
+
 /// Whether a directory, or something mounted below it, lies on a file system that may hang.
 pub(super) fn may_hang(directory: &Path) -> bool {
     let Ok(directory) = directory.canonicalize() else { return false };
-    // Where /proc is not mounted, nothing is known.
-    std::fs::read_to_string("/proc/self/mountinfo").is_ok_and(|table| is_remote(&directory, &table))
+    // Where there is no table, nothing is known.
+    table().is_ok_and(|table| is_remote(&directory, &table))
 }
 
 /// The same, by this table of mounts (`proc_pid_mountinfo(5)`).

@@ -8,7 +8,7 @@ use crate::config::grants::{DirectoryGrant, Grants};
 use crate::config::limits::{BodyLimits, Limits};
 use crate::instance::Stdio;
 use crate::link::direct::module::{Instance, Module, Renewal};
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, open};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Method, Request};
@@ -61,8 +61,8 @@ async fn a_restored_instance_is_a_new_one() {
         time: Duration::from_secs(9),
     };
     let module = tokio::task::spawn_blocking(move || {
-        let prepared = prepare(None, Purpose::Serve, &grants, &limits, Stdio::Marked).unwrap();
-        let Prepared { guest, engine, template } = prepared;
+        let prepared = open(None, Purpose::Serve, &grants, &limits).unwrap().prepare(Stdio::Marked).unwrap();
+        let Prepared { guest, engine, template, .. } = prepared;
         Module::new(&engine, &guest, &template, Renewal::Restored).unwrap()
     });
     let module = module.await.unwrap();
