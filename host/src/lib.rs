@@ -11,7 +11,8 @@
 //! 6. [`net`]: listeners and connections; [`http`](mod@http): the requests on a connection
 //! 7. [`app`]: hands a request to an instance and takes its response; [`body`]: the bodies of both
 //! 8. [`report`]: access log and standard error
-//! 9. [`signals`][]: shutdown; [`notify`]: what the service manager is told
+//! 9. [`lockdown`]: what the kernel refuses the whole process
+//! 10. [`signals`][]: shutdown; [`notify`]: what the service manager is told
 //!
 //! [`prepare`](mod@prepare) does steps 3 to 5, and [`site`] checks what the file server will read. [`server`] is the life of a server, [`run`](mod@run) that of a command.
 //! [`inspect`] only parses the component.
@@ -32,6 +33,7 @@ pub mod http;
 pub mod inspect;
 pub mod instance;
 pub mod link;
+pub mod lockdown;
 pub mod net;
 pub mod notify;
 pub mod prepare;

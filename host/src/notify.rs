@@ -5,6 +5,11 @@ use sd_notify::{NotifyState, notify, watchdog_enabled};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
+/// Whether there is one.
+pub fn is_expected() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
 /// Tells that requests are answered from now on.
 pub fn ready() {
     tell(&NotifyState::Ready);

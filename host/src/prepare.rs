@@ -1,7 +1,8 @@
 //! Makes an instantiable component from a configuration: the steps that serving and running have in common.
 //!
 //! 1. [`open`] reads the guest and opens what it is given.
-//! 2. [`Opened::prepare`] makes what it runs on. From here on there are threads.
+//! 2. [`Opened::prepare`] makes what it runs on. From here on there are threads, so that a process that restricts itself
+//!    does so before.
 
 use crate::component::{Guest, Purpose};
 use crate::config::grants::Grants;
@@ -9,6 +10,7 @@ use crate::config::limits::Limits;
 use crate::engine;
 use crate::engine::sizes::Sizes;
 use crate::instance::{Stdio, Template};
+use crate::lockdown::Granted;
 use crate::sandbox::Sandbox;
 use anyhow::{Context as _, Result};
 use std::num::NonZeroUsize;
@@ -56,6 +58,13 @@ pub fn open(guest: Option<&Path>, purpose: Purpose, grants: &Grants, limits: &Li
 }
 
 impl Opened {
+    /// What the process needs from now on for this guest.
+    pub fn granted(&self) -> Granted {
+        let mut granted = Granted::of(&self.sandbox);
+        granted.cache.extend(self.cache.as_ref().ok().cloned());
+        granted
+    }
+
     /// Makes the engine and the template of instances, which have these standard streams.
     pub fn prepare(self, stdio: Stdio) -> Result<Prepared> {
         let Self { guest, sizes, sandbox, cache, instances, workers } = self;

@@ -1,10 +1,11 @@
 //! `wasi-httpd run`: runs a command, from its configuration to its exit status.
 
 use crate::component::{Purpose, trap};
-use crate::config::Run;
+use crate::config::{Confinement, Run};
 use crate::engine;
 use crate::instance::{State, Stdio, Template};
 use crate::link;
+use crate::lockdown::Lockdown;
 use crate::prepare;
 use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::oneshot;
+use tracing::warn;
 use wasmtime::Store;
 use wasmtime::component::InstancePre;
 use wasmtime_wasi::I32Exit;
@@ -36,9 +38,19 @@ enum End {
 /// Runs a command until it ends, its time is up or a signal ends the process.
 pub fn run(config: &Run) -> Result<ExitCode> {
     stderr::show_warnings();
+    let Confinement { lockdown } = config.confinement;
+    let ports: Vec<_> = config.grants.network.listen.iter().map(|address| address.port).collect();
+    let mut lockdown = lockdown.then(|| Lockdown::begin(&ports));
     let opened = prepare::open(Some(&config.guest), Purpose::Run, &config.grants, &config.limits)?;
+    if let Some(lockdown) = &mut lockdown {
+        lockdown.restrict(opened.granted());
+    }
     let prepared = opened.prepare(Stdio::Inherited(config.arguments.clone()))?;
     let component = link::component(&prepared.engine, &prepared.guest)?;
+    // Standard error is the guest's, so that only a wall that is missing is said.
+    if let Some(walls) = lockdown.map(Lockdown::finish).filter(|walls| !walls.stand()) {
+        warn!("{walls}");
+    }
     stderr::start();
     engine::start_ticking(&prepared.engine)?;
     let runtime = runtime::Builder::new_multi_thread()

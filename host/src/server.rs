@@ -1,9 +1,10 @@
 //! Serving, from the configuration to the orderly shutdown.
 //!
 //! 1. Open: take over and bind listeners, read the component, open directories.
-//! 2. Compile the component.
-//! 3. Serve: start threads, accept connections.
-//! 4. Stop: the first signal drains the connections, the second one cuts them.
+//! 2. Restrict: from here on, the kernel refuses what was not opened or granted.
+//! 3. Compile the component.
+//! 4. Serve: start threads, accept connections.
+//! 5. Stop: the first signal drains the connections, the second one cuts them.
 
 use crate::allocator;
 use crate::app::{App, Times};
@@ -19,6 +20,7 @@ use crate::http::shutdown::{Phase, reached};
 use crate::instance::Stdio;
 use crate::link::direct::module::Renewal;
 use crate::link::{self, Linked};
+use crate::lockdown::{self, Granted, Lockdown, Walls};
 use crate::net::accept::{Accepted, Acceptor, AllEnded, Terms};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
@@ -38,6 +40,7 @@ use crate::site::{self, Faults};
 use anyhow::{Context as _, Result, bail};
 use http::uri::Scheme;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::runtime;
@@ -54,11 +57,12 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads that may block in addition to one for each instance. Each request to a file system that hangs holds one.
 const SPARE_THREADS: usize = 512;
 
-/// What was opened.
+/// What was opened before the process restricts itself.
 struct Opened {
     listeners: Vec<Listener>,
     tls: Option<OpenedTls>,
     guest: prepare::Opened,
+    lockdown: Option<Lockdown>,
 }
 
 /// What serves.
@@ -75,6 +79,7 @@ struct Ready {
     how: String,
     workers: NonZeroUsize,
     blocking_threads: usize,
+    walls: Option<Walls>,
     config: Serve,
 }
 
@@ -94,7 +99,11 @@ struct OpenedTls {
 pub fn serve(mut config: Serve) -> Result<()> {
     let inherited = inherit::take_all(config.client.stall)?;
     stderr::show_warnings();
-    let opened = open(&mut config, inherited)?;
+    let mut opened = open(&mut config, inherited)?;
+    let granted = granted(&opened);
+    if let Some(lockdown) = &mut opened.lockdown {
+        lockdown.restrict(granted);
+    }
     let ready = compile(opened, config)?;
 
     stderr::start();
@@ -218,14 +227,27 @@ fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }
+    // Low ports are bound.
+    let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     check_site(config)?;
     let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
-    Ok(Opened { listeners, tls, guest })
+    Ok(Opened { listeners, tls, guest, lockdown })
 }
 
-/// Compiles the component, which starts threads that remain.
+/// What the process needs from now on.
+fn granted(opened: &Opened) -> Granted {
+    let mut granted = opened.guest.granted();
+    granted.remove.extend(opened.listeners.iter().filter_map(Listener::directory).map(Path::to_owned));
+    granted.network.notifies = notify::is_expected();
+    if let Some(OpenedTls { files: Some(files), .. }) = &opened.tls {
+        granted.read.extend(files.directories());
+    }
+    granted
+}
+
+/// Compiles the component, which starts threads that remain, and completes the lockdown.
 fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
-    let Opened { listeners, tls, guest } = opened;
+    let Opened { listeners, tls, guest, lockdown } = opened;
     let prepared = guest.prepare(Stdio::Marked)?;
     let (linked, how) = link(&prepared, &config)?;
     let Prepared { guest, engine, template, workers } = prepared;
@@ -240,6 +262,7 @@ fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
     let (acceptor, ended) = Acceptor::new(max_connections, terms);
     let blocking_threads = instances as usize + SPARE_THREADS;
     let names = Names::new(std::mem::take(&mut config.names));
+    let walls = lockdown.map(Lockdown::finish);
     Ok(Ready {
         engine,
         listeners,
@@ -252,12 +275,14 @@ fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
         how,
         workers,
         blocking_threads,
+        walls,
         config,
     })
 }
 
 async fn run(ready: Ready) -> Result<()> {
-    let Ready { listeners, tls, acceptor, max_connections, ended, app, names, how, config, .. } = ready;
+    let Ready { listeners, tls, acceptor, max_connections, ended, app, names, how, walls, config, .. } =
+        ready;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
     let room = Room {
@@ -269,6 +294,12 @@ async fn run(ready: Ready) -> Result<()> {
     let connections = Arc::new(Connections::new(app, names, report, config.client, room));
     let mut phase = wait_for_signals()?;
     stderr::line(&how);
+    stderr::line(
+        &walls.map_or_else(|| "Not locked down: --no-lockdown".to_owned(), |walls| walls.to_string()),
+    );
+    if let Some(probe) = lockdown::probe() {
+        tokio::task::spawn_blocking(probe).await.context("a thread failed")?;
+    }
 
     let listening = Listening { acceptor, phase: phase.clone() };
     match tls {

@@ -14,6 +14,7 @@ pub mod stock;
 #[cfg(feature = "strangers")]
 pub mod strangers;
 pub mod tls;
+pub mod walls;
 
 pub use client::{Client, Response};
 pub use process::{Process, eventually};

@@ -84,7 +84,7 @@ fn refuses(authority: &str, options: &[&str], flag: &str) {
     }
     server.signal("TERM");
     let (_, _, errors) = server.wait();
-    let usual = ["Running ", "Listening on ", "wasi-httpd: warning: at most "];
+    let usual = ["Running ", "Locked down: ", "Listening on ", "wasi-httpd: warning: at most "];
     let said: Vec<_> =
         errors.iter().filter(|line| !usual.iter().any(|start| line.starts_with(start))).collect();
     match flag {

@@ -173,6 +173,10 @@ pub struct Serve {
     ))]
     pub stall_timeout: Option<u32>,
 
+    /// How the process is confined.
+    #[command(flatten)]
+    pub confinement: Confinement,
+
     /// Write no access log
     #[arg(short, long)]
     pub quiet: bool,
@@ -276,6 +280,10 @@ pub struct Run {
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub timeout: Option<u32>,
 
+    /// How the process is confined.
+    #[command(flatten)]
+    pub confinement: Confinement,
+
     /// The component, and its arguments.
     #[arg(value_name = "GUEST [ARG]", required = true, num_args = 1.., trailing_var_arg = true)]
     #[arg(help = "The wasi:cli command to run, and its arguments")]
@@ -326,6 +334,14 @@ pub struct Grants {
     /// up once, at the start
     #[arg(long, value_name = "HOST[:PORT]")]
     pub allow_tcp_connect: Vec<String>,
+}
+
+/// How the process is confined, as far as it serves or runs.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Confinement {
+    /// Do without the walls around the process: Landlock, seccomp, and giving up all capabilities
+    #[arg(long)]
+    pub no_lockdown: bool,
 }
 
 /// How large one instance of a guest may be.

@@ -85,8 +85,23 @@ pub struct Serve {
     pub queue: Duration,
     /// How long a guest may wait between two pieces of its answer.
     pub silence: Duration,
+    /// How the process is confined.
+    pub confinement: Confinement,
     /// Whether each request is written to the access log.
     pub access_log: bool,
+}
+
+/// How the process is confined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confinement {
+    /// Whether the process is locked down once everything is open.
+    pub lockdown: bool,
+}
+
+impl From<cli::Confinement> for Confinement {
+    fn from(cli::Confinement { no_lockdown }: cli::Confinement) -> Self {
+        Self { lockdown: !no_lockdown }
+    }
 }
 
 /// How long a client may take for each phase of an exchange.
@@ -113,6 +128,8 @@ pub struct Run {
     pub limits: Limits,
     /// How long it may run; `None` is unlimited.
     pub time: Option<Duration>,
+    /// How the process is confined.
+    pub confinement: Confinement,
 }
 
 /// The configuration of an inspection.
@@ -153,6 +170,7 @@ impl Serve {
             idle_timeout,
             body_timeout,
             stall_timeout,
+            confinement,
             quiet,
             files,
         } = arguments;
@@ -203,6 +221,7 @@ impl Serve {
             request,
             queue,
             silence,
+            confinement: confinement.into(),
             access_log,
         })
     }
@@ -224,7 +243,7 @@ impl Serve {
 impl Run {
     /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Run) -> Result<Self, ConfigError> {
-        let cli::Run { grants, allow_tcp_listen, size, timeout, command } = arguments;
+        let cli::Run { grants, allow_tcp_listen, size, timeout, confinement, command } = arguments;
         // Arguments of guests are text (`wasi:cli/environment`).
         let text = |argument: &OsString| {
             let text = argument.to_str().map(str::to_owned);
@@ -234,6 +253,7 @@ impl Run {
             grants: read_grants(&grants, &allow_tcp_listen)?,
             limits: Limits::new(1, size, timeout)?,
             time: timeout.map(|seconds| Duration::from_secs(seconds.into())),
+            confinement: confinement.into(),
             arguments: command.iter().map(text).collect::<Result<_, _>>()?,
             guest: command.into_iter().next().map(PathBuf::from).unwrap_or_default(),
         })

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A listener, as it is before the threads start.
 #[derive(Debug)]
@@ -131,6 +131,11 @@ impl Listener {
     /// The file that it removes at the end.
     pub(super) fn file(&self) -> Option<&SocketFile> {
         self.file.as_ref()
+    }
+
+    /// The directory from which its socket is removed at the end.
+    pub fn directory(&self) -> Option<&Path> {
+        self.file.as_ref().map(SocketFile::directory)
     }
 
     /// Begins to wait for connections, inside of the runtime. Nothing may block on the socket from then on.

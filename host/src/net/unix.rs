@@ -33,6 +33,13 @@ impl FileId {
     }
 }
 
+impl SocketFile {
+    /// The directory that holds it.
+    pub(super) fn directory(&self) -> &Path {
+        directory(&self.path)
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if FileId::of(&self.path).is_ok_and(|id| id == self.id) {
@@ -94,12 +101,14 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix, others: &[Listener]) -> R
     fs::remove_file(path).context("cannot remove the socket that another server has left")
 }
 
+/// The directory that holds a file.
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
 /// Why a path cannot be bound, and what to do.
 fn explain(path: &Path, error: Errno) -> anyhow::Error {
-    let parent = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.display().to_string(),
-        _ => ".".to_owned(),
-    };
+    let parent = directory(path).display();
     let hint = match error {
         Errno::NOENT => format!("; there is no directory {parent}: create it first"),
         Errno::NOTDIR => format!("; {parent} is not a directory: take another path"),

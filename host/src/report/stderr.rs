@@ -2,7 +2,7 @@
 //!
 //! Once [`start`] was called, all of it goes through one [`Writer`], so that no thread that serves ever waits for the
 //! reader. Before that, and where the thread cannot be started, lines are written directly: the process starts no thread
-//! that serves before everything is open.
+//! before it has [restricted itself](crate::lockdown).
 
 use super::rate::Rate;
 use super::text::one_line;

@@ -31,6 +31,7 @@ pub struct Directory {
     shown: String,
     /// What the guest knows it as.
     pub name: String,
+    is_named: bool,
     opened: RwLock<Opened>,
     /// What `examined` counts from.
     start: Instant,
@@ -86,12 +87,24 @@ impl Directory {
             path,
             shown,
             name,
+            // `.` and `..` have no name.
+            is_named: grant.host.file_name().is_some(),
             opened: RwLock::new(opened),
             start,
             examined: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
             may_hang,
         })
+    }
+
+    /// The absolute path, which may lead to another directory later.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the command line names it, so that another directory of that name may take its place.
+    pub fn is_named(&self) -> bool {
+        self.is_named
     }
 
     /// The directory that the path leads to now, or led to less than a millisecond ago; or an empty one.
@@ -124,10 +137,11 @@ impl Directory {
 
     /// Finds out what the path leads to.
     fn examine(&self, now: Duration) -> Option<Dir> {
-        let found = std::fs::metadata(&self.path).ok().filter(Metadata::is_dir);
-        let found = found.and_then(|metadata| self.opened_as(Identity::from(&metadata)));
+        let metadata = std::fs::metadata(&self.path).ok().filter(Metadata::is_dir);
+        let is_there = metadata.is_some();
+        let found = metadata.and_then(|metadata| self.opened_as(Identity::from(&metadata)));
         if self.is_gone.load(Ordering::Relaxed) != found.is_none() {
-            self.note(found.is_none());
+            self.note(found.is_none(), is_there);
         }
         // The time of before: a thread that was held up meanwhile must not make what it has found look recent.
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
@@ -149,10 +163,16 @@ impl Directory {
         Some(directory)
     }
 
-    /// Tells the operator, once, that the directory has gone or is back.
-    fn note(&self, is_gone: bool) {
+    /// Tells the operator, once, that the directory has gone, cannot be opened, or is back.
+    fn note(&self, is_gone: bool, is_there: bool) {
         if self.is_gone.swap(is_gone, Ordering::Relaxed) != is_gone {
-            if is_gone {
+            if is_gone && is_there {
+                warn!(
+                    "--dir {} is another directory now, which cannot be opened: an empty one stands for it; the new \
+                     one must be readable, and served from a directory that holds little else, or restart the server",
+                    self.shown
+                );
+            } else if is_gone {
                 warn!("--dir {} is gone: an empty directory stands for it until it is back", self.shown);
             } else {
                 warn!("--dir {} is back", self.shown);
@@ -185,7 +205,7 @@ fn read_only(directory: File) -> Dir {
 
 /// A directory that is empty and stays so, because it was removed when it had been opened. `None` where none could be
 /// made.
-static EMPTY: LazyLock<Option<Dir>> = LazyLock::new(|| {
+pub(super) static EMPTY: LazyLock<Option<Dir>> = LazyLock::new(|| {
     let places = [std::env::temp_dir(), PathBuf::from("/dev/shm")];
     places.iter().find_map(|place| removed_directory(place).ok()).map(read_only)
 });

@@ -26,6 +26,7 @@ use anyhow::Result;
 use network::SocketCheck;
 use std::sync::Arc;
 use std::time::Duration;
+use wasmtime_wasi::filesystem::Dir;
 
 /// File calls run on the thread that makes them: handing each to another thread costs several times the call, and files
 /// that are served are mostly in the page cache.
@@ -61,6 +62,11 @@ impl Sandbox {
     /// The directories.
     pub fn directories(&self) -> &[Directory] {
         &self.directories
+    }
+
+    /// The directory that stands for those that are gone.
+    pub fn stand_in(&self) -> Option<&Dir> {
+        directory::EMPTY.as_ref()
     }
 
     /// The variables of the environment, and their values.

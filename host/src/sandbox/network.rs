@@ -14,6 +14,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use wasmtime_wasi::sockets::SocketAddrUse;
 
+/// The ports of HTTP and HTTPS.
+const DEFAULT_PORTS: [u16; 2] = [80, 443];
+
 /// The network of one sandbox.
 #[derive(Debug)]
 pub struct Network {
@@ -62,6 +65,26 @@ impl Network {
     /// Whether there are TCP sockets at all. A server that may connect nowhere has none: each would take a file.
     pub fn has_sockets(&self) -> bool {
         self.purpose == Purpose::Run || !self.connect.is_empty()
+    }
+
+    /// Whether names are looked up while the guest runs: those of requests are, and those of TCP connections are not.
+    pub fn looks_names_up(&self) -> bool {
+        !self.hosts.is_empty()
+    }
+
+    /// The ports that connections and requests may lead to; `None` is any.
+    pub fn ports_to_connect(&self) -> impl Iterator<Item = Option<u16>> {
+        let requests = self.hosts.iter().flat_map(|grant| match grant.port {
+            Some(port) => vec![Some(port)],
+            None => DEFAULT_PORTS.map(Some).to_vec(),
+        });
+        requests.chain(self.connect.iter().map(|place| place.port))
+    }
+
+    /// The ports that sockets may be bound to. Port 0 is one that the kernel chooses, which every socket may have.
+    pub fn ports_to_bind(&self) -> impl Iterator<Item = u16> {
+        let chosen = self.has_sockets().then_some(0);
+        self.listen.iter().map(SocketAddr::port).chain(chosen)
     }
 
     /// What the runtime is to ask before it touches an address; `None` where there are no sockets.

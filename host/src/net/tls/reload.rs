@@ -33,8 +33,7 @@ impl Reload {
 }
 
 /// Starts a thread that reads the files of `store` again when they change; `files` are the same, as they were before they were
-/// read. It is a thread of its own, because a file system
-/// that hangs would block one that serves.
+/// read. It is a thread of its own, because a file system that hangs would block one that serves.
 pub fn start(store: Arc<Store>, files: Files) -> Result<Reload> {
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("tls-reload".to_owned());
@@ -64,28 +63,6 @@ fn watch(store: &Store, mut files: Files, asked: &Receiver<()>) {
     }
 }
 
-/// The directories in which the files of certificates are, and those that links on the way to them lead to: what has to stay
-/// readable for [`start`].
-pub fn directories(pairs: &[Pair]) -> Vec<PathBuf> {
-    let mut directories = Vec::new();
-    for path in pairs.iter().flat_map(|pair| [&pair.certificate, &pair.key]) {
-        let mut path = path.clone();
-        for _ in 0..MAX_LINKS {
-            let directory = match path.parent() {
-                Some(parent) if parent != Path::new("") => parent.to_owned(),
-                _ => PathBuf::from("."),
-            };
-            let next = std::fs::read_link(&path).map(|target| directory.join(target));
-            if !directories.contains(&directory) {
-                directories.push(directory);
-            }
-            let Ok(next) = next else { break };
-            path = next;
-        }
-    }
-    directories
-}
-
 /// What tells one state of a file from another: device, inode, size, and the times of its last changes.
 type Stamp = Option<(u64, u64, i64, [i64; 4])>;
 
@@ -106,6 +83,28 @@ impl Files {
             pairs.iter().flat_map(|pair| [pair.certificate.clone(), pair.key.clone()]).collect();
         let read: Vec<_> = paths.iter().map(|path| stamp(path)).collect();
         Self { paths, seen: read.clone(), read }
+    }
+
+    /// The directories in which the files of certificates are, and those that links on the way to them lead to: what has to stay
+    /// readable for [`start`].
+    pub fn directories(&self) -> Vec<PathBuf> {
+        let mut directories = Vec::new();
+        for path in &self.paths {
+            let mut path = path.clone();
+            for _ in 0..MAX_LINKS {
+                let directory = match path.parent() {
+                    Some(parent) if parent != Path::new("") => parent.to_owned(),
+                    _ => PathBuf::from("."),
+                };
+                let next = std::fs::read_link(&path).map(|target| directory.join(target));
+                if !directories.contains(&directory) {
+                    directories.push(directory);
+                }
+                let Ok(next) = next else { break };
+                path = next;
+            }
+        }
+        directories
     }
 
     /// Notes that they are about to be read.
@@ -142,7 +141,7 @@ fn stamp(path: &Path) -> Stamp {
 
 #[cfg(test)]
 mod tests {
-    use super::{Files, directories};
+    use super::Files;
     use crate::config::tls::Pair;
     use std::fs;
     use std::os::unix::fs::symlink;
@@ -191,7 +190,7 @@ mod tests {
         fs::rename(root.path().join("..new"), root.path().join("..data")).unwrap();
         assert!(!files.have_changed());
         assert!(files.have_changed());
-        let found = directories(&[pair]);
+        let found = Files::new(&[pair]).directories();
         assert_eq!(found, [root.path().to_owned(), root.path().join("..data")]);
     }
 
@@ -201,6 +200,6 @@ mod tests {
         let pair = pair(root.path());
         symlink("tls.key", &pair.certificate).unwrap();
         symlink("tls.crt", &pair.key).unwrap();
-        assert_eq!(directories(&[pair]), [root.path()]);
+        assert_eq!(Files::new(&[pair]).directories(), [root.path()]);
     }
 }
