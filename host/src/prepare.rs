@@ -65,6 +65,11 @@ impl Opened {
         granted
     }
 
+    /// What instances may touch.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// Makes the engine and the template of instances, which have these standard streams.
     pub fn prepare(self, stdio: Stdio) -> Result<Prepared> {
         let Self { guest, sizes, sandbox, cache, instances, workers } = self;

@@ -6,6 +6,7 @@ use crate::engine;
 use crate::instance::{State, Stdio, Template};
 use crate::link;
 use crate::lockdown::Lockdown;
+use crate::lockdown::privileges::refuse_root;
 use crate::prepare;
 use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
@@ -38,10 +39,14 @@ enum End {
 /// Runs a command until it ends, its time is up or a signal ends the process.
 pub fn run(config: &Run) -> Result<ExitCode> {
     stderr::show_warnings();
-    let Confinement { lockdown } = config.confinement;
+    let Confinement { lockdown, allow_root } = config.confinement;
     let ports: Vec<_> = config.grants.network.listen.iter().map(|address| address.port).collect();
     let mut lockdown = lockdown.then(|| Lockdown::begin(&ports));
     let opened = prepare::open(Some(&config.guest), Purpose::Run, &config.grants, &config.limits)?;
+    if !allow_root {
+        let mut addresses = opened.sandbox().network().addresses_to_listen();
+        refuse_root(addresses.find(|address| !address.ip().is_loopback()))?;
+    }
     if let Some(lockdown) = &mut lockdown {
         lockdown.restrict(opened.granted());
     }

@@ -20,7 +20,8 @@ use crate::http::shutdown::{Phase, reached};
 use crate::instance::Stdio;
 use crate::link::direct::module::Renewal;
 use crate::link::{self, Linked};
-use crate::lockdown::{self, Granted, Lockdown, Walls};
+use crate::lockdown::privileges::refuse_root;
+use crate::lockdown::{self, Granted, Lockdown, Walls, breadth};
 use crate::net::accept::{Accepted, Acceptor, AllEnded, Terms};
 use crate::net::bind::bind_all;
 use crate::net::limit::max_connections;
@@ -62,6 +63,8 @@ struct Opened {
     listeners: Vec<Listener>,
     tls: Option<OpenedTls>,
     guest: prepare::Opened,
+    /// Whether this is root, without a flag that says so.
+    is_root: bool,
     lockdown: Option<Lockdown>,
 }
 
@@ -79,6 +82,7 @@ struct Ready {
     how: String,
     workers: NonZeroUsize,
     blocking_threads: usize,
+    is_root: bool,
     walls: Option<Walls>,
     config: Serve,
 }
@@ -133,6 +137,7 @@ pub struct Checked {
 
 /// Does everything up to the listeners, and returns what is wrong with the site and with certificates.
 pub fn check(config: &Serve) -> Result<Checked> {
+    check_directories(config)?;
     let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
     link(&guest.prepare(Stdio::Marked)?, config)?;
     let Faults { errors, warnings } = site::check(config);
@@ -153,6 +158,10 @@ pub fn check(config: &Serve) -> Result<Checked> {
         }
     }
     Ok(checked)
+}
+
+fn check_directories(config: &Serve) -> Result<()> {
+    if config.any_directory { Ok(()) } else { breadth::refuse(&config.grants.directories) }
 }
 
 /// Refuses a site with wrong rules, and reports what is missing in it.
@@ -205,6 +214,7 @@ fn open_tls(config: &Serve, tls: &Tls) -> Result<OpenedTls> {
 
 /// Opens everything. Errors that are found quickly come before steps that take long.
 fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
+    check_directories(config)?;
     let mut tls = config.tls.as_ref().map(|tls| open_tls(config, tls)).transpose()?;
     if config.addresses.is_empty() && inherited.is_empty() {
         let is_tls = tls.is_some();
@@ -224,6 +234,10 @@ fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
             listener.traits.scheme = Scheme::HTTPS;
         }
     }
+    let redirects = tls.iter().flat_map(|tls| &tls.redirects);
+    let mut traits = listeners.iter().chain(redirects).map(|listener| &listener.traits);
+    let reachable = traits.find(|traits| traits.reach == Reach::Network);
+    let is_root = !config.confinement.allow_root && refuse_root(reachable)?;
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
         config.list_by_default();
     }
@@ -231,7 +245,7 @@ fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     check_site(config)?;
     let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
-    Ok(Opened { listeners, tls, guest, lockdown })
+    Ok(Opened { listeners, tls, guest, is_root, lockdown })
 }
 
 /// What the process needs from now on.
@@ -247,7 +261,7 @@ fn granted(opened: &Opened) -> Granted {
 
 /// Compiles the component, which starts threads that remain, and completes the lockdown.
 fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
-    let Opened { listeners, tls, guest, lockdown } = opened;
+    let Opened { listeners, tls, guest, is_root, lockdown } = opened;
     let prepared = guest.prepare(Stdio::Marked)?;
     let (linked, how) = link(&prepared, &config)?;
     let Prepared { guest, engine, template, workers } = prepared;
@@ -275,14 +289,27 @@ fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
         how,
         workers,
         blocking_threads,
+        is_root,
         walls,
         config,
     })
 }
 
 async fn run(ready: Ready) -> Result<()> {
-    let Ready { listeners, tls, acceptor, max_connections, ended, app, names, how, walls, config, .. } =
-        ready;
+    let Ready {
+        listeners,
+        tls,
+        acceptor,
+        max_connections,
+        ended,
+        app,
+        names,
+        how,
+        is_root,
+        walls,
+        config,
+        ..
+    } = ready;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
     let room = Room {
@@ -297,6 +324,9 @@ async fn run(ready: Ready) -> Result<()> {
     stderr::line(
         &walls.map_or_else(|| "Not locked down: --no-lockdown".to_owned(), |walls| walls.to_string()),
     );
+    if is_root {
+        warn!("this runs as root, and needs no more than a user who may read the site");
+    }
     if let Some(probe) = lockdown::probe() {
         tokio::task::spawn_blocking(probe).await.context("a thread failed")?;
     }

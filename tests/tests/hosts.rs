@@ -64,7 +64,7 @@ fn a_network_listener_answers_for_every_name_without_the_flag() {
     let site = site();
     let get = |arguments: &[&str]| {
         let mut command = programs!().command();
-        command.args(["--addr", "0.0.0.0:0", "--dir"]).arg(site.root()).args(arguments);
+        command.args(["--allow-root", "--addr", "0.0.0.0:0", "--dir"]).arg(site.root()).args(arguments);
         let server = Server::start(Runtime::Ours, command);
         let mut client = Client::connect(SocketAddr::from(([127, 0, 0, 1], server.address().port())));
         client.send("GET /a.txt HTTP/1.1\r\nHost: any.example\r\n\r\n");
@@ -80,7 +80,7 @@ fn directories_are_listed_only_on_loopback_without_other_names() {
     let site = site();
     let status = |addr: &str, arguments: &[&str]| {
         let mut command = programs!().command();
-        command.args(["--addr", addr, "--dir"]).arg(site.root()).args(arguments);
+        command.args(["--allow-root", "--addr", addr, "--dir"]).arg(site.root()).args(arguments);
         let server = Server::start(Runtime::Ours, command);
         let address = SocketAddr::from(([127, 0, 0, 1], server.address().port()));
         Client::connect(address).request("GET", "/", &[]).status

@@ -60,7 +60,7 @@ fn the_host_asks_for_it_on_loopback_unless_told_otherwise() {
     site.file("a.txt", "a");
     let start = |options: &[&str]| {
         let mut command = programs!().command();
-        command.args(["--dir"]).arg(site.root()).args(options);
+        command.args(["--allow-root", "--dir"]).arg(site.root()).args(options);
         Server::start(tests::Runtime::Ours, command)
     };
     for (options, status) in [

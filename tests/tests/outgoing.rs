@@ -84,7 +84,13 @@ fn refuses(authority: &str, options: &[&str], flag: &str) {
     }
     server.signal("TERM");
     let (_, _, errors) = server.wait();
-    let usual = ["Running ", "Locked down: ", "Listening on ", "wasi-httpd: warning: at most "];
+    let usual = [
+        "Running ",
+        "Locked down: ",
+        "Listening on ",
+        "wasi-httpd: warning: at most ",
+        "wasi-httpd: warning: this runs as root",
+    ];
     let said: Vec<_> =
         errors.iter().filter(|line| !usual.iter().any(|start| line.starts_with(start))).collect();
     match flag {

@@ -190,7 +190,7 @@ fn an_address_that_cannot_be_bound_is_explained() {
     for component in [TCP_SERVER, HELLO_SOCKET] {
         let guest = GuestFile::new(component);
         let start = |address: &str| {
-            let options = ["--allow-tcp-listen", address];
+            let options = ["--allow-root", "--allow-tcp-listen", address];
             Process::start(&mut programs!().run(&options, &guest.path, &[address]))
         };
         fails(start(&address), &[&address, "another program has it"]);

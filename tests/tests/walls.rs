@@ -1,4 +1,4 @@
-//! The walls around the process: what the kernel refuses a server that is locked down.
+//! The walls around the process: what the kernel refuses a server that is locked down, and what is refused at the start.
 
 use rustix::process::geteuid;
 use std::fs;
@@ -287,4 +287,61 @@ fn a_command_may_bind_the_low_port_that_it_is_granted() {
 
 fn output(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn the_root_and_whole_home_directories_are_not_served() {
+    let site = Site::new();
+    let home = site.root().to_str().unwrap();
+    let parent = site.outside().to_str().unwrap();
+    for (directory, word) in [
+        ("/", "every file of this machine"),
+        (home, "a whole home directory"),
+        (parent, "a whole home directory"),
+    ] {
+        for command in [["check"].as_slice(), &["--addr", "127.0.0.1:0"]] {
+            let mut serve = programs!().command();
+            serve.env("HOME", home).args(command).args(["--dir", directory]);
+            let output = output(&mut serve);
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+            let start = format!("wasi-httpd: --dir {directory} would serve {word}");
+            assert!(stderr.starts_with(&start) && stderr.contains("--allow-any-dir"), "{stderr}");
+        }
+    }
+    let mut allowed = programs!().command();
+    allowed.env("HOME", home).args(["check", "--allow-any-dir", "--dir", home]);
+    assert_eq!(output(&mut allowed).status.code(), Some(0));
+    site.directory("site");
+    let mut inside = programs!().command();
+    inside.env("HOME", home).args(["check", "--dir"]).arg(site.path("site"));
+    assert_eq!(output(&mut inside).status.code(), Some(0));
+}
+
+#[test]
+fn root_listens_on_loopback_only_unless_it_is_allowed() {
+    let is_root = geteuid().is_root();
+    let site = Site::new();
+    let warns = |options: &[&str]| {
+        let server = programs!().ours(&site, options);
+        server.lines().iter().any(|line| line.starts_with("wasi-httpd: warning: this runs as root"))
+    };
+    assert_eq!(warns(&[]), is_root);
+    assert!(!warns(&["--allow-root"]));
+    let everywhere = ["--addr", "0.0.0.0:0"];
+    assert!(!warns(&[everywhere[0], everywhere[1], "--allow-root"]));
+    let guest = GuestFile::new(guests::TCP_SERVER);
+    let mut serve = programs!().command();
+    serve.args(everywhere).arg("--dir").arg(site.root());
+    let run = programs!().run(&["--allow-tcp-listen", "0.0.0.0:0"], &guest.path, &["no address"]);
+    for mut command in if is_root { vec![serve, run] } else { Vec::new() } {
+        let output = output(&mut command);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
+        assert!(
+            stderr.starts_with("wasi-httpd: will not listen on ") && stderr.contains("0.0.0.0:"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("as root") && stderr.contains("--allow-root"), "{stderr}");
+    }
 }

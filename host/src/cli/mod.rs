@@ -177,6 +177,10 @@ pub struct Serve {
     #[command(flatten)]
     pub confinement: Confinement,
 
+    /// Serve the root directory or a whole home directory too
+    #[arg(long)]
+    pub allow_any_dir: bool,
+
     /// Write no access log
     #[arg(short, long)]
     pub quiet: bool,
@@ -342,6 +346,10 @@ pub struct Confinement {
     /// Do without the walls around the process: Landlock, seccomp, and giving up all capabilities
     #[arg(long)]
     pub no_lockdown: bool,
+
+    /// Listen as root even where other machines can connect
+    #[arg(long)]
+    pub allow_root: bool,
 }
 
 /// How large one instance of a guest may be.

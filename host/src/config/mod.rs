@@ -87,6 +87,8 @@ pub struct Serve {
     pub silence: Duration,
     /// How the process is confined.
     pub confinement: Confinement,
+    /// Whether the root directory and whole home directories are served too.
+    pub any_directory: bool,
     /// Whether each request is written to the access log.
     pub access_log: bool,
 }
@@ -96,11 +98,13 @@ pub struct Serve {
 pub struct Confinement {
     /// Whether the process is locked down once everything is open.
     pub lockdown: bool,
+    /// Whether root may listen where other machines can connect.
+    pub allow_root: bool,
 }
 
 impl From<cli::Confinement> for Confinement {
-    fn from(cli::Confinement { no_lockdown }: cli::Confinement) -> Self {
-        Self { lockdown: !no_lockdown }
+    fn from(cli::Confinement { no_lockdown, allow_root }: cli::Confinement) -> Self {
+        Self { lockdown: !no_lockdown, allow_root }
     }
 }
 
@@ -171,6 +175,7 @@ impl Serve {
             body_timeout,
             stall_timeout,
             confinement,
+            allow_any_dir,
             quiet,
             files,
         } = arguments;
@@ -222,6 +227,7 @@ impl Serve {
             queue,
             silence,
             confinement: confinement.into(),
+            any_directory: allow_any_dir,
             access_log,
         })
     }

@@ -1,5 +1,8 @@
 //! Directories that hold far more than a site, and where a directory to serve may come from.
 
+use crate::config::grants::DirectoryGrant;
+use anyhow::{Result, bail};
+use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +14,15 @@ enum Breadth {
     Root,
     /// A home directory, or a directory that holds some.
     Home,
+}
+
+impl fmt::Display for Breadth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Root => "every file of this machine",
+            Self::Home => "a whole home directory, which may hold keys and passwords",
+        })
+    }
 }
 
 /// Directories of the system, which hold much that has nothing to do with a site.
@@ -29,6 +41,23 @@ fn of(directory: &Path, home: Option<&Path>) -> Option<Breadth> {
         || directory.parent() == Some(Path::new("/home"))
         || home.is_some_and(|home| home != Path::new("/") && home.starts_with(directory));
     is_home.then_some(Breadth::Home)
+}
+
+/// Refuses to serve a directory that nobody means to serve as a whole.
+pub fn refuse(directories: &[DirectoryGrant]) -> Result<()> {
+    let home = home();
+    for DirectoryGrant { host, .. } in directories {
+        // Whether there is such a directory is found out later.
+        let Ok(directory) = host.canonicalize() else { continue };
+        if let Some(breadth) = of(&directory, home.as_deref()) {
+            bail!(
+                "--dir {} would serve {breadth}: name a directory in it with --dir, or allow it with \
+                 --allow-any-dir",
+                host.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The home directory of the user, without links, if there is one.

@@ -13,9 +13,9 @@
 //! Each wall is raised as far as the kernel has it; [`Walls`] says how far that is. [`breadth`] says which directories are
 //! too much to be granted.
 
-mod breadth;
+pub mod breadth;
 mod landlock;
-mod privileges;
+pub mod privileges;
 mod seccomp;
 
 use crate::sandbox::Sandbox;

@@ -1,9 +1,29 @@
-//! Privileges: no capabilities, and none that are new.
+//! Privileges: no root where others can connect, no capabilities, and none that are new.
 
+use anyhow::{Result, bail};
+use rustix::process::geteuid;
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
+use std::fmt::Display;
+
+/// Refuses root if other machines can connect, at the address `reachable`. Returns whether this is root.
+///
+/// Without capabilities, root is still the owner of the system's files. On loopback addresses that is allowed: in a
+/// container, root is often the only user, and the server is then tried with its defaults.
+pub fn refuse_root(reachable: Option<impl Display>) -> Result<bool> {
+    if !geteuid().is_root() {
+        return Ok(false);
+    }
+    if let Some(address) = reachable {
+        bail!(
+            "will not listen on {address} as root, where other machines can connect: run this as another user, or \
+             allow it with --allow-root"
+        );
+    }
+    Ok(true)
+}
 
 /// The first port that every user may bind, unless the machine is set up in another way.
 const FIRST_UNPRIVILEGED: u16 = 1024;

@@ -81,6 +81,11 @@ impl Network {
         requests.chain(self.connect.iter().map(|place| place.port))
     }
 
+    /// The addresses at which the guest may listen.
+    pub fn addresses_to_listen(&self) -> impl Iterator<Item = SocketAddr> {
+        self.listen.iter().copied()
+    }
+
     /// The ports that sockets may be bound to. Port 0 is one that the kernel chooses, which every socket may have.
     pub fn ports_to_bind(&self) -> impl Iterator<Item = u16> {
         let chosen = self.has_sockets().then_some(0);
