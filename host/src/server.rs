@@ -39,6 +39,7 @@ use crate::report::{Report, stderr};
 use crate::signals::{self, Hangups, Signals};
 use crate::site::{self, Faults};
 use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
 use http::uri::Scheme;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -429,7 +430,8 @@ impl Listening {
     fn over_tls(&self, listener: Listener, over_tls: OverTls) {
         let phase = self.phase.clone();
         let serve = move |conn| {
-            let (OverTls { handshakes, connections, refusing }, phase) = (over_tls.clone(), phase.clone());
+            let (OverTls { handshakes, connections, refusing }, mut phase) =
+                (over_tls.clone(), phase.clone());
             async move {
                 let mut draining = phase.clone();
                 let beginning = tokio::select! {
@@ -439,6 +441,10 @@ impl Listening {
                 };
                 match beginning {
                     Some(Beginning::Encrypted(conn)) => connections.serve(conn, phase).await,
+                    // In memory of its own: connections with HTTP/1.1 need none of it.
+                    Some(Beginning::Http2(conn)) => {
+                        Box::pin(connections.serve_http2(conn, Bytes::new(), &mut phase)).await;
+                    }
                     Some(Beginning::Clear(conn)) => refusing.serve(conn, phase).await,
                     None => {}
                 }

@@ -140,6 +140,12 @@ fn the_protocol_after_the_handshake_is_agreed_on() {
     let mut frame = [0; 9];
     connection.read_exact(&mut frame).unwrap();
     assert_eq!(frame[3], 4, "SETTINGS: {frame:?}");
+    // A client that agrees on it and speaks HTTP/1.1 gets no answer in HTTP/1.1.
+    let mut connection = begin(&[b"h2"]).unwrap();
+    connection.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut received = Vec::new();
+    let _ = connection.read_to_end(&mut received);
+    assert!(!received.starts_with(b"HTTP"), "{}", String::from_utf8_lossy(&received));
 }
 
 #[test]

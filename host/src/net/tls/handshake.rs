@@ -1,5 +1,6 @@
 //! From an accepted connection to one that is encrypted, within a time limit and beside so many others.
 
+use super::HTTP2;
 use super::stream::Encrypted;
 use crate::net::conn::{Conn, Stream, readable};
 use crate::net::linger::{self, Patience};
@@ -44,6 +45,8 @@ pub struct Handshakes {
 pub enum Beginning<S> {
     /// With a handshake, which is done.
     Encrypted(Conn<Encrypted<S>>),
+    /// The same, with which HTTP/2 was agreed on (ALPN).
+    Http2(Conn<Encrypted<S>>),
     /// Without one. Nothing was read.
     Clear(Conn<S>),
 }
@@ -102,8 +105,10 @@ impl Handshakes {
             }
         };
         info.scheme = Scheme::HTTPS;
+        let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
         let files = info.files.get_or_insert_default().clone();
-        Ok(Some(Beginning::Encrypted(Conn { stream: Encrypted::new(tls, files), info })))
+        let conn = Conn { stream: Encrypted::new(tls, files), info };
+        Ok(Some(if is_http2 { Beginning::Http2(conn) } else { Beginning::Encrypted(conn) }))
     }
 }
 

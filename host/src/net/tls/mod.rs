@@ -24,7 +24,10 @@ use store::Store;
 
 /// The protocols that may follow the handshake, the best one first (RFC 7301). A client that offers others only gets an
 /// alert.
-const ALPN: &[&[u8]] = &[b"h2", b"http/1.1"];
+const ALPN: &[&[u8]] = &[HTTP2, b"http/1.1"];
+
+/// The name of HTTP/2 in that (RFC 9113 §3.2).
+const HTTP2: &[u8] = b"h2";
 
 /// Sessions that clients of TLS 1.2 without tickets can resume. Each takes some hundred bytes.
 const MAX_SESSIONS: usize = 4_096;
