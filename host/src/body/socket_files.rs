@@ -15,8 +15,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-/// Bytes that one piece of a placeholder shows, and that one call of the socket sends at most.
-pub const MAX_PLACEHOLDER: usize = 256 * 1024;
+/// Bytes that one piece of a placeholder shows, and that one call of the socket sends at most. It takes some hundred
+/// microseconds, in which other connections of the thread wait. With 256 KiB, an answer of 1 MiB costs a tenth more.
+pub const MAX_PLACEHOLDER: usize = 1024 * 1024;
 
 /// The memory that placeholders show.
 static MAPPING: LazyLock<&'static [u8]> = LazyLock::new(map);
@@ -32,7 +33,7 @@ fn map() -> &'static [u8] {
     unsafe {
         match mmap_anonymous(std::ptr::null_mut(), MAX_PLACEHOLDER, ProtFlags::empty(), MapFlags::PRIVATE) {
             Ok(address) => std::slice::from_raw_parts(address.cast(), MAX_PLACEHOLDER),
-            // Without address space for 256 KiB nothing else works either; a placeholder shows nothing then, and the
+            // Without address space for 1 MiB nothing else works either; a placeholder shows nothing then, and the
             // connection ends with an error.
             Err(_) => &[],
         }
