@@ -113,11 +113,8 @@ impl Module {
             Self { pre, template: Arc::clone(template), exports, initial: None, new_because: unrestorable };
         if linked.new_because.is_none() {
             linked.initial = Some(linked.prepare().map_err(explained)?);
-            linked.new_because = match renewal {
-                Renewal::Restored => None,
-                Renewal::New => Some("--instances new asks for it".to_owned()),
-                Renewal::Reused => Some("they are reused as they are".to_owned()),
-            };
+            let is_asked_for = renewal == Renewal::New;
+            linked.new_because = is_asked_for.then(|| "--instances new asks for it".to_owned());
         }
         Ok(linked)
     }
