@@ -1,6 +1,6 @@
 //! The server as users run it. Cargo builds this binary along with the suites, which start it.
 //!
-//! With [`walls::VARIABLE`](tests::walls::VARIABLE) in its environment, it also tries what it may not do.
+//! With [`walls::VARIABLE`] in its environment, it also tries what it may not do.
 
 use std::process::ExitCode;
 use tests::walls;
