@@ -25,7 +25,7 @@ pub fn stopping() {
 pub async fn keep_alive() {
     let Some(limit) = watchdog_enabled().filter(|limit| !limit.is_zero()) else { return };
     let mut ticks = interval(limit / 2);
-    // After a pause, one message is as good as several.
+    // After a pause, one message replaces several.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

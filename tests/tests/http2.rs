@@ -479,7 +479,7 @@ fn is_flood(server: &Server, what: &str, frames: impl Fn(u32) -> Vec<u8>) {
 }
 
 #[test]
-fn floods_end_the_connection_and_nobody_else_notices() {
+fn floods_end_the_connection_and_others_are_served() {
     let site = site();
     let server = programs!().ours(&site, &["--quiet"]);
     let number = |value: u32| value.to_be_bytes();
@@ -493,7 +493,7 @@ fn floods_end_the_connection_and_nobody_else_notices() {
     });
     is_flood(&server, "PRIORITY", |stream| frame(kind::PRIORITY, 0, stream, &[0, 0, 0, 0, 1]));
     is_flood(&server, "WINDOW_UPDATE", |_| frame(kind::WINDOW_UPDATE, 0, 1, &number(1)));
-    is_flood(&server, "frames that nobody knows", |_| frame(77, 0, 0, &[]));
+    is_flood(&server, "frames of an unknown type", |_| frame(77, 0, 0, &[]));
     is_flood(&server, "requests that are reset", |stream| [ask(stream), reset(stream)].concat());
     is_flood(&server, "requests beyond the limit", ask);
     // CVE-2025-8671: the server resets the streams itself.

@@ -7,7 +7,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// What a directory is that nobody means to serve as a whole.
+/// Why a directory should not be served as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Breadth {
     /// The root of all directories.
@@ -43,7 +43,7 @@ fn of(directory: &Path, home: Option<&Path>) -> Option<Breadth> {
     is_home.then_some(Breadth::Home)
 }
 
-/// Refuses to serve a directory that nobody means to serve as a whole.
+/// Refuses directories that hold far more than a site.
 pub fn refuse(directories: &[DirectoryGrant]) -> Result<()> {
     let home = home();
     for DirectoryGrant { host, .. } in directories {

@@ -153,8 +153,8 @@ impl Lockdown {
         self.granted = granted;
     }
 
-    /// Takes the cache away: code in it is run by the next start of this program, so that nobody who takes over a thread
-    /// that serves may write to it.
+    /// Takes the cache away: code in it is run by the next start of this program, so that an attacker who takes
+    /// over a serving thread cannot write to it.
     pub fn finish(mut self) -> Walls {
         if self.walls.landlock.is_ok() && !self.granted.cache.is_empty() {
             self.granted.cache.clear();

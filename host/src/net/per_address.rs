@@ -45,7 +45,7 @@ impl PerAddress {
         self.most
     }
 
-    /// Counts a connection. Those of this machine do not count: whoever has a program here needs no limit of this kind,
+    /// Counts a connection. Those of this machine do not count: a program on this machine needs no limit of this kind,
     /// and it is where proxies and tests of load are.
     pub fn count(self: &Arc<Self>, source: Source) -> Result<Option<Counted>, Full> {
         let network = match source {

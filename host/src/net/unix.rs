@@ -64,7 +64,7 @@ fn bind_and_listen(path: &Path, mode: u32, others: &[Listener]) -> Result<Listen
         outcome => outcome.map_err(|error| explain(path, error))?,
     }
     let file = SocketFile { path: path.to_owned(), id: FileId::of(path)? };
-    // Nobody can connect before `listen`, so there is no moment at which other permissions matter.
+    // Clients cannot connect before `listen`, so there is no moment at which other permissions matter.
     fs::set_permissions(path, Permissions::from_mode(mode)).context("cannot set its permissions")?;
     listen(&socket, BACKLOG)?;
     Ok(Listener::unix(UnixListener::from(socket))?.with_file(file))
@@ -74,7 +74,7 @@ fn socket() -> rustix::io::Result<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)
 }
 
-/// Removes what stands at the path if it is a socket at which nobody answers.
+/// Removes what stands at the path if it is a socket on which no process listens.
 fn remove_stale(path: &Path, address: &SocketAddrUnix, others: &[Listener]) -> Result<()> {
     let metadata = match path.symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -141,7 +141,7 @@ mod tests {
         drop(listener);
         assert!(path.exists());
         drop(other);
-        // Nobody answers there any more.
+        // No process listens on it any more.
         bind_path(&path, 0o600, &[]).unwrap();
         assert!(!path.exists());
     }
@@ -158,7 +158,7 @@ mod tests {
         fs::write(&path, "").unwrap();
         fails("not a socket", &[]);
         fs::remove_file(&path).unwrap();
-        // A link to a socket is not followed, whoever answers there.
+        // A link to a socket is not followed, whatever listens there.
         std::os::unix::fs::symlink("elsewhere", &path).unwrap();
         fails("not a socket", &[]);
         fs::remove_file(&path).unwrap();

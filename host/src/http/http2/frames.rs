@@ -14,7 +14,7 @@ pub(super) enum Kind {
     Reset,
     Settings,
     Continuation,
-    /// PRIORITY, `PUSH_PROMISE`, PING, GOAWAY, `WINDOW_UPDATE`, and those that nobody knows.
+    /// PRIORITY, `PUSH_PROMISE`, PING, GOAWAY, `WINDOW_UPDATE`, and unknown types.
     Other,
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Incoming {
     remaining: Option<u64>,
 }
 
-/// Whether somebody has begun to read the content.
+/// Whether reading the content has begun.
 #[derive(Clone, Default)]
 pub(super) struct Asked(Arc<AtomicBool>);
 

@@ -86,7 +86,7 @@ impl<S: Stream> AsyncRead for Wire<S> {
         let mut shared = self.lock();
         let shared = &mut *shared;
         if shared.is_flooded {
-            // Whoever polls the connection looks for this next.
+            // The poll of the connection looks for this next.
             return Poll::Pending;
         }
         let before = buffer.filled().len();

@@ -64,7 +64,7 @@ impl PassedName for Cow<'_, str> {
     }
 }
 
-/// A name that nobody has looked at.
+/// A name that was not validated.
 pub struct RawName<'a>(pub &'a [u8]);
 
 impl PassedName for RawName<'_> {

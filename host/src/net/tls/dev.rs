@@ -86,7 +86,7 @@ fn read(path: &Path) -> Result<Option<Dev>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read {shown}")),
     };
     let metadata = file.metadata().with_context(|| format!("cannot read {shown}"))?;
-    // Whoever has the key can pose as this machine to a browser that trusts it.
+    // The holder of the key can pose as this machine to a browser that trusts the certificate.
     if metadata.mode() & OTHERS != 0 {
         bail!("other users may have read the private key in {shown}; delete it, and a new one is made");
     }

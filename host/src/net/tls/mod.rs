@@ -49,7 +49,7 @@ pub fn server_config(store: Arc<Store>) -> Result<Arc<ServerConfig>> {
     config.alpn_protocols = ALPN.iter().map(|&protocol| protocol.to_vec()).collect();
     config.session_storage = ServerSessionMemoryCache::new(MAX_SESSIONS);
     config.ticketer = Ticketer::new().context("cannot make a key for the session tickets of TLS")?;
-    // What is sent as early data can be sent again by somebody else (RFC 8446 §8). Zero is the default of the library, too.
+    // What is sent as early data can be replayed by an attacker (RFC 8446 §8). Zero is the default of the library, too.
     config.max_early_data_size = 0;
     Ok(Arc::new(config))
 }

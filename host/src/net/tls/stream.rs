@@ -133,7 +133,7 @@ impl<S: Stream> AsyncRead for Encrypted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match ready!(Pin::new(&mut self.tls).poll_read(context, buffer)) {
-            // Many clients end a connection without `close_notify`. A request that was cut short by somebody else shows by
+            // Many clients end a connection without `close_notify`. A request that an attacker cut short shows by
             // its own length (RFC 9112 §9.8).
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
             outcome => self.note(Poll::Ready(outcome)),
