@@ -290,6 +290,31 @@ pub const ANSWER: &str = "
     (call $say (local.get $stream) (i32.const 1024) (i32.const 14))
     (call $complete (local.get $stream))";
 
+/// A handler's body that reads the body of the request to its end, each piece to the same place.
+const READ_BODY: &str = "
+    (call $consume (local.get $request) (i32.const 80))
+    (call $stream-of (i32.load offset=4 (i32.const 80)) (i32.const 96))
+    (block $end (loop $more
+        (global.set $free (i32.const 32768))
+        (call $read (i32.load offset=4 (i32.const 96)) (i64.const 4096) (i32.const 112))
+        (br_if $end (i32.load8_u (i32.const 112)))
+        (br $more)))";
+
+/// A component that reads the body of the request to its end and then does this.
+pub fn reader(then: &str) -> Vec<u8> {
+    handler_with(READING, &format!("{READ_BODY} {then}"))
+}
+
+/// A component that sends a head and the beginning of a body, and then waits for an hour.
+pub fn begin_and_wait() -> Vec<u8> {
+    handler_with(
+        WAITING,
+        "(local.set $stream (call $respond (local.get $out)))
+         (call $say (local.get $stream) (i32.const 1024) (i32.const 4))
+         (call $block (call $after (i64.const 3600000000000)))",
+    )
+}
+
 /// A file with a component, in a directory that is removed on drop.
 #[derive(Debug)]
 pub struct GuestFile {

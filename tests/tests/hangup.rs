@@ -5,16 +5,6 @@ use std::time::Duration;
 use tests::guests::{self, GuestFile};
 use tests::{Client, Server, Site, eventually, programs, raise_file_limit};
 
-/// Sends a head and the beginning of a body, then waits for an hour.
-const BEGIN_AND_WAIT: &str = "
-    (local.set $stream (call $respond (local.get $out)))
-    (call $say (local.get $stream) (i32.const 1024) (i32.const 4))
-    (call $block (call $after (i64.const 3600000000000)))";
-
-fn begin_and_wait() -> GuestFile {
-    GuestFile::new(guests::handler_with(guests::WAITING, BEGIN_AND_WAIT))
-}
-
 /// Connects a client that has read the beginning of an answer.
 fn begin(server: &Server) -> Client {
     let mut client = server.connect();
@@ -33,7 +23,7 @@ fn reset(client: Client) {
 
 #[test]
 fn a_client_that_closes_or_resets_ends_its_instance() {
-    let guest = begin_and_wait();
+    let guest = GuestFile::new(guests::begin_and_wait());
     let server = programs!().ours_with_guest(&guest.path, &["--max-instances", "2"]);
     for leave in [drop, reset] {
         for _ in 0..2 {
@@ -77,7 +67,7 @@ fn a_thousand_clients_that_disappear_leave_nothing_behind() {
     raise_file_limit();
     let site = Site::new();
     site.file("a.txt", "a");
-    let guest = begin_and_wait();
+    let guest = GuestFile::new(guests::begin_and_wait());
     let options = ["--max-instances", "1001", "--silence-timeout", "5"];
     let server = programs!().ours_with_guest(&guest.path, &options);
     let clients: Vec<_> = (0..1000).map(|_| begin(&server)).collect();

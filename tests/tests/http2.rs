@@ -195,19 +195,9 @@ fn a_head_that_is_too_large_is_a_431() {
     assert_eq!(client.next_on(3).status(), 200);
 }
 
-/// Reads the body of the request to its end.
-const READ_BODY: &str = "
-    (call $consume (local.get $request) (i32.const 80))
-    (call $stream-of (i32.load offset=4 (i32.const 80)) (i32.const 96))
-    (block $end (loop $more
-        (call $read (i32.load offset=4 (i32.const 96)) (i64.const 4096) (i32.const 112))
-        (br_if $end (i32.load8_u (i32.const 112)))
-        (br $more)))";
-
 /// Serves a guest that reads the body of the request and answers.
 fn reader(options: &[&str]) -> (Server, GuestFile) {
-    let guest =
-        GuestFile::new(guests::handler_with(guests::READING, &format!("{READ_BODY} {}", guests::ANSWER)));
+    let guest = GuestFile::new(guests::reader(guests::ANSWER));
     (programs!().ours_with_guest(&guest.path, options), guest)
 }
 
@@ -247,7 +237,7 @@ fn content_is_asked_for_when_a_guest_reads_it() {
 
 #[test]
 fn content_that_does_not_arrive_is_a_408() {
-    let guest = GuestFile::new(guests::handler_with(guests::READING, READ_BODY));
+    let guest = GuestFile::new(guests::reader(""));
     let server = programs!().ours_with_guest(&guest.path, &["--body-timeout", "1"]);
     let mut client = Frames::begin(server.address(), &[]);
     let fields = [(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/")];
@@ -259,7 +249,7 @@ fn content_that_does_not_arrive_is_a_408() {
 #[test]
 fn content_that_is_too_long_is_a_413() {
     // With and without a length in the head; the guest gives no answer of its own.
-    let guest = GuestFile::new(guests::handler_with(guests::READING, READ_BODY));
+    let guest = GuestFile::new(guests::reader(""));
     let server = programs!().ours_with_guest(&guest.path, &["--max-body", "0"]);
     let mut client = Http2::connect(server.address());
     for fields in [&[("content-length", "1")][..], &[]] {
@@ -288,19 +278,9 @@ fn trailers_of_a_response_are_sent() {
     assert_eq!((answer.text(), answer.header("x-checksum"), answer.complete), ("half", Some("1"), true));
 }
 
-/// Sends a head and the beginning of a body, then waits for an hour.
-const BEGIN_AND_WAIT: &str = "
-    (local.set $stream (call $respond (local.get $out)))
-    (call $say (local.get $stream) (i32.const 1024) (i32.const 4))
-    (call $block (call $after (i64.const 3600000000000)))";
-
-fn begin_and_wait() -> GuestFile {
-    GuestFile::new(guests::handler_with(guests::WAITING, BEGIN_AND_WAIT))
-}
-
 #[test]
 fn a_body_that_ends_early_is_a_reset_of_its_stream_only() {
-    let guest = begin_and_wait();
+    let guest = GuestFile::new(guests::begin_and_wait());
     let server = programs!().ours_with_guest(&guest.path, &["--silence-timeout", "1"]);
     let mut client = Frames::begin(server.address(), &[]);
     for stream in [1, 3] {
@@ -314,7 +294,7 @@ fn a_body_that_ends_early_is_a_reset_of_its_stream_only() {
 
 #[test]
 fn a_stream_that_is_reset_ends_its_instance() {
-    let guest = begin_and_wait();
+    let guest = GuestFile::new(guests::begin_and_wait());
     let server =
         programs!().ours_with_guest(&guest.path, &["--max-instances", "1", "--silence-timeout", "3600"]);
     let mut client = Frames::begin(server.address(), &[]);
@@ -348,7 +328,7 @@ fn a_request_that_is_reset_before_its_answer_is_a_499() {
 
 #[test]
 fn one_connection_does_not_take_every_instance() {
-    let guest = begin_and_wait();
+    let guest = GuestFile::new(guests::begin_and_wait());
     let server =
         programs!().ours_with_guest(&guest.path, &["--max-instances", "8", "--silence-timeout", "3600"]);
     let mut greedy = Frames::begin(server.address(), &[]);

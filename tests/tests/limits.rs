@@ -1,25 +1,10 @@
 //! Limits that flags set: what a client may send, what a guest may hold and print, and how long a request waits.
 
-use tests::guests::{self, ANSWER, GuestFile, READING};
+use tests::guests::{self, ANSWER, GuestFile};
 use tests::{Server, Site, programs};
-
-/// Reads the body of the request to its end, each piece to the same place.
-const READ_BODY: &str = "
-    (call $consume (local.get $request) (i32.const 80))
-    (call $stream-of (i32.load offset=4 (i32.const 80)) (i32.const 96))
-    (block $end (loop $more
-        (global.set $free (i32.const 32768))
-        (call $read (i32.load offset=4 (i32.const 96)) (i64.const 4096) (i32.const 112))
-        (br_if $end (i32.load8_u (i32.const 112)))
-        (br $more)))";
 
 fn serve(guest: &GuestFile, options: &[&str]) -> Server {
     programs!().ours_with_guest(&guest.path, options)
-}
-
-/// A guest that reads the body of the request and then does this.
-fn reader(then: &str) -> GuestFile {
-    GuestFile::new(guests::handler_with(READING, &format!("{READ_BODY} {then}")))
 }
 
 #[test]
@@ -51,7 +36,7 @@ fn a_head_may_be_as_large_as_it_may_be_and_have_as_many_fields() {
 fn a_body_that_is_too_large_is_a_413_and_no_guest_sees_the_rest() {
     const MIB: usize = 1 << 20;
     let head = |fields: &str| format!("POST / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n");
-    let guest = reader(ANSWER);
+    let guest = GuestFile::new(guests::reader(ANSWER));
     let server = serve(&guest, &["--max-body", "1"]);
     let mut client = server.connect();
     for _ in 0..2 {
@@ -66,7 +51,7 @@ fn a_body_that_is_too_large_is_a_413_and_no_guest_sees_the_rest() {
     assert!(client.is_closed());
 
     // A guest that gives up because of it is not at fault.
-    let guest = reader("");
+    let guest = GuestFile::new(guests::reader(""));
     let server = serve(&guest, &["--max-body", "1"]);
     let mut client = server.connect();
     client.send(head("Transfer-Encoding: chunked"));
@@ -82,7 +67,7 @@ fn a_body_that_is_too_large_is_a_413_and_no_guest_sees_the_rest() {
 
 #[test]
 fn a_body_that_comes_at_the_rate_that_is_asked_for_is_waited_for() {
-    let guest = reader("");
+    let guest = GuestFile::new(guests::reader(""));
     let server = serve(&guest, &["--body-timeout", "1", "--min-body-rate", "1000000"]);
     let mut client = server.connect();
     // At the default rate, these bytes would earn half a minute.

@@ -49,18 +49,9 @@ fn an_idle_connection_answers_when_it_is_used_again() {
     assert_eq!(pipelined.response("GET").text(), "a");
 }
 
-/// Reads the body of the request to its end.
-const READ_BODY: &str = "
-    (call $consume (local.get $request) (i32.const 80))
-    (call $stream-of (i32.load offset=4 (i32.const 80)) (i32.const 96))
-    (block $end (loop $more
-        (call $read (i32.load offset=4 (i32.const 96)) (i64.const 4096) (i32.const 112))
-        (br_if $end (i32.load8_u (i32.const 112)))
-        (br $more)))";
-
 /// Serves a guest that reads the body of the request and then does this.
 fn reader(then: &str, options: &[&str]) -> (Server, GuestFile) {
-    let guest = GuestFile::new(guests::handler_with(guests::READING, &format!("{READ_BODY} {then}")));
+    let guest = GuestFile::new(guests::reader(then));
     (programs!().ours_with_guest(&guest.path, options), guest)
 }
 
