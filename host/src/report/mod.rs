@@ -21,5 +21,6 @@ pub mod writer;
 
 pub use occasionally::Occasionally;
 pub use outcome::Peer;
+pub use rate::Rate;
 pub use recorder::{Recorded, Recorder, Report};
 pub use subject::Subject;

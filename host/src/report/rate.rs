@@ -1,8 +1,8 @@
-//! A limit on how much may be printed in a second.
+//! A limit on how much there may be in a second: of what is printed, or of what a client sends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// A token bucket: a burst of so many bytes, and so many bytes a second after that.
+/// A token bucket: a burst of so many, such as bytes, and so many a second after that.
 #[derive(Debug)]
 pub struct Rate {
     burst: u64,
@@ -17,18 +17,24 @@ impl Rate {
         Self { burst, per_second, left: burst, filled: now }
     }
 
-    /// Takes so many bytes, if that many are left at this moment.
-    pub fn take(&mut self, bytes: u64, now: Instant) -> bool {
+    /// Takes so many, if that many are left at this moment.
+    pub fn take(&mut self, count: u64, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.filled);
         let earned =
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_mul(self.per_second) / 1000;
         if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(self.burst);
-            self.filled = now;
+            self.add(earned);
+            // What time has earned a part of counts the next time.
+            self.filled += Duration::from_millis(earned.saturating_mul(1000) / self.per_second);
         }
-        let left = self.left.checked_sub(bytes);
+        let left = self.left.checked_sub(count);
         self.left = left.unwrap_or(self.left);
         left.is_some()
+    }
+
+    /// Adds so many, but never more than a burst in all.
+    pub fn add(&mut self, count: u64) {
+        self.left = self.left.saturating_add(count).min(self.burst);
     }
 }
 
@@ -48,5 +54,16 @@ mod tests {
         assert!(!rate.take(1, later));
         let much_later = later + Duration::from_mins(1);
         assert!(rate.take(100, much_later) && !rate.take(1, much_later), "never more than a burst");
+    }
+
+    #[test]
+    fn parts_of_one_are_not_lost() {
+        let start = Instant::now();
+        let mut rate = Rate::new(1, 500, start);
+        let took = |at: u64| rate.take(1, start + Duration::from_millis(3 * at));
+        assert_eq!((0..1_000).map(took).filter(|&took| took).count(), 1_000);
+        let mut rate = Rate::new(2, 100, start);
+        let took = |at: u64| rate.take(1, start + Duration::from_millis(7 * at));
+        assert_eq!((0..1_000).map(took).filter(|&took| took).count(), 2 + 699);
     }
 }

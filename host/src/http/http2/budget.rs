@@ -7,26 +7,27 @@
 //! CONTINUATION, and those that are still to be found.
 
 use super::frames::{Frame, Kind};
-use std::time::{Duration, Instant};
+use crate::report::Rate;
+use std::time::Instant;
 
 /// What a connection can spend at once. A browser that leaves a page with a hundred open streams resets them all.
-const MOST: u32 = 2_000;
+const MOST: u64 = 2_000;
 
 /// What time adds in each second: a page that cancels 50 images a second while its user scrolls stays below.
-const PER_SECOND: u32 = 500;
+const PER_SECOND: u64 = 500;
 
 /// What an answer adds that was sent to its end. Some clients send two `WINDOW_UPDATE` for each.
-const PER_ANSWER: u32 = 4;
+const PER_ANSWER: u64 = 4;
 
 /// Bytes sent that add one. A frame of DATA has 16 KiB, and some clients send two `WINDOW_UPDATE` for each.
 const BYTES_PER_ONE: usize = 4 * 1024;
 
 /// What a reset costs, which throws away the work for a request. With less, a flood of requests that are reset (CVE-2023-44487)
 /// would cost the server more than one of requests.
-const RESET: u32 = 10;
+const RESET: u64 = 10;
 
 /// What settings cost, because each open stream has to follow them.
-const SETTINGS: u32 = 10;
+const SETTINGS: u64 = 10;
 
 /// Bytes of a frame of DATA below which it costs more than its bytes.
 const SMALL_DATA: u32 = 64;
@@ -34,60 +35,37 @@ const SMALL_DATA: u32 = 64;
 /// What a connection may still spend.
 #[derive(Debug)]
 pub(super) struct Budget {
-    left: u32,
-    /// When time was last taken into account.
-    since: Instant,
+    rate: Rate,
     /// Bytes sent that have not added one yet.
     bytes: usize,
 }
 
 impl Budget {
     pub(super) fn new(now: Instant) -> Self {
-        Self { left: MOST, since: now, bytes: 0 }
+        Self { rate: Rate::new(MOST, PER_SECOND, now), bytes: 0 }
     }
 
     /// Pays for a frame. `false` when the budget does not suffice.
     pub(super) fn pay(&mut self, frame: Frame, now: Instant) -> bool {
-        let cost = cost(frame);
-        if self.left < cost {
-            self.wait(now.saturating_duration_since(self.since));
-            self.since = now;
-        }
-        match self.left.checked_sub(cost) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
-        }
+        self.rate.take(cost(frame), now)
     }
 
     /// An answer was sent to its end.
     pub(super) fn answer(&mut self) {
-        self.add(PER_ANSWER);
+        self.rate.add(PER_ANSWER);
     }
 
     /// So many bytes were sent.
     pub(super) fn send(&mut self, bytes: usize) {
         self.bytes += bytes;
-        let earned = self.bytes / BYTES_PER_ONE;
+        self.rate.add((self.bytes / BYTES_PER_ONE) as u64);
         self.bytes %= BYTES_PER_ONE;
-        self.add(u32::try_from(earned).unwrap_or(MOST));
-    }
-
-    fn wait(&mut self, time: Duration) {
-        let earned = time.as_millis() * u128::from(PER_SECOND) / 1_000;
-        self.add(u32::try_from(earned).unwrap_or(MOST));
-    }
-
-    fn add(&mut self, earned: u32) {
-        self.left = self.left.saturating_add(earned).min(MOST);
     }
 }
 
-fn cost(frame: Frame) -> u32 {
+fn cost(frame: Frame) -> u64 {
     match frame.kind {
-        Kind::Data => u32::from(frame.length < SMALL_DATA && !frame.is_last()),
+        Kind::Data => u64::from(frame.length < SMALL_DATA && !frame.is_last()),
         Kind::Reset => RESET,
         Kind::Settings if !frame.is_last() => SETTINGS,
         // A request costs little as long as it is answered.
@@ -118,11 +96,20 @@ mod tests {
     fn a_flood_ends_soon_and_time_allows_little_of_it() {
         let start = Instant::now();
         let mut budget = Budget::new(start);
-        let mut flood = |now| (0..10_000).take_while(|_| budget.pay(frame(PING, 0, 8), now)).count();
-        assert_eq!(flood(start), MOST as usize);
+        let mut flood = |now| (0..10_000).take_while(|_| budget.pay(frame(PING, 0, 8), now)).count() as u64;
+        assert_eq!(flood(start), MOST);
         assert_eq!(flood(start), 0);
         assert_eq!(flood(start + Duration::from_millis(100)), 50);
-        assert_eq!(flood(start + Duration::from_hours(1)), MOST as usize);
+        assert_eq!(flood(start + Duration::from_hours(1)), MOST);
+    }
+
+    #[test]
+    fn a_connection_that_was_idle_has_no_more_than_a_new_one() {
+        let start = Instant::now();
+        let mut budget = Budget::new(start);
+        let later = start + Duration::from_hours(1);
+        let flood = (0..10_000).take_while(|_| budget.pay(frame(PING, 0, 8), later)).count() as u64;
+        assert_eq!(flood, MOST);
     }
 
     #[test]
@@ -134,8 +121,8 @@ mod tests {
             budget.answer();
         }
         let mut reset = || budget.pay(frame(HEADERS, 5, 20), now) && budget.pay(frame(RST_STREAM, 0, 4), now);
-        let resets = (0..1_000).take_while(|_| reset()).count();
-        assert_eq!(resets, (MOST / (RESET + 1)) as usize);
+        let resets = (0..1_000).take_while(|_| reset()).count() as u64;
+        assert_eq!(resets, MOST / (RESET + 1));
     }
 
     #[test]
