@@ -7,7 +7,7 @@
 //! 5. Stop: the first signal drains the connections, the second one cuts them.
 
 use crate::allocator;
-use crate::app::{App, Times};
+use crate::app::App;
 use crate::component::Purpose;
 use crate::config::listen::ListenAddress;
 use crate::config::tls::{Source, Tls};
@@ -268,8 +268,7 @@ fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
     let Prepared { guest, engine, template, workers } = prepared;
     let how = format!("Running {} {how}", guest.name());
     let instances = config.limits.instances;
-    let times = Times { head: config.limits.time, silence: config.silence, queue: config.queue };
-    let app = Arc::new(App::new(linked, template, instances, config.reuse, (times, config.request.body))?);
+    let app = Arc::new(App::new(linked, template, &config)?);
     let max_connections = max_connections(config.connections.most, instances);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));

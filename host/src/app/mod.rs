@@ -16,6 +16,7 @@ mod slots;
 pub use answer::GuestBody;
 
 use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
+use crate::config::Serve;
 use crate::config::limits::BodyLimits;
 use crate::instance::{GuestResponse, Template};
 use crate::link::Linked;
@@ -48,13 +49,13 @@ const MAX_SILENCE: Duration = Duration::from_hours(1);
 
 /// How long the parts of an answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
+struct Times {
     /// Until the guest has set its response, and what it may compute between two pieces of the body.
-    pub head: Duration,
+    head: Duration,
     /// Between two pieces of the body, on the clock.
-    pub silence: Duration,
+    silence: Duration,
     /// Until there is an instance for a request.
-    pub queue: Duration,
+    queue: Duration,
 }
 
 /// A component, ready to answer requests.
@@ -95,17 +96,12 @@ pub enum NoAnswer {
 }
 
 impl App {
-    /// A component that was linked. At most `instances` of it live at a time, each of which answers `uses` requests.
-    pub fn new(
-        linked: Linked,
-        template: Arc<Template>,
-        instances: u32,
-        uses: u32,
-        (times, body): (Times, BodyLimits),
-    ) -> Result<Self> {
-        let slots = Arc::new(Slots::new(instances, times.queue));
-        let executor = Arc::new(Executor::new(linked, template, uses, &slots)?);
-        Ok(Self { executor, slots, times, body })
+    /// A component that was linked, within the limits of its configuration.
+    pub fn new(linked: Linked, template: Arc<Template>, config: &Serve) -> Result<Self> {
+        let times = Times { head: config.limits.time, silence: config.silence, queue: config.queue };
+        let slots = Arc::new(Slots::new(config.limits.instances, times.queue));
+        let executor = Arc::new(Executor::new(linked, template, config.reuse, &slots)?);
+        Ok(Self { executor, slots, times, body: config.request.body })
     }
 
     /// Whether calls about files may hang, because another machine or program answers for one of the directories.
