@@ -15,6 +15,7 @@ use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::report::Report;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -103,12 +104,13 @@ impl Connections {
         .await;
     }
 
-    /// Checks a request, and gives the answer to it, without content, if no guest gives it.
+    /// Checks a request whose client was identified, and gives the answer to it, without content, if no guest gives it.
     pub(super) fn check<B>(
         &self,
         request: &mut Request<B>,
-        info: &ConnInfo,
+        identified: &Result<Cow<'_, ConnInfo>, Refusal>,
     ) -> Result<Option<Response<()>>, Refusal> {
+        let info = identified.as_ref().map_err(Clone::clone)?;
         // HTTP/1.0 may name no host, which is nowhere to redirect to; `check` makes one up.
         if let Role::Redirect(_) = self.role
             && request.uri().authority().is_none()

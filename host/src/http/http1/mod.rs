@@ -243,8 +243,7 @@ impl Connections {
         let recorder = self.report.begin(info.peer, &request, &subject);
         let method = request.method().clone();
         let version = request.version();
-        let checked = identified.as_ref().map_err(Clone::clone);
-        let answered = match checked.and_then(|info| self.check(&mut request, info)) {
+        let answered = match self.check(&mut request, &identified) {
             Ok(None) => match self.app.respond(request, info, subject).await {
                 Ok(response) => Ok(response.map(Either::Left)),
                 Err(why) => Err(Refusal::instead(why)),

@@ -178,11 +178,9 @@ impl Connections {
             return Err(Broken::Refused);
         };
         let method = request.method().clone();
-        let checked = identified.as_ref().map_err(Clone::clone);
-        let checked = checked.and_then(|info| self.check(&mut request, info));
         let refuse = |refusal: Refusal| refusal.answer(&method).map(Content::Host);
         let mut instance = None;
-        let response = match checked {
+        let response = match self.check(&mut request, &identified) {
             Err(refusal) => refuse(refusal),
             Ok(Some(response)) => response.map(|()| Content::Host(Bytes::new())),
             Ok(None) => {
