@@ -25,7 +25,7 @@ mod writer;
 
 pub use incoming::{IncomingEnd, RequestBody, TooSlow, request_body};
 pub use memory::{Buffered, scarcity};
-pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX};
+pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX, read_some};
 pub use socket_body::{Data, SocketBody};
 pub use socket_files::{MAX_PLACEHOLDER, Placeholder, SendError, SocketFiles, is_placeholder};
 pub use source::{FileSource, FileStream, METADATA_TTL, Taken, TimedLength};

@@ -198,14 +198,18 @@ fn read(file: &std::fs::File, offset: u64, length: u64) -> Result<Bytes, Incompl
     let most = memory::allowance(READ_MAX);
     let size = usize::try_from(length).unwrap_or(most).min(most);
     let mut bytes = Vec::with_capacity(size);
+    read_some(|| pread(file, spare_capacity(&mut bytes), offset))?;
+    // The allocator may have given more room than was asked for.
+    bytes.truncate(size);
+    Ok(bytes.into())
+}
+
+/// Has `pread` read from a file where it should have more content, and gives how many bytes there were.
+pub fn read_some(mut pread: impl FnMut() -> rustix::io::Result<usize>) -> Result<usize, Incomplete> {
     loop {
-        match pread(file, spare_capacity(&mut bytes), offset) {
+        match pread() {
             Ok(0) => return Err(Incomplete::Shrunk),
-            Ok(_) => {
-                // The allocator may have given more room than was asked for.
-                bytes.truncate(size);
-                return Ok(bytes.into());
-            }
+            Ok(read) => return Ok(read),
             Err(Errno::INTR) => {}
             Err(_) => return Err(Incomplete::Unreadable),
         }

@@ -5,9 +5,9 @@
 //! buffer that all connections of a thread use in turn: it is encrypted before the next one needs it. So a client that does
 //! not read holds what is encrypted for it, at most about 64 KiB, and nothing else.
 
-use crate::body::{FileRange, Incomplete, SendError, SocketFiles, is_placeholder};
+use crate::body::{Incomplete, SendError, SocketFiles, is_placeholder, read_some};
 use crate::net::conn::Stream;
-use rustix::io::{Errno, pread};
+use rustix::io::pread;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -58,7 +58,8 @@ impl<S: Stream> Encrypted<S> {
             let mut written = 0;
             let of_range = files.send(|range| {
                 let most = usize::try_from(range.length).unwrap_or(most).min(most);
-                let read = read(range, &mut buffer[..most]).map_err(Broken::File)?;
+                let read = read_some(|| pread(&range.file, &mut buffer[..most], range.offset));
+                let read = read.map_err(Broken::File)?;
                 let pieces: Vec<_> = before.iter().copied().chain([IoSlice::new(&buffer[..read])]).collect();
                 match Pin::new(tls).poll_write_vectored(context, &pieces) {
                     Poll::Ready(Ok(count)) => written = count,
@@ -94,18 +95,6 @@ impl<S: Stream> Encrypted<S> {
 enum Broken {
     Stream(io::Error),
     File(Incomplete),
-}
-
-/// Reads from the beginning of a range.
-fn read(range: &FileRange, buffer: &mut [u8]) -> Result<usize, Incomplete> {
-    loop {
-        match pread(&range.file, &mut *buffer, range.offset) {
-            Ok(0) => return Err(Incomplete::Shrunk),
-            Ok(read) => return Ok(read),
-            Err(Errno::INTR) => {}
-            Err(_) => return Err(Incomplete::Unreadable),
-        }
-    }
 }
 
 impl<S: Stream> Stream for Encrypted<S> {
