@@ -10,6 +10,7 @@ use crate::allocator;
 use crate::app::App;
 use crate::component::Purpose;
 use crate::config::listen::ListenAddress;
+use crate::config::site::Site;
 use crate::config::tls::{Source, Tls};
 use crate::config::{Instances, Serve};
 use crate::engine;
@@ -139,9 +140,9 @@ pub struct Checked {
 /// Does everything up to the listeners, and returns what is wrong with the site and with certificates.
 pub fn check(config: &Serve) -> Result<Checked> {
     check_directories(config)?;
-    let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
-    link(&guest.prepare(Stdio::Marked)?, config)?;
-    let Faults { errors, warnings } = site::check(config);
+    let guest = open_guest(&config.site)?;
+    link(&guest.prepare(Stdio::Marked)?, &config.site)?;
+    let Faults { errors, warnings } = site::check(&config.site);
     let mut checked = Checked { faults: errors, notes: Vec::new() };
     checked.faults.extend(warnings);
     if let Some(Tls { source: Source::Files(pairs), .. }) = &config.tls {
@@ -161,13 +162,18 @@ pub fn check(config: &Serve) -> Result<Checked> {
     Ok(checked)
 }
 
+/// Reads the component of a site, and opens what it is given.
+fn open_guest(site: &Site) -> Result<prepare::Opened> {
+    prepare::open(site.guest.as_deref(), Purpose::Serve, &site.grants, &site.limits)
+}
+
 fn check_directories(config: &Serve) -> Result<()> {
-    if config.any_directory { Ok(()) } else { breadth::refuse(&config.grants.directories) }
+    if config.any_directory { Ok(()) } else { breadth::refuse(&config.site.grants.directories) }
 }
 
 /// Refuses a site with wrong rules, and reports what is missing in it.
 fn check_site(config: &Serve) -> Result<()> {
-    let Faults { errors, warnings } = site::check(config);
+    let Faults { errors, warnings } = site::check(&config.site);
     match &errors[..] {
         [] => {}
         [error] => bail!("{error}"),
@@ -180,14 +186,14 @@ fn check_site(config: &Serve) -> Result<()> {
 }
 
 /// Compiles and links the guest, and says in which way it runs.
-fn link(prepared: &Prepared, config: &Serve) -> Result<(Linked, String)> {
+fn link(prepared: &Prepared, site: &Site) -> Result<(Linked, String)> {
     let Prepared { guest, engine, template, .. } = prepared;
-    let renewal = match config.instances {
-        _ if config.reuse > 1 => Renewal::Reused,
+    let renewal = match site.instances {
+        _ if site.reuse > 1 => Renewal::Reused,
         Instances::Auto => Renewal::Restored,
         Instances::New => Renewal::New,
     };
-    link::server(engine, guest, template, config.executor, renewal)
+    link::server(engine, guest, template, site.executor, renewal)
 }
 
 /// Reads certificates.
@@ -240,12 +246,12 @@ fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let reachable = traits.find(|traits| traits.reach == Reach::Network);
     let is_root = !config.confinement.allow_root && refuse_root(reachable)?;
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
-        config.list_by_default();
+        config.site.list_by_default();
     }
     // Low ports are bound.
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     check_site(config)?;
-    let guest = prepare::open(config.guest.as_deref(), Purpose::Serve, &config.grants, &config.limits)?;
+    let guest = open_guest(&config.site)?;
     Ok(Opened { listeners, tls, guest, is_root, lockdown })
 }
 
@@ -264,18 +270,18 @@ fn granted(opened: &Opened) -> Granted {
 fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
     let Opened { listeners, tls, guest, is_root, lockdown } = opened;
     let prepared = guest.prepare(Stdio::Marked)?;
-    let (linked, how) = link(&prepared, &config)?;
+    let (linked, how) = link(&prepared, &config.site)?;
     let Prepared { guest, engine, template, workers } = prepared;
     let how = format!("Running {} {how}", guest.name());
-    let instances = config.limits.instances;
-    let app = Arc::new(App::new(linked, template, &config)?);
+    let instances = config.instances;
+    let app = Arc::new(App::new(linked, template, &config.site, config.queue)?);
     let max_connections = max_connections(config.connections.most, instances);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));
     let terms = Terms { stall: config.client.stall, head: config.client.head, proxies, per_address };
     let (acceptor, ended) = Acceptor::new(max_connections, terms);
     let blocking_threads = instances as usize + SPARE_THREADS;
-    let names = Names::new(std::mem::take(&mut config.names));
+    let names = Names::new(std::mem::take(&mut config.site.names));
     let walls = lockdown.map(Lockdown::finish);
     Ok(Ready {
         engine,
@@ -312,12 +318,7 @@ async fn run(ready: Ready) -> Result<()> {
     } = ready;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
     let report = Report { access_log: access_log.clone() };
-    let room = Room {
-        head: config.request.head,
-        fields: config.request.fields,
-        connections: max_connections,
-        instances: config.limits.instances,
-    };
+    let room = Room { head: config.head, connections: max_connections, instances: config.instances };
     let connections = Arc::new(Connections::new(app, names, report, config.client, room));
     let mut phase = wait_for_signals()?;
     stderr::line(&how);

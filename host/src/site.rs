@@ -1,7 +1,7 @@
 //! What the built-in file server will read of its site, checked before the first request: the files that its settings name,
 //! and its rules.
 
-use crate::config::Serve;
+use crate::config::site::Site;
 use guest::config::{ErrorPages, Settings};
 use guest::path::RULE_FILES;
 use guest::rules::{self, MAX_FILE_BYTES};
@@ -20,8 +20,8 @@ pub struct Faults {
     pub warnings: Vec<String>,
 }
 
-/// Checks the site of a server. Other guests have none.
-pub fn check(config: &Serve) -> Faults {
+/// Checks what a site serves, if it does so by the built-in guest.
+pub fn check(config: &Site) -> Faults {
     // Settings were validated with the configuration, and the first directory is the one that is served.
     let settings = Settings::checked(&config.grants.environment);
     let (Ok(settings), Some(directory), None) = (settings, config.grants.directories.first(), &config.guest)

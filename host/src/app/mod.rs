@@ -16,8 +16,8 @@ mod slots;
 pub use answer::GuestBody;
 
 use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
-use crate::config::Serve;
 use crate::config::limits::BodyLimits;
+use crate::config::site::Site;
 use crate::instance::{GuestResponse, Template};
 use crate::link::Linked;
 use crate::net::ConnInfo;
@@ -97,11 +97,11 @@ pub enum NoAnswer {
 
 impl App {
     /// A component that was linked, within the limits of its configuration.
-    pub fn new(linked: Linked, template: Arc<Template>, config: &Serve) -> Result<Self> {
-        let times = Times { head: config.limits.time, silence: config.silence, queue: config.queue };
-        let slots = Arc::new(Slots::new(config.limits.instances, times.queue));
-        let executor = Arc::new(Executor::new(linked, template, config.reuse, &slots)?);
-        Ok(Self { executor, slots, times, body: config.request.body })
+    pub fn new(linked: Linked, template: Arc<Template>, site: &Site, queue: Duration) -> Result<Self> {
+        let times = Times { head: site.limits.time, silence: site.silence, queue };
+        let slots = Arc::new(Slots::new(site.limits.instances, queue));
+        let executor = Arc::new(Executor::new(linked, template, site.reuse, &slots)?);
+        Ok(Self { executor, slots, times, body: site.body })
     }
 
     /// Whether calls about files may hang, because another machine or program answers for one of the directories.

@@ -69,7 +69,7 @@ pub(super) fn explain(error: &Error, arguments: &[OsString]) -> String {
 
 /// What is wrong with the guest of a line that could be read, if it is none.
 pub(super) fn in_guest(serve: &Serve) -> Option<String> {
-    let guest = serve.guest.as_ref().filter(|guest| !guest.exists())?;
+    let guest = serve.site.guest.as_ref().filter(|guest| !guest.exists())?;
     let word = guest.to_str()?;
     match word {
         "on" | "off" => Some(format!(

@@ -60,10 +60,6 @@ const SUBCOMMANDS: [&str; 6] = ["run", "inspect", "check", "guest", "completions
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
-    /// The wasi:http component to serve [default: the built-in file server]
-    #[arg(value_name = "GUEST")]
-    pub guest: Option<PathBuf>,
-
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT|unix:PATH", help = format!(
         "Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port, and \
@@ -88,13 +84,71 @@ pub struct Serve {
     #[arg(long, value_name = "NAME")]
     pub allow_name: Vec<String>,
 
-    /// What each instance is given.
+    /// What each site may set for itself.
     #[command(flatten)]
-    pub grants: Grants,
+    pub site: Site,
 
     /// How many connections.
     #[command(flatten)]
     pub connections: Connections,
+
+    /// How large the head of a request may be.
+    #[command(flatten)]
+    pub request: RequestSize,
+
+    /// Time for an instance.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a request waits for an instance before it gets a 503 [default: {}]", defaults::QUEUE_TIMEOUT
+    ))]
+    pub queue_timeout: Option<u32>,
+
+    /// Time for the head of a request.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a client may take for the head of a request, from its first byte on [default: {}]",
+        defaults::HEAD_TIMEOUT
+    ))]
+    pub head_timeout: Option<u32>,
+
+    /// Time between requests.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a connection may be idle [default: {}]", defaults::IDLE_TIMEOUT
+    ))]
+    pub idle_timeout: Option<u32>,
+
+    /// Time for a client.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a client may accept no data before its connection is reset [default: {}]",
+        defaults::STALL_TIMEOUT
+    ))]
+    pub stall_timeout: Option<u32>,
+
+    /// How the process is confined.
+    #[command(flatten)]
+    pub confinement: Confinement,
+
+    /// Serve the root directory or a whole home directory too
+    #[arg(long)]
+    pub allow_any_dir: bool,
+
+    /// Write no access log
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// The arguments of serving that each site may have for itself.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Site {
+    /// The wasi:http component to serve [default: the built-in file server]
+    #[arg(value_name = "GUEST")]
+    pub guest: Option<PathBuf>,
+
+    /// The certificates of its names.
+    #[command(flatten)]
+    pub certificates: Certificates,
+
+    /// What each instance is given.
+    #[command(flatten)]
+    pub grants: Grants,
 
     /// Instances at a time.
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true, help = format!(
@@ -123,15 +177,9 @@ pub struct Serve {
     #[command(flatten)]
     pub size: Size,
 
-    /// Time for an instance.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a request waits for an instance before it gets a 503 [default: {}]", defaults::QUEUE_TIMEOUT
-    ))]
-    pub queue_timeout: Option<u32>,
-
-    /// How much a client may send.
+    /// The bodies of requests.
     #[command(flatten)]
-    pub request: RequestSize,
+    pub body: BodySize,
 
     /// Time for the guest.
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
@@ -145,45 +193,6 @@ pub struct Serve {
          up to 3600 [default: {}]", defaults::SILENCE_TIMEOUT
     ))]
     pub silence_timeout: Option<u32>,
-
-    /// Time for the head of a request.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a client may take for the head of a request, from its first byte on [default: {}]",
-        defaults::HEAD_TIMEOUT
-    ))]
-    pub head_timeout: Option<u32>,
-
-    /// Time between requests.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a connection may be idle [default: {}]", defaults::IDLE_TIMEOUT
-    ))]
-    pub idle_timeout: Option<u32>,
-
-    /// Time for the body of a request.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a client may take for the body of a request, in addition to what --min-body-rate allows \
-         [default: {}]", defaults::BODY_TIMEOUT
-    ))]
-    pub body_timeout: Option<u32>,
-
-    /// Time for a client.
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
-        "How long a client may accept no data before its connection is reset [default: {}]",
-        defaults::STALL_TIMEOUT
-    ))]
-    pub stall_timeout: Option<u32>,
-
-    /// How the process is confined.
-    #[command(flatten)]
-    pub confinement: Confinement,
-
-    /// Serve the root directory or a whole home directory too
-    #[arg(long)]
-    pub allow_any_dir: bool,
-
-    /// Write no access log
-    #[arg(short, long)]
-    pub quiet: bool,
 
     /// The settings of the file server.
     #[command(flatten)]
@@ -227,9 +236,9 @@ pub struct Proxies {
     pub x_forwarded_from: Vec<String>,
 }
 
-/// How a server speaks TLS.
+/// The certificates of a server or a site.
 #[derive(Args, Clone, Debug, Default)]
-pub struct Tls {
+pub struct Certificates {
     /// Speak TLS at every --addr and show clients the certificate chain in this PEM file (repeatable, each with a --tls-key
     /// of its own); the name that a client asks for chooses among several, and the first is for all other names; a file
     /// that changes is read again
@@ -239,7 +248,11 @@ pub struct Tls {
     /// The private key of a --tls-cert (repeatable, in the same order), a PEM file without a passphrase
     #[arg(long, value_name = "FILE")]
     pub tls_key: Vec<PathBuf>,
+}
 
+/// How a server speaks TLS.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Tls {
     /// Speak TLS with a certificate for localhost that is made at the first start and kept for this user; browsers ask
     /// once whether to trust it
     #[arg(long)]
@@ -377,7 +390,7 @@ pub struct Size {
     pub max_output: Option<u32>,
 }
 
-/// How much a client may send.
+/// How large the head of a request may be.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct RequestSize {
     /// The head of a request.
@@ -391,7 +404,11 @@ pub struct RequestSize {
         "The fields of a request; one with more gets a 431 [default: {}]", defaults::MAX_FIELDS
     ))]
     pub max_fields: Option<u32>,
+}
 
+/// How large the body of a request may be, and how long it may take.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct BodySize {
     /// Its body.
     #[arg(long, value_name = "MIB", allow_negative_numbers = true, help = format!(
         "The body of a request; a larger one gets a 413, and with 0 every one does [default: {}]", defaults::MAX_BODY
@@ -403,6 +420,13 @@ pub struct RequestSize {
         "The bytes of a body that give its client another second [default: {}]", defaults::MIN_BODY_RATE
     ))]
     pub min_body_rate: Option<u32>,
+
+    /// Time for the body of a request.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a client may take for the body of a request, in addition to what --min-body-rate allows \
+         [default: {}]", defaults::BODY_TIMEOUT
+    ))]
+    pub body_timeout: Option<u32>,
 }
 
 /// The settings of the file server. Each is a variable of the guest's environment, and its flag sets that variable.

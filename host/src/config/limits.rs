@@ -1,7 +1,7 @@
 //! The memory and time that guests may use, what clients may send, and how many connections they may have, as given by
 //! flags. [`engine::sizes`](crate::engine::sizes) computes from them what a certain component gets.
 
-use super::{ConfigError, above_zero, defaults};
+use super::{ConfigError, above_zero, defaults, seconds};
 use crate::cli;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -79,15 +79,13 @@ impl Limits {
     }
 }
 
-/// What a client may send, and how long it may take for it. Further limits of clients are constants beside what they limit.
+/// The head of a request. Further limits of clients are constants beside what they limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestLimits {
-    /// The head of a request, in bytes.
-    pub head: usize,
+pub struct HeadLimits {
+    /// In bytes.
+    pub size: usize,
     /// Its fields.
     pub fields: usize,
-    /// The body of a request.
-    pub body: BodyLimits,
 }
 
 /// How large the body of a request may be, and how long it may take.
@@ -108,20 +106,26 @@ const HEAD_RANGE: RangeInclusive<u32> = 8..=1024;
 /// The largest limit of fields. More would not be found in reasonable time.
 const FIELDS_RANGE: RangeInclusive<u32> = 1..=1000;
 
-impl RequestLimits {
+impl HeadLimits {
     /// Validates the arguments.
-    pub(super) fn new(typed: cli::RequestSize, body_timeout: Option<u32>) -> Result<Self, ConfigError> {
-        let cli::RequestSize { max_head, max_fields, max_body, min_body_rate } = typed;
+    pub(super) fn new(typed: cli::RequestSize) -> Result<Self, ConfigError> {
+        let cli::RequestSize { max_head, max_fields } = typed;
         let within = |flag, typed: Option<u32>, default, range: RangeInclusive<u32>| {
             let value = typed.unwrap_or(default);
             if range.contains(&value) { Ok(value) } else { Err(ConfigError::Range { flag, range, value }) }
         };
-        let head = within("--max-head", max_head, defaults::MAX_HEAD, HEAD_RANGE)?;
+        let size = within("--max-head", max_head, defaults::MAX_HEAD, HEAD_RANGE)?;
         let fields = within("--max-fields", max_fields, defaults::MAX_FIELDS, FIELDS_RANGE)?;
-        let time = above_zero("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
+        Ok(Self { size: size as usize * 1024, fields: fields as usize })
+    }
+}
+
+impl BodyLimits {
+    /// Validates the arguments.
+    pub(super) fn new(typed: cli::BodySize) -> Result<Self, ConfigError> {
+        let cli::BodySize { max_body, min_body_rate, body_timeout } = typed;
+        let time = seconds("--body-timeout", body_timeout, defaults::BODY_TIMEOUT)?;
         let rate = above_zero("--min-body-rate", min_body_rate, defaults::MIN_BODY_RATE)?;
-        let size = u64::from(max_body.unwrap_or(defaults::MAX_BODY)) << 20;
-        let body = BodyLimits { size, time: Duration::from_secs(time.into()), rate: rate.into() };
-        Ok(Self { head: head as usize * 1024, fields: fields as usize, body })
+        Ok(Self { size: u64::from(max_body.unwrap_or(defaults::MAX_BODY)) << 20, time, rate: rate.into() })
     }
 }

@@ -1,5 +1,6 @@
 //! The validated configuration of each command, made from its command line, or one sentence that says what is wrong.
 //!
+//! - [`site`]: a component, with what it is given and its limits
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
@@ -14,17 +15,18 @@ pub mod grants;
 pub mod limits;
 pub mod listen;
 pub mod proxies;
+pub mod site;
 pub mod tls;
 
 pub use error::ConfigError;
 
 use crate::cli;
 use clap::ValueEnum;
-use grants::{DirectoryGrant, Grants, HostGrant, NetworkGrants, ROOT};
-use guest::config::Settings;
-use limits::{Connections, Limits, RequestLimits};
+use grants::{Grants, HostGrant, NetworkGrants};
+use limits::{Connections, HeadLimits, Limits};
 use listen::ListenAddress;
 use proxies::Proxies;
+use site::Site;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,8 +55,6 @@ pub enum Instances {
 /// The configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serve {
-    /// The component; `None` for the built-in one.
-    pub guest: Option<PathBuf>,
     /// The addresses to listen on; none for the default, or the listeners that the process inherits.
     pub addresses: Vec<ListenAddress>,
     /// The permissions of its unix sockets.
@@ -63,34 +63,24 @@ pub struct Serve {
     pub proxies: Proxies,
     /// How all of them speak TLS; `None` for clear HTTP.
     pub tls: Option<Tls>,
-    /// The host names of `--allow-name`.
-    pub names: Vec<String>,
-    /// What each instance is given.
-    pub grants: Grants,
     /// How many connections there may be.
     pub connections: Connections,
-    /// The limits of each instance.
-    pub limits: Limits,
-    /// How many requests each instance answers.
-    pub reuse: u32,
-    /// In which way the component runs.
-    pub executor: Executor,
-    /// Where its instances come from.
-    pub instances: Instances,
     /// The time limits of clients.
     pub client: ClientTimes,
-    /// What clients may send.
-    pub request: RequestLimits,
+    /// The heads of requests.
+    pub head: HeadLimits,
+    /// How many instances of all sites may be alive at the same time.
+    pub instances: u32,
     /// How long a request waits for an instance.
     pub queue: Duration,
-    /// How long a guest may wait between two pieces of its answer.
-    pub silence: Duration,
     /// How the process is confined.
     pub confinement: Confinement,
     /// Whether the root directory and whole home directories are served too.
     pub any_directory: bool,
     /// Whether each request is written to the access log.
     pub access_log: bool,
+    /// What is served.
+    pub site: Site,
 }
 
 /// How the process is confined.
@@ -153,96 +143,45 @@ impl Serve {
     /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Serve) -> Result<Self, ConfigError> {
         let cli::Serve {
-            guest,
             addr,
             socket_mode,
             proxies,
             tls,
             allow_name,
-            grants,
+            site,
             connections,
-            max_instances,
-            reuse,
-            executor,
-            instances: renewal,
-            size,
             request,
             queue_timeout,
-            timeout,
-            silence_timeout,
             head_timeout,
             idle_timeout,
-            body_timeout,
             stall_timeout,
             confinement,
             allow_any_dir,
             quiet,
-            files,
         } = arguments;
-        let instances = max_instances.unwrap_or(defaults::MAX_INSTANCES);
-        let limits = Limits::new(instances, size, Some(timeout.unwrap_or(defaults::TIMEOUT)))?;
-        let reuse = above_zero("--reuse", reuse, defaults::REUSE)?;
-        if reuse > 1 && renewal == Some(Instances::New) {
-            return Err(ConfigError::NewAndReused(reuse));
-        }
-        let seconds = |flag, typed, default| {
-            above_zero(flag, typed, default).map(|seconds| Duration::from_secs(seconds.into()))
-        };
+        let tls = Tls::new(tls, site.certificates.clone())?;
+        let site = Site::new(&allow_name, site)?;
         let stall = seconds("--stall-timeout", stall_timeout, defaults::STALL_TIMEOUT)?;
-        let silence = seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?;
         let queue = seconds("--queue-timeout", queue_timeout, defaults::QUEUE_TIMEOUT)?;
-        let request = RequestLimits::new(request, body_timeout)?;
         let head = seconds("--head-timeout", head_timeout, defaults::HEAD_TIMEOUT)?;
         let idle = seconds("--idle-timeout", idle_timeout, defaults::IDLE_TIMEOUT)?;
         let addresses = addr.iter().map(|text| ListenAddress::parse(text)).collect::<Result<_, _>>()?;
-        let socket_mode = listen::socket_mode(socket_mode.as_deref())?;
         let cli::Proxies { proxy_protocol_from, forwarded_from, x_forwarded_from } = proxies;
-        let proxies = Proxies::parse(&proxy_protocol_from, &forwarded_from, &x_forwarded_from)?;
-        let connections = Connections::new(connections)?;
-        let tls = Tls::new(tls)?;
-        let names = allow_name.iter().map(|text| grants::name(text)).collect::<Result<_, _>>()?;
-        let mut grants = read_grants(&grants, &[])?;
-        if grants.directories.is_empty() {
-            grants.directories.push(DirectoryGrant { host: PathBuf::from("."), guest: ROOT.to_owned() });
-        }
-        grants.environment = with_settings(grants.environment, files, guest.is_none())?;
-        let access_log = !quiet;
-        let client = ClientTimes { head, idle, stall };
-        let (executor, instances) = (executor.unwrap_or_default(), renewal.unwrap_or_default());
         Ok(Self {
-            guest,
             addresses,
-            socket_mode,
-            proxies,
+            socket_mode: listen::socket_mode(socket_mode.as_deref())?,
+            proxies: Proxies::parse(&proxy_protocol_from, &forwarded_from, &x_forwarded_from)?,
             tls,
-            names,
-            grants,
-            connections,
-            limits,
-            reuse,
-            executor,
-            instances,
-            client,
-            request,
+            connections: Connections::new(connections)?,
+            client: ClientTimes { head, idle, stall },
+            head: HeadLimits::new(request)?,
+            instances: site.limits.instances,
             queue,
-            silence,
             confinement: confinement.into(),
             any_directory: allow_any_dir,
-            access_log,
+            access_log: !quiet,
+            site,
         })
-    }
-
-    /// Turns listings of the built-in guest on, unless `FILES_LISTING` is set. This is meant for servers that only this
-    /// machine can reach. With `--allow-name` it does nothing: a web page could then read the listings by DNS rebinding.
-    pub fn list_by_default(&mut self) {
-        const LISTING: &str = "FILES_LISTING";
-        let environment = &mut self.grants.environment;
-        if self.guest.is_none()
-            && self.names.is_empty()
-            && !environment.iter().any(|(name, _)| name == LISTING)
-        {
-            environment.push((LISTING.to_owned(), "on".to_owned()));
-        }
     }
 }
 
@@ -283,6 +222,11 @@ fn above_zero(flag: &'static str, typed: Option<u32>, default: u32) -> Result<u3
     }
 }
 
+/// The time that a flag gives, or its default.
+fn seconds(flag: &'static str, typed: Option<u32>, default: u32) -> Result<Duration, ConfigError> {
+    above_zero(flag, typed, default).map(|seconds| Duration::from_secs(seconds.into()))
+}
+
 fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigError> {
     let cli::Grants { dir, env, allow_host, allow_tcp_connect } = typed;
     let hosts = |flag, texts: &[String]| {
@@ -300,28 +244,10 @@ fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigE
     })
 }
 
-/// The guest's environment: the variables of `--env`, then those of the file server's flags. They are validated for the
-/// built-in guest only, because the settings of other guests are unknown.
-fn with_settings(
-    mut variables: Vec<(String, String)>,
-    cli::Files(files): cli::Files,
-    is_built_in: bool,
-) -> Result<Vec<(String, String)>, ConfigError> {
-    for (name, value) in files {
-        if variables.iter().any(|(known, _)| *known == name) {
-            return Err(ConfigError::SetTwice(name));
-        }
-        variables.push((name, value));
-    }
-    if is_built_in {
-        Settings::checked(&variables).map_err(ConfigError::Settings)?;
-    }
-    Ok(variables)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ConfigError, DirectoryGrant, Run, Serve, defaults};
+    use super::grants::DirectoryGrant;
+    use super::{ConfigError, Run, Serve, defaults};
     use crate::cli;
 
     fn parse(arguments: &[&str]) -> cli::Command {
@@ -345,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_server_has_the_current_directory_and_a_command_has_none() {
-        let directories = serve(&[]).unwrap().grants.directories;
+        let directories = serve(&[]).unwrap().site.grants.directories;
         assert_eq!(directories, [DirectoryGrant { host: ".".into(), guest: "/".into() }]);
         assert_eq!(run(&["run", "a.wasm"]).unwrap().grants, super::Grants::default());
     }
@@ -389,8 +315,8 @@ mod tests {
     fn listings_are_on_only_where_no_other_name_is_answered_for() {
         let listing = |arguments: &[&str]| {
             let mut config = serve(arguments).unwrap();
-            config.list_by_default();
-            config.grants.environment
+            config.site.list_by_default();
+            config.site.grants.environment
         };
         assert_eq!(listing(&[]), [("FILES_LISTING".to_owned(), "on".to_owned())]);
         assert_eq!(listing(&["--allow-name", "example.com"]), []);
@@ -406,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_flag_of_the_file_server_sets_its_variable() {
-        let set = |arguments: &[&str]| serve(arguments).map(|config| config.grants.environment);
+        let set = |arguments: &[&str]| serve(arguments).map(|config| config.site.grants.environment);
         let variables = |pairs: &[(&str, &str)]| {
             Ok(pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>())
         };
@@ -468,6 +394,6 @@ mod tests {
             assert!(message.starts_with(&format!("{flag} takes a number from ")), "{message}");
             assert!(message.ends_with(&format!(", not {value}")), "{message}");
         }
-        assert_eq!(serve(&["--max-body", "0"]).unwrap().request.body.size, 0, "no bodies at all");
+        assert_eq!(serve(&["--max-body", "0"]).unwrap().site.body.size, 0, "no bodies at all");
     }
 }

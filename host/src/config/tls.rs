@@ -38,8 +38,11 @@ pub struct Pair {
 
 impl Tls {
     /// Validates the arguments; `None` if the server speaks clear HTTP.
-    pub(super) fn new(arguments: cli::Tls) -> Result<Option<Self>, ConfigError> {
-        let cli::Tls { tls_cert, tls_key, tls_dev, redirect_http, hsts } = arguments;
+    pub(super) fn new(
+        arguments: cli::Tls,
+        cli::Certificates { tls_cert, tls_key }: cli::Certificates,
+    ) -> Result<Option<Self>, ConfigError> {
+        let cli::Tls { tls_dev, redirect_http, hsts } = arguments;
         if tls_cert.len() != tls_key.len() {
             return Err(ConfigError::Unpaired { certificates: tls_cert.len(), keys: tls_key.len() });
         }
@@ -99,10 +102,10 @@ mod tests {
         change: impl FnOnce(&mut cli::Tls),
     ) -> Result<Option<Tls>, ConfigError> {
         let paths = |texts: &[&str]| texts.iter().map(Into::into).collect();
-        let mut arguments =
-            cli::Tls { tls_cert: paths(certificates), tls_key: paths(keys), ..Default::default() };
+        let certificates = cli::Certificates { tls_cert: paths(certificates), tls_key: paths(keys) };
+        let mut arguments = cli::Tls::default();
         change(&mut arguments);
-        Tls::new(arguments)
+        Tls::new(arguments, certificates)
     }
 
     #[test]

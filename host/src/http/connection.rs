@@ -11,6 +11,7 @@ use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::app::App;
 use crate::config::ClientTimes;
+use crate::config::limits::HeadLimits;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::report::Report;
 use http::header::{HOST, HeaderValue};
@@ -51,10 +52,8 @@ enum Role {
 /// How much there may be at a time, and of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// Bytes of a head.
-    pub head: usize,
-    /// Fields of a head.
-    pub fields: usize,
+    /// The head of a request.
+    pub head: HeadLimits,
     /// Connections.
     pub connections: usize,
     /// Instances of the component.

@@ -69,15 +69,15 @@ impl Http1 {
         // Timed here, once a connection rather than once a request.
         library
             .header_read_timeout(None)
-            .max_header_size(room.head)
-            .max_buf_size(room.head)
+            .max_header_size(room.head.size)
+            .max_buf_size(room.head.size)
             // A client that has finished sending still wants its answer. `Hangup` tells when it has left.
             .half_close(true)
             // Bytes are never copied together: those of placeholders cannot be read.
             .writev(true);
         // With another number, the library allocates room for them for each request.
-        if room.fields != LIBRARY_FIELDS {
-            library.max_headers(room.fields);
+        if room.head.fields != LIBRARY_FIELDS {
+            library.max_headers(room.head.fields);
         }
         Self { library, large_heads: Arc::new(Semaphore::new(MAX_LARGE_HEADS)) }
     }

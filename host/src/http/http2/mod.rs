@@ -94,12 +94,12 @@ impl Http2 {
             .initial_connection_window_size(RECEIVE_WINDOW)
             .max_send_buffer_size(SEND_BUFFER)
             .max_frame_size(MAX_FRAME)
-            .max_header_list_size(u32::try_from(room.head).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(room.head.size).unwrap_or(u32::MAX))
             .header_table_size(HEADER_TABLE)
             .max_pending_accept_reset_streams(MAX_RESETS_BEFORE_ACCEPT)
             .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
         let further = Arc::new(Semaphore::new(room.connections));
-        Self { library, instances: room.instances, fields: room.fields, further }
+        Self { library, instances: room.instances, fields: room.head.fields, further }
     }
 }
 

@@ -1,0 +1,106 @@
+//! A site: a component, with what its instances are given, and its limits.
+
+use super::grants::{DirectoryGrant, Grants, ROOT, name};
+use super::limits::{BodyLimits, Limits};
+use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
+use crate::cli;
+use guest::config::Settings;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The configuration of a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// The host names of `--allow-name`.
+    pub names: Vec<String>,
+    /// The component; `None` for the built-in one.
+    pub guest: Option<PathBuf>,
+    /// What each instance is given.
+    pub grants: Grants,
+    /// The limits of each instance.
+    pub limits: Limits,
+    /// How many requests each instance answers.
+    pub reuse: u32,
+    /// In which way the component runs.
+    pub executor: Executor,
+    /// Where its instances come from.
+    pub instances: Instances,
+    /// The bodies of requests.
+    pub body: BodyLimits,
+    /// How long a guest may wait between two pieces of its answer.
+    pub silence: Duration,
+}
+
+impl Site {
+    /// Validates the arguments, apart from certificates.
+    pub(super) fn new(names: &[String], arguments: cli::Site) -> Result<Self, ConfigError> {
+        let cli::Site {
+            guest,
+            certificates: _,
+            grants,
+            max_instances,
+            reuse,
+            executor,
+            instances,
+            size,
+            body,
+            timeout,
+            silence_timeout,
+            files,
+        } = arguments;
+        let max_instances = max_instances.unwrap_or(defaults::MAX_INSTANCES);
+        let limits = Limits::new(max_instances, size, Some(timeout.unwrap_or(defaults::TIMEOUT)))?;
+        let reuse = above_zero("--reuse", reuse, defaults::REUSE)?;
+        if reuse > 1 && instances == Some(Instances::New) {
+            return Err(ConfigError::NewAndReused(reuse));
+        }
+        let mut grants = read_grants(&grants, &[])?;
+        if grants.directories.is_empty() {
+            grants.directories.push(DirectoryGrant { host: PathBuf::from("."), guest: ROOT.to_owned() });
+        }
+        grants.environment = with_settings(grants.environment, files, guest.is_none())?;
+        Ok(Self {
+            names: names.iter().map(|text| name(text)).collect::<Result<_, _>>()?,
+            guest,
+            grants,
+            limits,
+            reuse,
+            executor: executor.unwrap_or_default(),
+            instances: instances.unwrap_or_default(),
+            body: BodyLimits::new(body)?,
+            silence: seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?,
+        })
+    }
+
+    /// Turns listings of the built-in guest on, unless `FILES_LISTING` is set. This is meant for servers that only this
+    /// machine can reach. With `--allow-name` it does nothing: a web page could then read the listings by DNS rebinding.
+    pub fn list_by_default(&mut self) {
+        const LISTING: &str = "FILES_LISTING";
+        let environment = &mut self.grants.environment;
+        if self.guest.is_none()
+            && self.names.is_empty()
+            && !environment.iter().any(|(name, _)| name == LISTING)
+        {
+            environment.push((LISTING.to_owned(), "on".to_owned()));
+        }
+    }
+}
+
+/// The guest's environment: the variables of `--env`, then those of the file server's flags. They are validated for the
+/// built-in guest only, because the settings of other guests are unknown.
+fn with_settings(
+    mut variables: Vec<(String, String)>,
+    cli::Files(files): cli::Files,
+    is_built_in: bool,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    for (name, value) in files {
+        if variables.iter().any(|(known, _)| *known == name) {
+            return Err(ConfigError::SetTwice(name));
+        }
+        variables.push((name, value));
+    }
+    if is_built_in {
+        Settings::checked(&variables).map_err(ConfigError::Settings)?;
+    }
+    Ok(variables)
+}
