@@ -140,9 +140,9 @@ pub struct Checked {
 /// Does everything up to the listeners, and returns what is wrong with the site and with certificates.
 pub fn check(config: &Serve) -> Result<Checked> {
     check_directories(config)?;
-    let guest = open_guest(&config.site)?;
-    link(&guest.prepare(Stdio::Marked)?, &config.site)?;
-    let Faults { errors, warnings } = site::check(&config.site);
+    let guest = open_guest(&config.sites[0])?;
+    link(&guest.prepare(Stdio::Marked)?, &config.sites[0])?;
+    let Faults { errors, warnings } = site::check(&config.sites[0]);
     let mut checked = Checked { faults: errors, notes: Vec::new() };
     checked.faults.extend(warnings);
     if let Some(Tls { source: Source::Files(pairs), .. }) = &config.tls {
@@ -168,12 +168,12 @@ fn open_guest(site: &Site) -> Result<prepare::Opened> {
 }
 
 fn check_directories(config: &Serve) -> Result<()> {
-    if config.any_directory { Ok(()) } else { breadth::refuse(&config.site.grants.directories) }
+    if config.any_directory { Ok(()) } else { breadth::refuse(&config.sites[0].grants.directories) }
 }
 
 /// Refuses a site with wrong rules, and reports what is missing in it.
 fn check_site(config: &Serve) -> Result<()> {
-    let Faults { errors, warnings } = site::check(&config.site);
+    let Faults { errors, warnings } = site::check(&config.sites[0]);
     match &errors[..] {
         [] => {}
         [error] => bail!("{error}"),
@@ -246,12 +246,12 @@ fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
     let reachable = traits.find(|traits| traits.reach == Reach::Network);
     let is_root = !config.confinement.allow_root && refuse_root(reachable)?;
     if listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback) {
-        config.site.list_by_default();
+        config.sites[0].list_by_default();
     }
     // Low ports are bound.
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     check_site(config)?;
-    let guest = open_guest(&config.site)?;
+    let guest = open_guest(&config.sites[0])?;
     Ok(Opened { listeners, tls, guest, is_root, lockdown })
 }
 
@@ -270,18 +270,18 @@ fn granted(opened: &Opened) -> Granted {
 fn compile(opened: Opened, mut config: Serve) -> Result<Ready> {
     let Opened { listeners, tls, guest, is_root, lockdown } = opened;
     let prepared = guest.prepare(Stdio::Marked)?;
-    let (linked, how) = link(&prepared, &config.site)?;
+    let (linked, how) = link(&prepared, &config.sites[0])?;
     let Prepared { guest, engine, template, workers } = prepared;
     let how = format!("Running {} {how}", guest.name());
     let instances = config.instances;
-    let app = Arc::new(App::new(linked, template, &config.site, config.queue)?);
+    let app = Arc::new(App::new(linked, template, &config.sites[0], config.queue)?);
     let max_connections = max_connections(config.connections.most, instances);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));
     let terms = Terms { stall: config.client.stall, head: config.client.head, proxies, per_address };
     let (acceptor, ended) = Acceptor::new(max_connections, terms);
     let blocking_threads = instances as usize + SPARE_THREADS;
-    let names = Names::new(std::mem::take(&mut config.site.names));
+    let names = Names::new(std::mem::take(&mut config.sites[0].names));
     let walls = lockdown.map(Lockdown::finish);
     Ok(Ready {
         engine,

@@ -199,6 +199,19 @@ pub struct Site {
     pub files: Files,
 }
 
+/// One of several sites.
+#[derive(Clone, Debug, Default)]
+pub struct Section {
+    /// Its names.
+    pub names: Vec<String>,
+    /// The beginning of the paths that it answers for.
+    pub prefix: Option<String>,
+    /// Whether its component gets paths without that.
+    pub strip_prefix: Option<bool>,
+    /// Everything else.
+    pub site: Site,
+}
+
 /// How many connections there may be.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Connections {

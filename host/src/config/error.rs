@@ -57,6 +57,46 @@ pub enum ConfigError {
     /// `--allow-name` is not a name.
     #[error("--allow-name takes a host name without a port, such as example.com, not `{0}`")]
     Name(String),
+    /// A name of a site is none.
+    #[error(
+        "a site is named by a host name without a port, such as example.com, by *.example.com, or by * for every other \
+         name, not `{0}`"
+    )]
+    SiteName(String),
+    /// A site has no name.
+    #[error(
+        "this site has no name: give it one, such as name = \"example.com\", or name = \"*\" for every other name"
+    )]
+    SiteWithoutName,
+    /// Two sites answer for the same.
+    #[error(
+        "two sites have the name `{name}` and the prefix {prefix}; give one of them another name or prefix"
+    )]
+    SameSite {
+        /// The name.
+        name: String,
+        /// The prefix.
+        prefix: String,
+    },
+    /// A site may run more instances than all together.
+    #[error(
+        "--max-instances is {site} for this site and {server} for all sites together; raise the latter, above the \
+         first [[site]]"
+    )]
+    SiteInstances {
+        /// Of the site.
+        site: u32,
+        /// Of the server.
+        server: u32,
+    },
+    /// The prefix of a site is not the beginning of a path.
+    #[error("a prefix is a path such as /docs, not `{text}`: {why}")]
+    Prefix {
+        /// What was given.
+        text: String,
+        /// What it has to be.
+        why: &'static str,
+    },
     /// `--dir` is not a directory and a name.
     #[error("--dir takes HOST_DIR or HOST_DIR::GUEST_DIR, such as ./public or ./public::/, not `{0}`")]
     Directory(String),

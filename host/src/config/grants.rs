@@ -129,6 +129,17 @@ pub(super) fn name(text: &str) -> Result<String, ConfigError> {
     }
 }
 
+/// Reads a name of a site: as `--allow-name`, and `*.` before a name is one label more.
+pub(super) fn site_name(text: &str) -> Result<String, ConfigError> {
+    if text == "*" {
+        return Ok(text.to_owned());
+    }
+    match name(text) {
+        Ok(name) if !name.strip_prefix("*.").unwrap_or(&name).contains('*') => Ok(name),
+        _ => Err(ConfigError::SiteName(text.to_owned())),
+    }
+}
+
 /// A host, without the brackets of an IPv6 address, and a port if there is one.
 fn split(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
@@ -165,7 +176,8 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
 #[cfg(test)]
 mod tests {
     use super::{
-        ConfigError, DirectoryGrant, HostGrant, HostPort, directories, host_grant, host_port, name, variable,
+        ConfigError, DirectoryGrant, HostGrant, HostPort, directories, host_grant, host_port, name,
+        site_name, variable,
     };
 
     #[test]
@@ -216,6 +228,22 @@ mod tests {
         assert_eq!(name("[::1]"), Ok("::1".to_owned()));
         for text in ["", "example.com:80", "http://example.com", "*"] {
             assert_eq!(name(text).is_ok(), text == "*", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_site_is_named_exactly_or_by_a_label_more() {
+        for (text, name) in [
+            ("Example.com.", "example.com"),
+            ("*", "*"),
+            ("*.example.com", "*.example.com"),
+            ("[::1]", "::1"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(site_name(text), Ok(name.to_owned()));
+        }
+        for text in ["", "*.", "*.*", "a.*.example.com", "**", "*x", "example.com:80", "example.com/docs"] {
+            assert_eq!(site_name(text), Err(ConfigError::SiteName(text.to_owned())));
         }
     }
 

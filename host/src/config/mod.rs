@@ -1,6 +1,6 @@
 //! The validated configuration of each command, made from its command line, or one sentence that says what is wrong.
 //!
-//! - [`site`]: a component, with what it is given and its limits
+//! - [`site`]: a component, with what it is given and its limits; [`prefix`]: the paths that it answers for
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
@@ -14,6 +14,7 @@ mod error;
 pub mod grants;
 pub mod limits;
 pub mod listen;
+pub mod prefix;
 pub mod proxies;
 pub mod site;
 pub mod tls;
@@ -30,7 +31,7 @@ use site::Site;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
-use tls::Tls;
+use tls::{Pair, Tls};
 
 /// In which way a component runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -79,8 +80,11 @@ pub struct Serve {
     pub any_directory: bool,
     /// Whether each request is written to the access log.
     pub access_log: bool,
-    /// What is served.
-    pub site: Site,
+    /// Whether the sites are named: requests for other names are refused. Otherwise, there is one site, and whether
+    /// it answers for a name depends on the listener and on `--allow-name`.
+    pub named: bool,
+    /// What is served: one site at least.
+    pub sites: Vec<Site>,
 }
 
 /// How the process is confined.
@@ -140,14 +144,25 @@ pub struct Inspect {
 }
 
 impl Serve {
-    /// Validates the arguments. This has no side effects.
+    /// Validates the arguments of a server that has one site. This has no side effects.
     pub fn new(arguments: cli::Serve) -> Result<Self, ConfigError> {
+        let site = Site::only(&arguments.allow_name, arguments.site.clone())?;
+        Self::of(arguments, vec![site], false)
+    }
+
+    /// Validates the arguments of a server with these sites, of which each has its own name and prefix. Its own site is the
+    /// pattern of theirs and is not served.
+    pub fn with_sites(arguments: cli::Serve, sites: Vec<Site>) -> Result<Self, ConfigError> {
+        Self::of(arguments, sites, true)
+    }
+
+    fn of(arguments: cli::Serve, sites: Vec<Site>, named: bool) -> Result<Self, ConfigError> {
         let cli::Serve {
             addr,
             socket_mode,
             proxies,
             tls,
-            allow_name,
+            allow_name: _,
             site,
             connections,
             request,
@@ -159,8 +174,13 @@ impl Serve {
             allow_any_dir,
             quiet,
         } = arguments;
-        let tls = Tls::new(tls, site.certificates.clone())?;
-        let site = Site::new(&allow_name, site)?;
+        let mut pairs: Vec<Pair> = Vec::new();
+        for pair in sites.iter().flat_map(|site| &site.pairs) {
+            if !pairs.contains(pair) {
+                pairs.push(pair.clone());
+            }
+        }
+        let tls = Tls::new(tls, pairs)?;
         let stall = seconds("--stall-timeout", stall_timeout, defaults::STALL_TIMEOUT)?;
         let queue = seconds("--queue-timeout", queue_timeout, defaults::QUEUE_TIMEOUT)?;
         let head = seconds("--head-timeout", head_timeout, defaults::HEAD_TIMEOUT)?;
@@ -175,12 +195,13 @@ impl Serve {
             connections: Connections::new(connections)?,
             client: ClientTimes { head, idle, stall },
             head: HeadLimits::new(request)?,
-            instances: site.limits.instances,
+            instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
             confinement: confinement.into(),
             any_directory: allow_any_dir,
             access_log: !quiet,
-            site,
+            named,
+            sites,
         })
     }
 }
@@ -271,8 +292,8 @@ mod tests {
 
     #[test]
     fn a_server_has_the_current_directory_and_a_command_has_none() {
-        let directories = serve(&[]).unwrap().site.grants.directories;
-        assert_eq!(directories, [DirectoryGrant { host: ".".into(), guest: "/".into() }]);
+        let directories = &serve(&[]).unwrap().sites[0].grants.directories;
+        assert_eq!(*directories, [DirectoryGrant { host: ".".into(), guest: "/".into() }]);
         assert_eq!(run(&["run", "a.wasm"]).unwrap().grants, super::Grants::default());
     }
 
@@ -315,8 +336,8 @@ mod tests {
     fn listings_are_on_only_where_no_other_name_is_answered_for() {
         let listing = |arguments: &[&str]| {
             let mut config = serve(arguments).unwrap();
-            config.site.list_by_default();
-            config.site.grants.environment
+            config.sites[0].list_by_default();
+            config.sites.remove(0).grants.environment
         };
         assert_eq!(listing(&[]), [("FILES_LISTING".to_owned(), "on".to_owned())]);
         assert_eq!(listing(&["--allow-name", "example.com"]), []);
@@ -332,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_flag_of_the_file_server_sets_its_variable() {
-        let set = |arguments: &[&str]| serve(arguments).map(|config| config.site.grants.environment);
+        let set =
+            |arguments: &[&str]| serve(arguments).map(|mut config| config.sites.remove(0).grants.environment);
         let variables = |pairs: &[(&str, &str)]| {
             Ok(pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>())
         };
@@ -394,6 +416,6 @@ mod tests {
             assert!(message.starts_with(&format!("{flag} takes a number from ")), "{message}");
             assert!(message.ends_with(&format!(", not {value}")), "{message}");
         }
-        assert_eq!(serve(&["--max-body", "0"]).unwrap().site.body.size, 0, "no bodies at all");
+        assert_eq!(serve(&["--max-body", "0"]).unwrap().sites[0].body.size, 0, "no bodies at all");
     }
 }

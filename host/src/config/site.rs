@@ -1,7 +1,9 @@
-//! A site: a component, with what its instances are given, and its limits.
+//! A site: the names and paths that it answers for, a component, what its instances are given, and its limits.
 
-use super::grants::{DirectoryGrant, Grants, ROOT, name};
+use super::grants::{DirectoryGrant, Grants, ROOT, name, site_name};
 use super::limits::{BodyLimits, Limits};
+use super::prefix::Prefix;
+use super::tls::{Pair, pairs};
 use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
 use crate::cli;
 use guest::config::Settings;
@@ -11,8 +13,17 @@ use std::time::Duration;
 /// The configuration of a site.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site {
-    /// The host names of `--allow-name`.
+    /// Its host names in lower case: of a server with several sites, those of this one, and otherwise those of
+    /// `--allow-name`. `*` is every other name, and `*.example.com` every name with one more label.
     pub names: Vec<String>,
+    /// The paths that it answers for.
+    pub prefix: Prefix,
+    /// Whether its component gets paths without the prefix.
+    pub strip_prefix: bool,
+    /// What logs and metrics call it: its first name and its prefix, or `default` if it is the only one.
+    pub label: String,
+    /// The certificates of its names.
+    pub pairs: Vec<Pair>,
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
     /// What each instance is given.
@@ -31,12 +42,35 @@ pub struct Site {
     pub silence: Duration,
 }
 
+/// The label of a site without a name.
+const DEFAULT_LABEL: &str = "default";
+
 impl Site {
-    /// Validates the arguments, apart from certificates.
-    pub(super) fn new(names: &[String], arguments: cli::Site) -> Result<Self, ConfigError> {
+    /// Validates the arguments of a server that has no other site.
+    pub(super) fn only(names: &[String], arguments: cli::Site) -> Result<Self, ConfigError> {
+        let names = names.iter().map(|text| name(text)).collect::<Result<_, _>>()?;
+        Self::new(names, Prefix::default(), DEFAULT_LABEL.to_owned(), arguments)
+    }
+
+    /// Validates the arguments of one of several sites.
+    pub fn named(section: cli::Section) -> Result<Self, ConfigError> {
+        let cli::Section { names, prefix, strip_prefix, site } = section;
+        let names: Vec<_> = names.iter().map(|text| site_name(text)).collect::<Result<_, _>>()?;
+        let first = names.first().ok_or(ConfigError::SiteWithoutName)?;
+        let prefix = prefix.as_deref().map(Prefix::parse).transpose()?.unwrap_or_default();
+        let label = format!("{first}{}", if prefix.is_root() { "" } else { prefix.as_str() });
+        Ok(Self { strip_prefix: strip_prefix.unwrap_or(true), ..Self::new(names, prefix, label, site)? })
+    }
+
+    fn new(
+        names: Vec<String>,
+        prefix: Prefix,
+        label: String,
+        arguments: cli::Site,
+    ) -> Result<Self, ConfigError> {
         let cli::Site {
             guest,
-            certificates: _,
+            certificates,
             grants,
             max_instances,
             reuse,
@@ -60,7 +94,11 @@ impl Site {
         }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         Ok(Self {
-            names: names.iter().map(|text| name(text)).collect::<Result<_, _>>()?,
+            names,
+            prefix,
+            strip_prefix: true,
+            label,
+            pairs: pairs(certificates)?,
             guest,
             grants,
             limits,

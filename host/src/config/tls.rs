@@ -21,7 +21,8 @@ pub struct Tls {
 /// Where certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// From files, which may be replaced while the server runs. There is at least one pair.
+    /// From files, which may be replaced while the server runs: the pairs of all sites in their order, each once. There is
+    /// at least one.
     Files(Vec<Pair>),
     /// A certificate for this machine, made by this program.
     Dev,
@@ -37,22 +38,13 @@ pub struct Pair {
 }
 
 impl Tls {
-    /// Validates the arguments; `None` if the server speaks clear HTTP.
-    pub(super) fn new(
-        arguments: cli::Tls,
-        cli::Certificates { tls_cert, tls_key }: cli::Certificates,
-    ) -> Result<Option<Self>, ConfigError> {
+    /// Validates the arguments of a server that has these certificates; `None` if it speaks clear HTTP.
+    pub(super) fn new(arguments: cli::Tls, pairs: Vec<Pair>) -> Result<Option<Self>, ConfigError> {
         let cli::Tls { tls_dev, redirect_http, hsts } = arguments;
-        if tls_cert.len() != tls_key.len() {
-            return Err(ConfigError::Unpaired { certificates: tls_cert.len(), keys: tls_key.len() });
-        }
-        let source = match (tls_dev, tls_cert.is_empty()) {
+        let source = match (tls_dev, pairs.is_empty()) {
             (true, false) => return Err(ConfigError::DevAndFiles),
             (true, true) => Source::Dev,
-            (false, false) => {
-                let pairs = tls_cert.into_iter().zip(tls_key);
-                Source::Files(pairs.map(|(certificate, key)| Pair { certificate, key }).collect())
-            }
+            (false, false) => Source::Files(pairs),
             (false, true) if !redirect_http.is_empty() => {
                 return Err(ConfigError::NeedsTls("--redirect-http"));
             }
@@ -70,6 +62,17 @@ impl Tls {
             hsts: hsts.as_deref().map(strict_transport_security).transpose()?,
         }))
     }
+}
+
+/// The pairs of a site.
+pub(super) fn pairs(
+    cli::Certificates { tls_cert, tls_key }: cli::Certificates,
+) -> Result<Vec<Pair>, ConfigError> {
+    if tls_cert.len() != tls_key.len() {
+        return Err(ConfigError::Unpaired { certificates: tls_cert.len(), keys: tls_key.len() });
+    }
+    let pairs = tls_cert.into_iter().zip(tls_key);
+    Ok(pairs.map(|(certificate, key)| Pair { certificate, key }).collect())
 }
 
 /// The value of `Strict-Transport-Security` (RFC 6797 §6.1) for the value of `--hsts`, which is empty for the default.
@@ -93,7 +96,7 @@ fn strict_transport_security(text: &str) -> Result<HeaderValue, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigError, Pair, Source, Tls, strict_transport_security};
+    use super::{ConfigError, Pair, Source, Tls, pairs, strict_transport_security};
     use crate::cli;
 
     fn tls(
@@ -105,7 +108,7 @@ mod tests {
         let certificates = cli::Certificates { tls_cert: paths(certificates), tls_key: paths(keys) };
         let mut arguments = cli::Tls::default();
         change(&mut arguments);
-        Tls::new(arguments, certificates)
+        Tls::new(arguments, pairs(certificates)?)
     }
 
     #[test]
