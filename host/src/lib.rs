@@ -24,6 +24,7 @@ compile_error!("wasi-httpd runs on Linux, on x86-64 and AArch64: it uses openat2
 
 pub mod allocator;
 pub mod app;
+pub mod authority;
 pub mod body;
 pub mod cli;
 pub mod component;
@@ -44,6 +45,7 @@ pub mod server;
 pub mod signals;
 pub mod site;
 pub mod wasi;
+pub mod watch;
 
 use anyhow::Context as _;
 use config::ConfigError;
@@ -114,7 +116,10 @@ impl From<anyhow::Error> for Failure {
 
 fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
     match command {
-        cli::Command::Serve(arguments) => server::serve(config::Serve::new(*arguments)?)?,
+        cli::Command::Serve(arguments) => {
+            let config = config::Serve::new((*arguments).clone())?;
+            server::serve(config, Box::new(move || config::Serve::new((*arguments).clone())))?;
+        }
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output } => write_guest(&output)?,

@@ -2,18 +2,21 @@
 
 use crate::component::{Purpose, trap};
 use crate::config::{Confinement, Run};
-use crate::engine;
-use crate::instance::{State, Stdio, Template};
-use crate::link;
+use crate::engine::{self, Resources};
+use crate::instance::{FileMemory, State, Stdio, Template};
+use crate::link::Linkers;
 use crate::lockdown::Lockdown;
 use crate::lockdown::privileges::refuse_root;
-use crate::prepare;
+use crate::prepare::{self, Opened};
 use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
 use crate::signals::{self, Signals};
 use anyhow::{Context as _, Result, bail};
+use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -43,32 +46,40 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     let ports: Vec<_> = config.grants.network.listen.iter().map(|address| address.port).collect();
     let mut lockdown = lockdown.then(|| Lockdown::begin(&ports));
     let opened = prepare::open(Some(&config.guest), Purpose::Run, &config.grants, &config.limits)?;
+    let resources = Resources::open();
+    // The limit of a control group is read from files.
+    let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
     if !allow_root {
-        let mut addresses = opened.sandbox().network().addresses_to_listen();
+        let mut addresses = opened.sandbox.network().addresses_to_listen();
         refuse_root(addresses.find(|address| !address.ip().is_loopback()))?;
     }
     if let Some(lockdown) = &mut lockdown {
-        lockdown.restrict(opened.granted());
+        let mut granted = opened.granted();
+        granted.cache.extend(resources.cache().map(Path::to_owned));
+        lockdown.restrict(granted);
     }
-    let prepared = opened.prepare(Stdio::Inherited(config.arguments.clone()))?;
-    let component = link::component(&prepared.engine, &prepared.guest)?;
+    let Opened { guest, sizes, sandbox } = opened;
+    let engine = engine::first(config.limits.instances, &sizes, &resources)?;
+    let component = Linkers::new(&engine)?.component(&guest)?;
+    let stdio = Stdio::Inherited(config.arguments.clone());
+    let template = Arc::new(Template::new(sandbox, stdio, Arc::new(FileMemory::default())));
     // Standard error is the guest's, so that only a wall that is missing is said.
     if let Some(walls) = lockdown.map(Lockdown::finish).filter(|walls| !walls.stand()) {
         warn!("{walls}");
     }
     stderr::start();
-    engine::start_ticking(&prepared.engine)?;
+    engine::start_ticking(&engine)?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
-        .worker_threads(prepared.workers.get())
+        .worker_threads(workers.get())
         .build()
         .context("cannot start the threads of the guest")?;
     let (started, starts) = oneshot::channel();
     let time = config.time;
     let name = config.guest.display().to_string();
     signals::handle(move |signals| watch(signals, starts, time, name))?;
-    let status = runtime.block_on(start(component, prepared.template, started))?;
+    let status = runtime.block_on(start(component, template, started))?;
     // Does not wait for operations that the guest left behind, such as a read of standard input.
     runtime.shutdown_background();
     Ok(ExitCode::from(status))

@@ -1,7 +1,9 @@
-//! SIGINT (Ctrl-C) and SIGTERM. A thread of its own waits for them, so that the process can end even if a file system that
+//! SIGINT (Ctrl-C), SIGTERM and SIGHUP. For the first two, a thread of its own waits for them, so that the process can end even if a file system that
 //! hangs blocks every other thread.
 
 use anyhow::{Context as _, Result};
+use rustix::process::{self, getpid, kill_process};
+use std::io::IsTerminal as _;
 use tokio::runtime;
 use tokio::signal::unix::{self, SignalKind};
 
@@ -31,18 +33,39 @@ impl Signal {
 }
 
 /// SIGHUP, as a stream.
-pub struct Hangups(unix::Signal);
+pub struct Hangups {
+    signal: unix::Signal,
+    /// Whether the process began with a terminal.
+    had_terminal: bool,
+}
 
 impl Hangups {
     /// From now on SIGHUP does not end the process by itself. This needs a runtime.
     pub fn new() -> Result<Self> {
-        Ok(Self(unix::signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?))
+        let signal = unix::signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
+        Ok(Self { signal, had_terminal: has_terminal() })
     }
 
     /// Waits for the next one.
     pub async fn next(&mut self) {
-        self.0.recv().await;
+        self.signal.recv().await;
     }
+
+    /// Whether the terminal that the process began with was closed, which is the other meaning of the signal.
+    pub fn terminal_is_gone(&self) -> bool {
+        self.had_terminal && !has_terminal()
+    }
+}
+
+/// Whether a standard stream is a terminal. One that was closed is none any more.
+fn has_terminal() -> bool {
+    std::io::stdin().is_terminal() || std::io::stdout().is_terminal() || std::io::stderr().is_terminal()
+}
+
+/// Stops this process as SIGTERM does.
+pub fn terminate() {
+    // It may always send signals to itself.
+    let _ = kill_process(getpid(), process::Signal::TERM);
 }
 
 impl Signals {

@@ -4,7 +4,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "the host uses all of it")]
-#[path = "../../src/http/authority.rs"]
+#[path = "../../src/authority.rs"]
 mod authority;
 
 use authority::{Authority, Host};

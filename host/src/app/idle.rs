@@ -1,6 +1,6 @@
 //! Instances that have answered a request and may answer another one.
 
-use super::slots::Slots;
+use super::slots::{Kept, Slots};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -9,101 +9,99 @@ use tokio::time::Instant;
 /// How long an instance is kept that no request needs: longer than the pauses of a page that is loading.
 const MAX_IDLE: Duration = Duration::from_secs(10);
 
-/// How many instances are kept at a time. Each has a few hundred kilobytes, and a processor needs one; the others are for
-/// requests that wait for something.
-const MAX_KEPT: usize = 64;
-
-/// How long to wait when an instance cannot be dropped because all slots are taken.
-const RETRY: Duration = Duration::from_secs(1);
-
 /// Instances at rest.
 #[derive(Debug)]
-pub(super) struct Idle<T> {
-    list: Arc<Mutex<List<T>>>,
-    slots: Weak<Slots>,
-}
+pub(super) struct Idle<T>(Arc<Mutex<List<T>>>);
 
 #[derive(Debug)]
 struct List<T> {
     /// The one that was used last at the end.
-    instances: VecDeque<(Instant, T)>,
+    instances: VecDeque<(Instant, T, Kept)>,
     /// Whether a task looks after them.
     has_keeper: bool,
+    slots: Arc<Slots>,
 }
 
 impl<T: Send + 'static> Idle<T> {
-    /// No instances yet. All together, idle or not, are no more than the slots.
+    /// No instances yet. Those of all sites together are no more than there are `slots` to keep them in.
     pub(super) fn new(slots: &Arc<Slots>) -> Self {
-        let list = List { instances: VecDeque::new(), has_keeper: false };
-        Self { list: Arc::new(Mutex::new(list)), slots: Arc::downgrade(slots) }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, List<T>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        let slots = Arc::clone(slots);
+        Self(Arc::new(Mutex::new(List { instances: VecDeque::new(), has_keeper: false, slots })))
     }
 
     /// The one that was used last: most of what it needs is still in the processor's caches.
     pub(super) fn take(&self) -> Option<T> {
-        self.lock().instances.pop_back().map(|(_, instance)| instance)
+        let mut list = lock(&self.0);
+        let (_, instance, kept) = list.instances.pop_back()?;
+        list.slots.release(kept);
+        Some(instance)
     }
 
     /// Keeps one, until it is taken or its time is up. It is dropped if enough are kept already.
     pub(super) fn keep(&self, instance: T) {
-        let mut list = self.lock();
-        if list.instances.len() >= MAX_KEPT {
+        let mut list = lock(&self.0);
+        let Some(kept) = list.slots.try_keep() else {
             // Dropping it takes a while, in which others want the list.
             drop(list);
             drop(instance);
             return;
-        }
-        list.instances.push_back((Instant::now(), instance));
+        };
+        list.instances.push_back((Instant::now(), instance, kept));
         // One task looks after all of them, for as long as there are any. Without a runtime the process is ending.
         if !list.has_keeper
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             list.has_keeper = true;
-            runtime.spawn(Self { list: Arc::clone(&self.list), slots: self.slots.clone() }.look_after());
+            runtime.spawn(look_after(Arc::downgrade(&self.0)));
         }
     }
+}
 
-    /// Drops those whose time is up, until there are none.
-    async fn look_after(self) {
+fn lock<T>(list: &Mutex<List<T>>) -> MutexGuard<'_, List<T>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Drops instances whose time is up, until there are none, or their site is gone.
+async fn look_after<T>(list: Weak<Mutex<List<T>>>) {
+    loop {
+        let oldest = {
+            let Some(list) = list.upgrade() else { return };
+            let mut list = lock(&list);
+            let oldest = list.instances.front().map(|(since, ..)| *since);
+            list.has_keeper = oldest.is_some();
+            oldest
+        };
+        let Some(since) = oldest else { return };
+        tokio::time::sleep_until(since + MAX_IDLE).await;
+        let Some(list) = list.upgrade() else { return };
         loop {
-            let oldest = {
-                let mut list = self.lock();
-                let oldest = list.instances.front().map(|(since, _)| *since);
-                list.has_keeper = oldest.is_some();
-                oldest
+            let mut locked = lock(&list);
+            let is_expired = |(since, ..): &(Instant, T, Kept)| since.elapsed() >= MAX_IDLE;
+            let Some((_, instance, kept)) = locked.instances.pop_front_if(|oldest| is_expired(oldest)) else {
+                break;
             };
-            let Some(since) = oldest else { return };
-            tokio::time::sleep_until(since + MAX_IDLE).await;
-            while let Some(since) = self.oldest().filter(|since| since.elapsed() >= MAX_IDLE) {
-                // To drop an instance takes a while, in which it still counts: the pool has no place for another one.
-                let Some(slots) = self.slots.upgrade() else { return };
-                let Some(_slot) = slots.try_take() else {
-                    tokio::time::sleep(RETRY).await;
-                    continue;
-                };
-                let expired = {
-                    let mut list = self.lock();
-                    // It may have been taken meanwhile.
-                    let is_same = list.instances.front().is_some_and(|(oldest, _)| *oldest == since);
-                    if is_same { list.instances.pop_front() } else { None }
-                };
-                drop(expired);
-            }
+            let slots = Arc::clone(&locked.slots);
+            // To drop it takes a while, in which it still counts: the pool has no place for another one.
+            drop(locked);
+            drop(instance);
+            slots.release(kept);
         }
     }
+}
 
-    fn oldest(&self) -> Option<Instant> {
-        self.lock().instances.front().map(|(since, _)| *since)
+impl<T> Drop for List<T> {
+    fn drop(&mut self) {
+        for (_, instance, kept) in self.instances.drain(..) {
+            drop(instance);
+            self.slots.release(kept);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::slots::Slots;
-    use super::{Idle, MAX_IDLE, MAX_KEPT};
+    use super::{Idle, MAX_IDLE};
     use std::sync::{Arc, Weak};
     use std::time::Duration;
     use tokio::runtime::Handle;
@@ -135,13 +133,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_are_kept_than_are_useful() {
-        let slots = Arc::new(Slots::new(1_000, Duration::ZERO));
-        let idle = Idle::new(&slots);
+        let slots = Arc::new(Slots::new(3, Duration::ZERO));
+        let [idle, other] = [(); 2].map(|()| Idle::new(&slots));
         let instance = Arc::new(());
-        for _ in 0..MAX_KEPT + 10 {
+        for _ in 0..10 {
             idle.keep(Arc::clone(&instance));
+            other.keep(Arc::clone(&instance));
         }
-        assert_eq!(Arc::strong_count(&instance), MAX_KEPT + 1);
+        assert_eq!(Arc::strong_count(&instance), 4, "those of both together");
+        drop(idle);
+        assert_eq!(Arc::strong_count(&instance), 2);
+        for _ in 0..10 {
+            other.keep(Arc::clone(&instance));
+        }
+        assert_eq!(Arc::strong_count(&instance), 4, "what is gone makes room");
     }
 
     #[tokio::test(start_paused = true)]
@@ -156,19 +161,5 @@ mod tests {
         assert_eq!(Handle::current().metrics().num_alive_tasks(), before + 1);
         tokio::time::sleep(MAX_IDLE * 2).await;
         assert_eq!(Handle::current().metrics().num_alive_tasks(), before);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_is_dropped_holds_a_slot_meanwhile() {
-        let slots = Arc::new(Slots::new(1, Duration::ZERO));
-        let idle = Idle::new(&slots);
-        let instance = Arc::new(());
-        idle.keep(Arc::clone(&instance));
-        let slot = slots.take().await.unwrap();
-        tokio::time::sleep(MAX_IDLE * 2).await;
-        assert_eq!(Arc::strong_count(&instance), 2, "a request has the only slot and may want it");
-        drop(slot);
-        tokio::time::sleep(MAX_IDLE).await;
-        assert_eq!(Arc::strong_count(&instance), 1);
     }
 }

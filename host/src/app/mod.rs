@@ -1,19 +1,28 @@
-//! A component that answers requests, with its grants and limits.
+//! Sites: components that answer requests, with their grants and limits.
 //!
-//! 1. [`slots`]: an instance may live, now or soon
-//! 2. [`executor`]: a new instance, or an [`idle`] one where the operator allows it
-//! 3. [`running`]: the guest runs until it has set its response, and on as the body is sent; [`answer`] is that body
+//! 1. [`route`]: which site a request is for; [`sites`]: all of them, replaced at once
+//! 2. [`build`]: how they are made
+//! 3. [`slots`]: an instance may live, now or soon
+//! 4. [`executor`]: a new instance, or an [`idle`] one where the operator allows it
+//! 5. [`running`]: the guest runs until it has set its response, and on as the body is sent; [`answer`] is that body
+//! 6. [`prefix`]: paths as a site sees them that has but a part of a host
 //!
 //! Whatever goes wrong in a guest is a failure of this request and a line on standard error; the next request gets
 //! another instance.
 
 mod answer;
+pub mod build;
 mod executor;
 mod idle;
+mod prefix;
+pub mod route;
 mod running;
+pub mod sites;
 mod slots;
 
 pub use answer::GuestBody;
+pub use prefix::Stripped;
+pub use slots::{Slots, with_kept};
 
 use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
 use crate::config::limits::BodyLimits;
@@ -29,7 +38,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use running::{Fault, Running};
-use slots::Slots;
+use sites::Generation;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -58,12 +67,28 @@ struct Times {
     queue: Duration,
 }
 
-/// A component, ready to answer requests.
+/// A site, ready to answer requests.
 pub struct App {
-    executor: Arc<Executor>,
+    executor: Executor,
+    /// Those of all sites.
     slots: Arc<Slots>,
+    /// Its own, where it may have fewer.
+    own_slots: Option<Slots>,
     times: Times,
     body: BodyLimits,
+    stripped: Option<Stripped>,
+    _generation: Arc<Generation>,
+}
+
+/// What a site shares with others.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The slots of all sites, and how many instances these are.
+    pub slots: Arc<Slots>,
+    /// How many instances all sites may have.
+    pub instances: u32,
+    /// The generation that it belongs to.
+    pub generation: Arc<Generation>,
 }
 
 /// A request on its way to a guest.
@@ -96,27 +121,30 @@ pub enum NoAnswer {
 }
 
 impl App {
-    /// A component that was linked, within the limits of its configuration.
-    pub fn new(linked: Linked, template: Arc<Template>, site: &Site, queue: Duration) -> Result<Self> {
-        let times = Times { head: site.limits.time, silence: site.silence, queue };
-        let slots = Arc::new(Slots::new(site.limits.instances, queue));
-        let executor = Arc::new(Executor::new(linked, template, site.reuse, &slots)?);
-        Ok(Self { executor, slots, times, body: site.body })
+    /// A component that was linked, within the limits of its site.
+    pub fn new(linked: Linked, template: Arc<Template>, site: &Site, shared: Shared) -> Result<Self> {
+        let Shared { slots, instances, generation } = shared;
+        let times = Times { head: site.limits.time, silence: site.silence, queue: slots.max_wait() };
+        let own = site.limits.instances;
+        Ok(Self {
+            executor: Executor::new(linked, template, site.reuse, &slots)?,
+            own_slots: (own < instances).then(|| Slots::new(own, slots.max_wait())),
+            slots,
+            times,
+            body: site.body,
+            stripped: Stripped::of(site),
+            _generation: generation,
+        })
     }
 
-    /// Whether calls about files may hang, because another machine or program answers for one of the directories.
-    pub fn may_hang(&self) -> bool {
-        self.executor.may_hang()
-    }
-
-    /// How long a request waits for an instance.
-    pub fn max_wait(&self) -> Duration {
-        self.times.queue
+    /// The prefix that its paths lose, if they do.
+    pub fn stripped(&self) -> Option<&Stripped> {
+        self.stripped.as_ref()
     }
 
     /// Answers a request that came by this connection.
     pub async fn respond<B>(
-        &self,
+        self: Arc<Self>,
         request: Request<B>,
         conn: &ConnInfo,
         subject: Subject,
@@ -129,8 +157,11 @@ impl App {
         if request.body().size_hint().lower() > self.body.size {
             return Err(NoAnswer::BodyTooLarge);
         }
-        let slot = self.slots.take().await.ok_or(NoAnswer::Busy(self.times.queue))?;
-        let (parts, body) = request.into_parts();
+        let slot = self.slots.take(self.own_slots.as_ref()).await.ok_or(NoAnswer::Busy(self.times.queue))?;
+        let (mut parts, body) = request.into_parts();
+        if let Some(stripped) = &self.stripped {
+            stripped.strip(&mut parts.uri);
+        }
         let (body, end) = request_body(body, self.body);
         let end = end.map(Arc::new);
         let (sender, receiver) = oneshot::channel();
@@ -140,7 +171,8 @@ impl App {
             response: sender,
             end: end.clone(),
         };
-        let guest = Arc::clone(&self.executor).answer(job);
+        let app = Arc::clone(&self);
+        let guest = async move { app.executor.answer(job).await };
         let mut running = Running::new(Box::pin(guest), self.times, slot, conn.hangup.clone());
         let mut response = match head(&mut running, receiver).await {
             Ok(response) => response,
@@ -154,6 +186,9 @@ impl App {
                 return Err(NoAnswer::Failed);
             }
         };
+        if let Some(stripped) = &self.stripped {
+            stripped.restore(response.headers_mut());
+        }
         if let Some(asked) = response.headers_mut().remove(SILENCE_TIMEOUT) {
             let seconds = asked.to_str().ok().and_then(|text| text.parse().ok());
             running.allow_silence(seconds.map_or(self.times.silence, Duration::from_secs).min(MAX_SILENCE));

@@ -22,6 +22,7 @@ pub mod trap;
 
 use anatomy::Anatomy;
 use anyhow::{Context as _, Result, anyhow, bail};
+use aws_lc_rs::digest::SHA256;
 use interface::Edition;
 use kind::Kind;
 use std::borrow::Cow;
@@ -45,6 +46,9 @@ pub enum Purpose {
     Run,
 }
 
+/// The SHA-256 digest of a binary.
+pub type Digest = [u8; 32];
+
 /// A guest, read but not compiled.
 #[derive(Clone, Debug)]
 pub struct Guest {
@@ -52,6 +56,8 @@ pub struct Guest {
     name: Option<String>,
     /// The binary.
     pub bytes: Cow<'static, [u8]>,
+    /// What tells it from other binaries.
+    pub digest: Digest,
     /// Its imports, exports and needs.
     pub anatomy: Anatomy,
     /// Server, command or neither.
@@ -77,7 +83,9 @@ impl Guest {
     fn of(name: Option<String>, bytes: Cow<'static, [u8]>) -> Result<Self> {
         let anatomy = Anatomy::of(&bytes)?;
         let kind = Kind::of(&anatomy);
-        Ok(Self { name, bytes, anatomy, kind })
+        let mut digest = Digest::default();
+        digest.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, &bytes).as_ref());
+        Ok(Self { name, bytes, digest, anatomy, kind })
     }
 
     /// Whether it is the component that is part of this program.

@@ -34,7 +34,7 @@ use std::time::Duration;
 use tls::{Pair, Tls};
 
 /// In which way a component runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Executor {
     /// Its core module alone where it fits, and by the component runtime where it does not
     #[default]
@@ -203,6 +203,52 @@ impl Serve {
             named,
             sites,
         })
+    }
+
+    /// Turns listings on, see [`Site::list_by_default`].
+    pub fn list_by_default(&mut self) {
+        self.sites.iter_mut().for_each(Site::list_by_default);
+    }
+
+    /// The names of what differs in another configuration and cannot be changed while the server runs: what was opened before
+    /// the process restricted itself, and what holds for all sites and for connections that are open.
+    pub fn fixed_differences(&self, other: &Self) -> Vec<&'static str> {
+        let Self {
+            addresses,
+            socket_mode,
+            proxies,
+            tls,
+            connections,
+            client,
+            head,
+            instances,
+            queue,
+            confinement,
+            any_directory,
+            access_log,
+            named: _,
+            sites: _,
+        } = self;
+        let tls_of = |tls: &Option<Tls>| {
+            tls.as_ref().map(|Tls { source, redirects, hsts }| {
+                (*source == tls::Source::Dev, redirects.clone(), hsts.clone())
+            })
+        };
+        let same = [
+            ("addr", *addresses == other.addresses),
+            ("socket-mode", *socket_mode == other.socket_mode),
+            ("what is believed of proxies", *proxies == other.proxies),
+            ("whether and how TLS is spoken", tls_of(tls) == tls_of(&other.tls)),
+            ("the limit of connections", *connections == other.connections),
+            ("a timeout of clients", *client == other.client),
+            ("the limit of heads", *head == other.head),
+            ("max-instances of the server", *instances == other.instances),
+            ("queue-timeout", *queue == other.queue),
+            ("the lockdown", *confinement == other.confinement),
+            ("allow-any-dir", *any_directory == other.any_directory),
+            ("whether there is an access log", *access_log == other.access_log),
+        ];
+        same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }
 }
 

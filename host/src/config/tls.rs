@@ -37,6 +37,13 @@ pub struct Pair {
     pub key: PathBuf,
 }
 
+impl Pair {
+    /// Both files.
+    pub fn paths(&self) -> [PathBuf; 2] {
+        [self.certificate.clone(), self.key.clone()]
+    }
+}
+
 impl Tls {
     /// Validates the arguments of a server that has these certificates; `None` if it speaks clear HTTP.
     pub(super) fn new(arguments: cli::Tls, pairs: Vec<Pair>) -> Result<Option<Self>, ConfigError> {

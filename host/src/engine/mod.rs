@@ -7,6 +7,7 @@ use sizes::Sizes;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tracing::warn;
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
 };
@@ -30,9 +31,29 @@ const COPY_MAX: u64 = 256 * 1024;
 /// many slots are ever touched as instances were alive at the same time.
 const WARM_SLOTS: u32 = 32;
 
-/// The directory in which compiled components are cached, that of wasmtime below the user's cache directory. It is made
-/// where it is missing.
-pub fn cache_directory() -> Result<PathBuf> {
+/// What engines need of the process, opened while nothing restricts it.
+#[derive(Debug)]
+pub struct Resources {
+    /// The directory in which compiled components are cached, that of wasmtime below the user's cache directory, or why there
+    /// is none.
+    cache: Result<PathBuf, String>,
+}
+
+impl Resources {
+    /// Opens them. The directory is made where it is missing.
+    pub fn open() -> Self {
+        // The pool asks the kernel through this file which pages were written, and opens it once.
+        let _ = PoolingAllocationConfig::is_pagemap_scan_available();
+        Self { cache: cache_directory().map_err(|error| format!("{error:#}")) }
+    }
+
+    /// The directory that compiled components are written to.
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref().ok()
+    }
+}
+
+fn cache_directory() -> Result<PathBuf> {
     let user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     let user = user.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
     let directory = user.context("the user has no home directory")?.join("wasmtime");
@@ -40,21 +61,21 @@ pub fn cache_directory() -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Opens what the engine needs of the process, while nothing restricts it.
-pub fn open() {
-    // The pool asks the kernel through this file which pages were written, and opens it once.
-    let _ = PoolingAllocationConfig::is_pagemap_scan_available();
+/// Makes the first engine, and warns if compiled components cannot be cached, so that each start compiles them again. See
+/// [`new`]. This starts a thread, which keeps the cache in order.
+pub fn first(instances: u32, sizes: &Sizes, resources: &Resources) -> Result<Engine> {
+    let cache = match &resources.cache {
+        Ok(directory) => open_cache(directory).map_err(|error| format!("{error:#}")),
+        Err(why) => Err(why.clone()),
+    };
+    if let Err(why) = &cache {
+        warn!("compiled components are not cached: {why}");
+    }
+    new(instances, sizes, cache.ok())
 }
 
-/// Makes the engine, with a pool for `instances` instances. Compiled components are cached in the directory `cache`. If
-/// that cannot be written, each start compiles the component again, and the second value is a warning that says why.
-///
-/// This starts a thread, which keeps the cache in order.
-pub fn new(instances: u32, sizes: &Sizes, cache: Result<PathBuf>) -> Result<(Engine, Option<String>)> {
-    let (cache, warning) = match cache.and_then(|directory| open_cache(&directory)) {
-        Ok(cache) => (Some(cache), None),
-        Err(error) => (None, Some(format!("compiled components are not cached: {error:#}"))),
-    };
+/// Makes an engine, with a pool for `instances` instances.
+pub fn new(instances: u32, sizes: &Sizes, cache: Option<Cache>) -> Result<Engine> {
     let mut pool = PoolingAllocationConfig::new();
     let total = |each: u32| instances.saturating_mul(each.max(1));
     pool.total_component_instances(instances)
@@ -81,13 +102,12 @@ pub fn new(instances: u32, sizes: &Sizes, cache: Result<PathBuf>) -> Result<(Eng
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
         .cache(cache);
-    let engine = Engine::new(&config).map_err(anyhow::Error::from).with_context(|| {
+    Engine::new(&config).map_err(anyhow::Error::from).with_context(|| {
         format!(
             "cannot reserve address space for {instances} instances; try a smaller --max-instances, or raise \
              `ulimit -v`"
         )
-    })?;
-    Ok((engine, warning))
+    })
 }
 
 fn open_cache(directory: &Path) -> Result<Cache> {

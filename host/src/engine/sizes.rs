@@ -1,6 +1,6 @@
-//! The sizes of the engine's pools: what the component needs, within the operator's limits.
+//! The sizes of the engine's pools: what its components need, within the operator's limits.
 //!
-//! An engine runs a single component, so the pools fit that one. A small guest gets small instances, which are cheap to
+//! The pools fit the components that the engine is made for. A small guest gets small instances, which are cheap to
 //! reset. A guest with an interpreter, which has tens of megabytes of memory and a table for each of its libraries, gets
 //! its initial sizes and some growth. A component that is beyond the limits is refused before it is compiled, with the
 //! flag that allows it.
@@ -35,7 +35,7 @@ const MEMORIES_MAX: u32 = 16;
 const TABLES_MAX: u32 = 100;
 
 /// The share of the pools that one instance of the component has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
     /// Core instances.
     pub core_instances: u32,
@@ -153,6 +153,22 @@ impl Sizes {
             tables_in_module: needs.tables_in_module,
             table: size(table),
         })
+    }
+}
+
+impl Sizes {
+    /// What is enough for both.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            core_instances: self.core_instances.max(other.core_instances),
+            memories: self.memories.max(other.memories),
+            start: self.start.max(other.start),
+            memory: self.memory.max(other.memory),
+            tables: self.tables.max(other.tables),
+            tables_in_module: self.tables_in_module.max(other.tables_in_module),
+            table: self.table.max(other.table),
+        }
     }
 }
 

@@ -1,13 +1,8 @@
-//! Requests that no guest sees: those that are not clear about the host that they mean (RFC 9112 §3.2), and those that a
-//! web page of another site makes to a server on its visitor's machine.
-//!
-//! A page can have its own name lead to 127.0.0.1 (DNS rebinding), and then read whatever a server there answers. The
-//! request still names that site, so a listener that only this machine reaches answers for loopback names only, unless
-//! others are allowed by flag.
+//! Requests that no guest sees: those that are not clear about the host that they mean (RFC 9112 §3.2), and those that no site
+//! is for.
 
-use super::authority::{Authority, Host};
 use super::refusal::Refusal;
-use crate::net::Reach;
+use crate::authority::{Authority, Host};
 use http::header::{HOST, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, Request, Uri, Version};
@@ -15,32 +10,13 @@ use http::{Method, Request, Uri, Version};
 /// The host of a request that names none: HTTP/1.0 knew none, and guests expect one.
 const NO_HOST: HeaderValue = HeaderValue::from_static("localhost");
 
-/// The hosts that a server answers for.
-#[derive(Clone, Debug, Default)]
-pub struct Names(Vec<String>);
-
-impl Names {
-    /// The names that were allowed by flag, in lower case. With none, a listener on loopback answers for loopback names,
-    /// and another one for all.
-    pub fn new(allowed: Vec<String>) -> Self {
-        Self(allowed)
-    }
-
-    fn allow(&self, host: Host<'_>, reach: Reach) -> bool {
-        host.is_loopback()
-            || (reach != Reach::Loopback && self.0.is_empty())
-            || self.0.iter().any(|name| name == "*" || host.is(name))
-    }
-}
-
-/// Refuses a request, or makes sure that its field `Host` names the host that it is for. `scheme` is the one of URLs that
-/// lead to this listener.
-pub fn check<B>(
+/// Refuses a request, or makes sure that its field `Host` names the host that it is for, and finds its site. `scheme` is the
+/// one of URLs that lead to this listener.
+pub(super) fn check<B, T>(
     request: &mut Request<B>,
-    names: &Names,
-    reach: Reach,
     scheme: &Scheme,
-) -> Result<(), Refusal> {
+    find: impl FnOnce(Option<Host<'_>>, &str) -> Result<T, NoSite>,
+) -> Result<T, Refusal> {
     if *request.method() == Method::CONNECT {
         return Err(Refusal::Tunnel);
     }
@@ -63,15 +39,12 @@ pub fn check<B>(
     };
     let uri = request.uri();
     let Some(target) = uri.authority() else {
-        if let Some(Authority { host, .. }) = authority
-            && !names.allow(host, reach)
-        {
-            return Err(misdirected(value));
-        }
+        let host = authority.map(|Authority { host, .. }| host);
+        let found = find(host, uri.path()).map_err(|why| why.refusal(value))?;
         if field.is_none() {
             request.headers_mut().insert(HOST, NO_HOST);
         }
-        return Ok(());
+        return Ok(found);
     };
     // A target in absolute form comes before the Host field, which is to be ignored (RFC 9112 §3.2.2).
     match uri.scheme() {
@@ -83,16 +56,32 @@ pub fn check<B>(
     let Some(Authority { host, .. }) = Authority::parse(target.as_bytes()) else {
         return Err(Refusal::Malformed("the target does not name a host and a port"));
     };
-    if !names.allow(host, reach) {
-        return Err(misdirected(Some(target.as_bytes())));
-    }
+    let found = find(Some(host), uri.path()).map_err(|why| why.refusal(Some(target.as_bytes())))?;
     let value = HeaderValue::from_str(target);
     let value = value.map_err(|_| Refusal::Malformed("the target does not name a host and a port"))?;
     if let Some(rooted) = rooted(uri) {
         *request.uri_mut() = rooted;
     }
     request.headers_mut().insert(HOST, value);
-    Ok(())
+    Ok(found)
+}
+
+/// Why a request has no site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoSite {
+    /// None is for its host.
+    UnknownHost,
+    /// None of its host is for its path.
+    UnknownPath,
+}
+
+impl NoSite {
+    fn refusal(self, authority: Option<&[u8]>) -> Refusal {
+        match self {
+            Self::UnknownHost => misdirected(authority),
+            Self::UnknownPath => Refusal::UnknownPath,
+        }
+    }
 }
 
 /// A target in absolute form whose path is empty, with the path that this means (RFC 9110 §4.2.3).
@@ -115,29 +104,23 @@ fn misdirected(authority: Option<&[u8]>) -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Names, Refusal, check};
-    use crate::net::Reach;
+    use super::{NoSite, Refusal, check};
     use http::uri::Scheme;
     use http::{Request, Version};
 
-    fn checked(
-        version: Version,
-        uri: &str,
-        hosts: &[&str],
-        (names, reach): (&[&str], Reach),
-    ) -> Result<String, Refusal> {
+    /// Checks a request to a server that is for every host but one. Gives the host that it is for.
+    fn request(version: Version, uri: &str, hosts: &[&str]) -> Result<String, Refusal> {
         let mut builder = Request::builder().version(version).uri(uri);
         for host in hosts {
             builder = builder.header("host", *host);
         }
-        let names = Names::new(names.iter().map(|&name| name.to_owned()).collect());
         let mut request = builder.body(()).unwrap();
-        check(&mut request, &names, reach, &Scheme::HTTP)?;
+        check(&mut request, &Scheme::HTTP, |host, path| match host {
+            Some(host) if host.is("evil.example") => Err(NoSite::UnknownHost),
+            _ if path == "/nowhere" => Err(NoSite::UnknownPath),
+            _ => Ok(()),
+        })?;
         Ok(request.headers()["host"].to_str().unwrap().to_owned())
-    }
-
-    fn request(version: Version, uri: &str, hosts: &[&str]) -> Result<String, Refusal> {
-        checked(version, uri, hosts, (&[], Reach::Network))
     }
 
     fn is_malformed(outcome: &Result<String, Refusal>) -> bool {
@@ -167,7 +150,7 @@ mod tests {
         assert_eq!(absolute("http://a:1/"), Ok("a:1".into()));
         let mut request =
             Request::builder().uri("http://localhost?args").header("host", "localhost").body(()).unwrap();
-        check(&mut request, &Names::default(), Reach::Loopback, &Scheme::HTTP).unwrap();
+        check(&mut request, &Scheme::HTTP, |_, _| Ok(())).unwrap();
         assert_eq!(request.uri().path_and_query().unwrap(), "/?args");
         for uri in ["http://user@a/", "http://[ab..cd::1]/", "http://a:99999/"] {
             if uri.parse::<http::Uri>().is_ok() {
@@ -179,28 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn on_loopback_only_loopback_names_are_answered_for() {
-        let on = |host, names, reach| checked(Version::HTTP_11, "/", &[host], (names, reach));
-        for host in ["localhost:80", "127.0.0.1", "[::1]:8080", "a.localhost", ""] {
-            assert!(on(host, &[], Reach::Loopback).is_ok(), "{host}");
+    fn a_request_without_a_site_is_refused() {
+        for (uri, host) in [("/", "evil.example:8080"), ("http://evil.example/", "localhost")] {
+            let refusal = request(Version::HTTP_11, uri, &[host]);
+            assert_eq!(refusal, Err(Refusal::Misdirected("evil.example".to_owned())));
         }
-        let refused = |host: &str| Err(Refusal::Misdirected(host.to_owned()));
-        assert_eq!(on("evil.example:8080", &[], Reach::Loopback), refused("evil.example"));
-        assert_eq!(on("[2001:db8::1]", &[], Reach::Loopback), refused("[2001:db8::1]"));
-        let absolute =
-            checked(Version::HTTP_11, "http://evil.example/", &["localhost"], (&[], Reach::Loopback));
-        assert_eq!(absolute, refused("evil.example"));
-        assert!(on("evil.example", &[], Reach::Network).is_ok());
-    }
-
-    #[test]
-    fn with_names_these_are_answered_for() {
-        let on = |host, reach| checked(Version::HTTP_11, "/", &[host], (&["example.com", "10.0.0.1"], reach));
-        for reach in [Reach::Loopback, Reach::Network] {
-            for host in ["Example.com.:80", "10.0.0.1:1", "localhost"] {
-                assert!(on(host, reach).is_ok(), "{host}");
-            }
-            assert!(matches!(on("example.org", reach), Err(Refusal::Misdirected(_))));
-        }
+        assert_eq!(request(Version::HTTP_11, "/nowhere", &["a"]), Err(Refusal::UnknownPath));
+        assert!(request(Version::HTTP_10, "/", &[]).is_ok());
     }
 }

@@ -1,9 +1,9 @@
 //! Whose request it is: that of the connection's peer or, where a proxy that is believed has sent it, that of the client
 //! whom the proxy names.
 
-use super::authority::Authority;
 use super::forwarded::{self, Told, forwarded, x_forwarded};
 use super::refusal::Refusal;
+use crate::authority::Authority;
 use crate::net::ConnInfo;
 use crate::net::proxy::{Field, Forwarding};
 use http::Request;

@@ -3,13 +3,15 @@
 //! A client of HTTP/2 says so in the first bytes that it sends, which are no head of HTTP/1.1. So the connection begins
 //! with HTTP/1.1, to which this costs nothing, and goes on with HTTP/2 where the first head turns out to be its preface.
 
-use super::check::{Names, check};
+use super::check::{NoSite, check};
 use super::http1::Http1;
 use super::http2::Http2;
-use super::redirect::Redirect;
+use super::redirect::{self, Redirect};
 use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::app::App;
+use crate::app::route::Route;
+use crate::app::sites::Live;
 use crate::config::ClientTimes;
 use crate::config::limits::HeadLimits;
 use crate::net::conn::{Conn, ConnInfo, Stream};
@@ -21,14 +23,14 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
 
 /// Everything that connections share.
 #[derive(Clone)]
 pub struct Connections {
-    pub(super) app: Arc<App>,
-    pub(super) names: Names,
+    sites: Arc<Live>,
     pub(super) report: Report,
     pub(super) times: ClientTimes,
     pub(super) http1: Http1,
@@ -56,15 +58,17 @@ pub struct Room {
     pub head: HeadLimits,
     /// Connections.
     pub connections: usize,
-    /// Instances of the component.
+    /// Instances of all sites.
     pub instances: u32,
+    /// How long a request waits for one.
+    pub queue: Duration,
 }
 
 impl Connections {
-    /// Connections whose requests `app` answers, as far as they are for one of `names` and come in time.
-    pub fn new(app: Arc<App>, names: Names, report: Report, times: ClientTimes, room: Room) -> Self {
+    /// Connections whose requests `sites` answer, as far as they come in time.
+    pub fn new(sites: Arc<Live>, report: Report, times: ClientTimes, room: Room) -> Self {
         let (http1, http2) = (Http1::new(room), Http2::new(room));
-        Self { app, names, report, times, http1, http2, role: Role::Serve, hsts: None }
+        Self { sites, report, times, http1, http2, role: Role::Serve, hsts: None }
     }
 
     /// The same, with this field `Strict-Transport-Security` in each response. Only for connections over TLS (RFC 6797
@@ -103,12 +107,12 @@ impl Connections {
         .await;
     }
 
-    /// Checks a request whose client was identified, and gives the answer to it, without content, if no guest gives it.
+    /// Checks a request whose client was identified, and gives what answers it.
     pub(super) fn check<B>(
         &self,
         request: &mut Request<B>,
         identified: &Result<Cow<'_, ConnInfo>, Refusal>,
-    ) -> Result<Option<Response<()>>, Refusal> {
+    ) -> Result<Answerer, Refusal> {
         let info = identified.as_ref().map_err(Clone::clone)?;
         // HTTP/1.0 may name no host, which is nowhere to redirect to; `check` makes one up.
         if let Role::Redirect(_) = self.role
@@ -117,11 +121,30 @@ impl Connections {
         {
             return Err(Refusal::NO_HOST);
         }
-        check(request, &self.names, info.reach, &info.scheme)?;
+        let app = check(request, &info.scheme, |host, path| {
+            self.sites.route(|router| match router.route(host, path, info.reach) {
+                Route::Site(at) => Ok(at),
+                Route::UnknownHost => Err(NoSite::UnknownHost),
+                Route::UnknownPath => Err(NoSite::UnknownPath),
+            })
+        })?;
         match self.role {
-            Role::Serve => Ok(None),
-            Role::Redirect(redirect) => redirect.response(request).map(Some),
+            Role::Serve => Ok(match app.stripped() {
+                Some(stripped) if stripped.is_bare(request.uri().path()) => {
+                    Answerer::Host(redirect::to_slash(request.uri()))
+                }
+                _ => Answerer::Site(app),
+            }),
+            Role::Redirect(redirect) => redirect.response(request).map(Answerer::Host),
             Role::Refuse => Err(Refusal::NeedsTls),
         }
     }
+}
+
+/// What answers a request.
+pub(super) enum Answerer {
+    /// A site.
+    Site(Arc<App>),
+    /// The host, with this response, which has no content.
+    Host(Response<()>),
 }

@@ -4,13 +4,12 @@
 //! 2. [`http1`]: requests and answers from the first byte to the last, within time limits
 //! 3. [`http2`]: requests and answers on the streams of a connection; [`date`]: their date
 //! 4. [`client`]: whose request it is, by what proxies have [`forwarded`]
-//! 5. [`check`]: requests that no guest sees, by their [`authority`] among others
+//! 5. [`check`]: requests that no guest sees
 //! 6. [`refusal`]: what the host answers itself
-//! 7. [`redirect`]: clear HTTP where there is TLS
+//! 7. [`redirect`]: redirects by the host
 //! 8. [`shutdown`]: how the server stops
 
-pub mod authority;
-pub mod check;
+mod check;
 mod client;
 pub mod connection;
 mod date;

@@ -1,12 +1,28 @@
-//! Clear HTTP where there is TLS: each request is sent on to `https:`, and none reaches a guest.
+//! Redirects by the host: of clear HTTP to `https:` where there is TLS, and of the bare prefix of a site to its root.
 
-use super::authority::{Authority, Host};
 use super::refusal::Refusal;
+use crate::authority::{Authority, Host};
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode, Uri};
 
 /// The port that URLs of `https:` need not name.
 pub const HTTPS_PORT: u16 = 443;
+
+fn permanent(location: HeaderValue) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
+    response
+}
+
+/// Redirects a request to its path with a slash at the end.
+pub(super) fn to_slash(uri: &Uri) -> Response<()> {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    // A path and a query that were parsed are valid in a field.
+    let location = HeaderValue::try_from(format!("{}/{query}", uri.path()));
+    permanent(location.unwrap_or(HeaderValue::from_static("/")))
+}
 
 /// Where requests are sent on to: the same host, at this port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +46,7 @@ impl Redirect {
         }
         let location = self.location(request.headers(), request.uri());
         let location = location.ok_or(Refusal::NO_HOST)?;
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-        response.headers_mut().insert(LOCATION, location);
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(0));
-        Ok(response)
+        Ok(permanent(location))
     }
 
     fn location(self, headers: &HeaderMap, uri: &Uri) -> Option<HeaderValue> {

@@ -29,6 +29,8 @@ pub enum Refusal {
     TargetTooLong,
     /// It is for this host, which the server does not answer for.
     Misdirected(String),
+    /// It is for a path that no site of its host has.
+    UnknownPath,
     /// It is for another scheme than this one.
     OtherScheme(Scheme),
     /// It came in the clear where TLS is spoken.
@@ -73,6 +75,7 @@ impl Refusal {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Misdirected(_) | Self::OtherScheme(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Tunnel | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
@@ -84,7 +87,10 @@ impl Refusal {
     /// Whether the connection ends with the answer: what follows may have been meant for another server, or has no
     /// beginning that could be found.
     fn closes(&self) -> bool {
-        !matches!(self, Self::Misdirected(_) | Self::Failed | Self::Tunnel | Self::Busy(_))
+        !matches!(
+            self,
+            Self::Misdirected(_) | Self::UnknownPath | Self::Failed | Self::Tunnel | Self::Busy(_)
+        )
     }
 
     fn text(&self) -> String {
@@ -101,6 +107,7 @@ impl Refusal {
                     "this server does not answer for `{shown}`; start it with --allow-name {shown} if it should"
                 )
             }
+            Self::UnknownPath => "no site of this server has this path".to_owned(),
             Self::OtherScheme(ours) => format!("this server answers for {ours}: here"),
             Self::NeedsTls => "this port speaks TLS; use https: instead of http:".to_owned(),
             Self::OnlyReads => "only GET and HEAD are redirected to https:; send this there".to_owned(),

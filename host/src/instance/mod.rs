@@ -42,14 +42,21 @@ pub enum Stdio {
 pub struct Template {
     sandbox: Sandbox,
     stdio: Stdio,
-    known_files: KnownFiles,
-    open_files: OpenFiles,
+    files: Arc<FileMemory>,
+}
+
+/// What is known of files that were asked for lately, by the instances of all components: the limits of it are those of the
+/// process. A directory is named by its file descriptor, so that a component finds nothing in it of another one's files.
+#[derive(Default)]
+pub struct FileMemory {
+    known: KnownFiles,
+    open: OpenFiles,
 }
 
 impl Template {
     /// A template for instances that may touch what `sandbox` says.
-    pub fn new(sandbox: Sandbox, stdio: Stdio) -> Self {
-        Self { sandbox, stdio, known_files: KnownFiles::default(), open_files: OpenFiles::default() }
+    pub fn new(sandbox: Sandbox, stdio: Stdio, files: Arc<FileMemory>) -> Self {
+        Self { sandbox, stdio, files }
     }
 
     /// What instances may touch.
@@ -217,7 +224,7 @@ impl State {
 
     /// What is known of files that this instance and others have asked for.
     pub fn lately(&self) -> Lately<'_> {
-        Lately { known: &self.template.known_files, open: &self.template.open_files }
+        Lately { known: &self.template.files.known, open: &self.template.files.open }
     }
 
     /// The variables of its environment, and their values.

@@ -12,10 +12,11 @@ use crate::component::{Guest, one_line};
 use crate::config::Executor;
 use crate::instance::{State, Template};
 use anyhow::{Context as _, Result, anyhow};
-use direct::module::{Module, Renewal};
+use direct::Functions;
+use direct::module::{DirectCode, Module, Renewal};
 use std::sync::Arc;
 use wasmtime::Engine;
-use wasmtime::component::InstancePre;
+use wasmtime::component::{InstancePre, Linker};
 
 /// A guest that serves, linked in the way in which it will run.
 pub enum Linked {
@@ -25,45 +26,83 @@ pub enum Linked {
     Direct(Box<Module>),
 }
 
-/// Compiles a guest and links it as a component, which may import nothing that the host does not offer.
-pub fn component(engine: &Engine, guest: &Guest) -> Result<InstancePre<State>> {
-    let component = guest.compile(engine)?;
-    p2::linker(engine)?.instantiate_pre(&component).map_err(|error| anyhow!("{}", one_line(&error))).with_context(|| {
-        format!(
-            "{} needs what this host does not offer, or not in that form; `wasi-httpd inspect` lists its imports",
-            guest.name()
-        )
-    })
+/// What guests are linked to, for one engine.
+pub struct Linkers {
+    engine: Engine,
+    component: Linker<State>,
+    direct: Functions,
 }
 
-/// Links a guest that serves: directly where it fits, and else as a component. The second value says how it runs, in words
-/// that follow its name.
-pub fn server(
-    engine: &Engine,
-    guest: &Guest,
-    template: &Arc<Template>,
-    executor: Executor,
-    renewal: Renewal,
-) -> Result<(Linked, String)> {
-    // Types are compared by the component runtime only. Those of the built-in guest are known.
-    let is_known = executor == Executor::Auto && guest.is_built_in();
-    let component = if is_known { None } else { Some(component(engine, guest)?) };
-    let module = match executor {
-        Executor::Auto => Module::new(engine, guest, template, renewal),
-        Executor::Component => Err("--executor component asks for it".to_owned()),
-    };
-    match (module, component) {
-        (Ok(module), _) => {
-            let how = match renewal {
-                Renewal::Reused => {
-                    "directly, in instances that are reused as each request leaves them".to_owned()
-                }
-                Renewal::New | Renewal::Restored => direct::directly(module.new_because()),
-            };
-            Ok((Linked::Direct(Box::new(module)), how))
+/// A guest, compiled for one engine. Sites whose guests are the same share it.
+pub struct Code {
+    /// Types are compared by the component runtime only. Those of the built-in guest are known, so that it may do without.
+    component: Option<InstancePre<State>>,
+    /// Its main core module, or why it needs the component runtime.
+    direct: Result<DirectCode, String>,
+}
+
+impl Linkers {
+    /// All that guests may import.
+    pub fn new(engine: &Engine) -> Result<Self> {
+        Ok(Self { engine: engine.clone(), component: p2::linker(engine)?, direct: Functions::new(engine)? })
+    }
+
+    /// Compiles a guest and links it as a component, which may import nothing that the host does not offer.
+    pub fn component(&self, guest: &Guest) -> Result<InstancePre<State>> {
+        let component = guest.compile(&self.engine)?;
+        self.component.instantiate_pre(&component).map_err(|error| anyhow!("{}", one_line(&error))).with_context(|| {
+            format!(
+                "{} needs what this host does not offer, or not in that form; `wasi-httpd inspect` lists its imports",
+                guest.name()
+            )
+        })
+    }
+
+    /// Compiles a guest that serves for the ways in which it may run.
+    pub fn code(&self, guest: &Guest, executor: Executor) -> Result<Code> {
+        let is_known = executor == Executor::Auto && guest.is_built_in();
+        let mut component = if is_known { None } else { Some(self.component(guest)?) };
+        let direct = match executor {
+            Executor::Auto => DirectCode::new(&self.engine, guest, &self.direct),
+            Executor::Component => Err("--executor component asks for it".to_owned()),
+        };
+        if direct.is_err() && component.is_none() {
+            component = Some(self.component(guest)?);
         }
-        (Err(why), Some(component)) => Ok((Linked::Component(component), by_runtime(&why))),
-        (Err(why), None) => Ok((Linked::Component(self::component(engine, guest)?), by_runtime(&why))),
+        Ok(Code { component, direct })
+    }
+
+    /// Links a guest that serves to what its instances have: directly where it fits, and else as a component. The second
+    /// value says how it runs, in words that follow its name.
+    pub fn link(
+        &self,
+        guest: &Guest,
+        code: &Code,
+        template: &Arc<Template>,
+        renewal: Renewal,
+    ) -> Result<(Linked, String)> {
+        let module = match &code.direct {
+            Ok(direct) => Module::new(direct, template, renewal),
+            Err(why) => Err(why.clone()),
+        };
+        match module {
+            Ok(module) => {
+                let how = match renewal {
+                    Renewal::Reused => {
+                        "directly, in instances that are reused as each request leaves them".to_owned()
+                    }
+                    Renewal::New | Renewal::Restored => direct::directly(module.new_because()),
+                };
+                Ok((Linked::Direct(Box::new(module)), how))
+            }
+            Err(why) => {
+                let component = match &code.component {
+                    Some(component) => component.clone(),
+                    None => self.component(guest)?,
+                };
+                Ok((Linked::Component(component), by_runtime(&why)))
+            }
+        }
     }
 }
 

@@ -81,6 +81,27 @@ pub(super) fn places(path: &Path, is_named: bool) -> Vec<PathBuf> {
     places
 }
 
+/// What has to be granted for a file to be read again, also after it was replaced: the directory that holds it, and those
+/// that hold what links on the path lead to. Where that is too broad, the file itself, which can then be changed but not
+/// replaced.
+pub fn places_of_file(path: &Path) -> Vec<PathBuf> {
+    let home = home();
+    let links = path.ancestors().filter(|path| path.is_symlink()).filter_map(|link| link.canonicalize().ok());
+    let files = links.chain(path.canonicalize());
+    let place = |file: PathBuf| match file.parent() {
+        Some(holder) if !is_too_broad(holder, home.as_deref()) => holder.to_owned(),
+        _ => file,
+    };
+    let mut places: Vec<_> = files.map(place).collect();
+    // A link is replaced in the directory that it is in.
+    let named = path.parent().and_then(|holder| {
+        if holder.as_os_str().is_empty() { Path::new(".") } else { holder }.canonicalize().ok()
+    });
+    places.extend(named.filter(|holder| !is_too_broad(holder, home.as_deref())));
+    places.dedup();
+    places
+}
+
 fn is_too_broad(holder: &Path, home: Option<&Path>) -> bool {
     let is_shared = |metadata: Metadata| metadata.mode() & STICKY != 0;
     of(holder, home).is_some()

@@ -70,6 +70,15 @@ impl Default for Ports {
     }
 }
 
+impl Ports {
+    fn add(&mut self, other: Self) {
+        match other {
+            Self::All => *self = Self::All,
+            Self::These(ports) => self.extend(ports.into_iter().map(Some)),
+        }
+    }
+}
+
 impl Extend<Option<u16>> for Ports {
     /// Adds ports; `None` stands for all.
     fn extend<T: IntoIterator<Item = Option<u16>>>(&mut self, ports: T) {
@@ -125,6 +134,21 @@ impl Granted {
         }
         granted
     }
+
+    /// Grants what is granted elsewhere as well.
+    pub fn add(&mut self, other: Self) {
+        let Self { read, cache, remove, unnamed, network } = other;
+        self.read.extend(read);
+        self.cache.extend(cache);
+        self.remove.extend(remove);
+        self.unnamed.extend(unnamed);
+        let Network { tcp, names, notifies, connect, bind } = network;
+        self.network.tcp |= tcp;
+        self.network.names |= names;
+        self.network.notifies |= notifies;
+        self.network.connect.add(connect);
+        self.network.bind.add(bind);
+    }
 }
 
 /// The walls while they are raised.
@@ -153,11 +177,11 @@ impl Lockdown {
         self.granted = granted;
     }
 
-    /// Takes the cache away: code in it is run by the next start of this program, so that an attacker who takes
-    /// over a serving thread cannot write to it.
+    /// Takes the right to write to the cache away: code in it is run by the next start of this program, so that an attacker
+    /// who takes over a serving thread cannot write to it. Components that are reloaded may still come from it.
     pub fn finish(mut self) -> Walls {
         if self.walls.landlock.is_ok() && !self.granted.cache.is_empty() {
-            self.granted.cache.clear();
+            self.granted.read.append(&mut self.granted.cache);
             if let Err(why) = landlock::restrict(&self.granted) {
                 self.walls.landlock = Err(why);
             }

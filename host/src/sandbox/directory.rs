@@ -6,7 +6,7 @@
 //! would serve the next one instead.
 
 use super::BLOCKING_FILE_CALLS;
-use super::mounts;
+use super::mounts::{self, Hanging};
 use crate::config::grants::DirectoryGrant;
 use anyhow::{Context as _, Result, ensure};
 use rustix::fs::{Mode, OFlags};
@@ -39,7 +39,7 @@ pub struct Directory {
     examined: AtomicU64,
     /// Whether it led to no directory then.
     is_gone: AtomicBool,
-    may_hang: AtomicBool,
+    hanging: Hanging,
 }
 
 struct Opened {
@@ -81,7 +81,7 @@ impl Directory {
         // Made now, while nothing restricts the process.
         LazyLock::force(&EMPTY);
         mounts::open();
-        let may_hang = AtomicBool::new(mounts::may_hang(&path));
+        let hanging = Hanging::new(mounts::is_remote_directory(&path));
         let name = grant.guest.clone();
         Ok(Self {
             path,
@@ -93,7 +93,7 @@ impl Directory {
             start,
             examined: AtomicU64::new(0),
             is_gone: AtomicBool::new(false),
-            may_hang,
+            hanging,
         })
     }
 
@@ -158,7 +158,7 @@ impl Directory {
         drop(opened);
         let new = Opened::at(&self.path).ok()?;
         let directory = new.directory.clone();
-        self.may_hang.store(mounts::may_hang(&self.path), Ordering::Relaxed);
+        self.hanging.set(mounts::is_remote_directory(&self.path));
         *self.opened.write().unwrap_or_else(PoisonError::into_inner) = new;
         Some(directory)
     }
@@ -178,11 +178,6 @@ impl Directory {
                 warn!("--dir {} is back", self.shown);
             }
         }
-    }
-
-    /// Whether it lies on a file system that may hang.
-    pub(super) fn may_hang(&self) -> bool {
-        self.may_hang.load(Ordering::Relaxed)
     }
 }
 

@@ -15,6 +15,7 @@ mod requests;
 
 pub use allowance::Allowance;
 pub use directory::Directory;
+pub use mounts::may_hang;
 pub use network::Network;
 pub use requests::Requests;
 
@@ -107,10 +108,5 @@ impl Sandbox {
     /// The memory that one instance may have.
     pub fn allowance(&self) -> Allowance {
         self.allowance
-    }
-
-    /// Whether a directory lies on a file system that may hang, because another machine or program answers for it.
-    pub fn may_hang(&self) -> bool {
-        self.directories.iter().any(Directory::may_hang)
     }
 }

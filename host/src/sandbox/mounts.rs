@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 /// Types of such file systems, as `/proc/self/mountinfo` names them; those of FUSE begin with `fuse`.
@@ -22,6 +23,41 @@ pub(super) fn open() {
     LazyLock::force(&TABLE);
 }
 
+/// How many directories of all components may hang.
+static HANGING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether calls about files may hang, because another machine or program answers for a directory of some component. This is
+/// asked more often than once a request.
+pub fn may_hang() -> bool {
+    HANGING.load(Ordering::Relaxed) > 0
+}
+
+/// Whether a directory may hang. It counts for as long as this is there.
+#[derive(Debug)]
+pub(super) struct Hanging(AtomicBool);
+
+impl Hanging {
+    pub(super) fn new(may_hang: bool) -> Self {
+        let hanging = Self(AtomicBool::new(false));
+        hanging.set(may_hang);
+        hanging
+    }
+
+    pub(super) fn set(&self, may_hang: bool) {
+        match (self.0.swap(may_hang, Ordering::Relaxed), may_hang) {
+            (false, true) => _ = HANGING.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = HANGING.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Hanging {
+    fn drop(&mut self) {
+        self.set(false);
+    }
+}
+
 fn table() -> io::Result<String> {
     let file = TABLE.as_ref().ok_or(io::ErrorKind::NotFound)?;
     let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +68,7 @@ fn table() -> io::Result<String> {
 }
 
 /// Whether a directory, or something mounted below it, lies on a file system that may hang.
-pub(super) fn may_hang(directory: &Path) -> bool {
+pub(super) fn is_remote_directory(directory: &Path) -> bool {
     let Ok(directory) = directory.canonicalize() else { return false };
     // Where there is no table, nothing is known.
     table().is_ok_and(|table| is_remote(&directory, &table))

@@ -12,7 +12,7 @@ use wasmtime::component::InstancePre;
 use wasmtime_wasi_http::p2::bindings::{Proxy, ProxyPre};
 
 /// Answers requests with instances of a component.
-pub(super) struct Executor {
+pub(in crate::app) struct Executor {
     component: ProxyPre<State>,
     template: Arc<Template>,
     /// How many requests each instance answers.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 const MAX_RESTORED_USES: u32 = 1_000;
 
 /// Answers requests with instances of a core module.
-pub(super) struct Executor {
+pub(in crate::app) struct Executor {
     module: Module,
     kind: Kind,
     idle: Idle<Used>,

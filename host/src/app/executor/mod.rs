@@ -16,12 +16,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme as GuestScheme;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
 /// Answers requests with instances of a component of `wasi:http` 0.2.
-pub(super) struct Executor {
-    template: Arc<Template>,
-    kind: Kind,
-}
-
-enum Kind {
+pub(super) enum Executor {
     Component(component::Executor),
     Direct(direct::Executor),
 }
@@ -34,26 +29,20 @@ impl Executor {
         uses: u32,
         slots: &Arc<Slots>,
     ) -> Result<Self> {
-        let kind = match linked {
+        Ok(match linked {
             Linked::Component(component) => {
-                Kind::Component(component::Executor::new(component, Arc::clone(&template), uses, slots)?)
+                Self::Component(component::Executor::new(component, template, uses, slots)?)
             }
-            Linked::Direct(module) => Kind::Direct(direct::Executor::new(*module, uses, slots)),
-        };
-        Ok(Self { template, kind })
-    }
-
-    /// Whether calls about files may hang.
-    pub(super) fn may_hang(&self) -> bool {
-        self.template.sandbox().may_hang()
+            Linked::Direct(module) => Self::Direct(direct::Executor::new(*module, uses, slots)),
+        })
     }
 
     /// Has an instance answer a request. It is kept for another one only if it has done so to its end and within its
     /// limits.
-    pub(super) async fn answer(self: Arc<Self>, job: Job) -> wasmtime::Result<()> {
-        match &self.kind {
-            Kind::Component(executor) => executor.answer(job).await,
-            Kind::Direct(executor) => executor.answer(job).await,
+    pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
+        match self {
+            Self::Component(executor) => executor.answer(job).await,
+            Self::Direct(executor) => executor.answer(job).await,
         }
     }
 }

@@ -11,7 +11,7 @@ mod exchange;
 mod head;
 
 use super::client::identify;
-use super::connection::{Connections, Room};
+use super::connection::{Answerer, Connections, Room};
 use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::allocator;
@@ -22,6 +22,7 @@ use crate::net::linger::{self, Patience};
 use crate::net::proxy::header;
 use crate::net::tls::handshake::{NO_TLS, is_client_hello};
 use crate::report::{Recorded, Subject};
+use crate::sandbox::may_hang;
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
 use head::{as_http_1_1, begins_http_2, explain, first_line, stray_header};
@@ -189,7 +190,7 @@ impl Connections {
                 let mut poll = || Pin::new(&mut *connection).poll(context);
                 // Guests and files run in here. What may hang gets a thread of its own meanwhile, which costs some
                 // microseconds.
-                let polled = if self.app.may_hang() { block_in_place(poll) } else { poll() };
+                let polled = if may_hang() { block_in_place(poll) } else { poll() };
                 if let Poll::Ready(outcome) = polled {
                     return Poll::Ready(Err(outcome));
                 }
@@ -244,11 +245,11 @@ impl Connections {
         let method = request.method().clone();
         let version = request.version();
         let answered = match self.check(&mut request, &identified) {
-            Ok(None) => match self.app.respond(request, info, subject).await {
+            Ok(Answerer::Site(app)) => match app.respond(request, info, subject).await {
                 Ok(response) => Ok(response.map(Either::Left)),
                 Err(why) => Err(Refusal::instead(why)),
             },
-            Ok(Some(response)) => Ok(response.map(|()| Either::Right(Full::default()))),
+            Ok(Answerer::Host(response)) => Ok(response.map(|()| Either::Right(Full::default()))),
             Err(refusal) => Err(Ok(refusal)),
         };
         let mut response = match answered {

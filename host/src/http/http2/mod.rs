@@ -25,6 +25,7 @@ use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::allocator;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
+use crate::sandbox::may_hang;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -78,6 +79,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Http2 {
     library: Builder,
     instances: u32,
+    /// How long a request waits for an instance.
+    queue: Duration,
     /// The most fields of a head.
     fields: usize,
     /// Requests in flight of all connections, beyond one for each.
@@ -99,7 +102,7 @@ impl Http2 {
             .max_pending_accept_reset_streams(MAX_RESETS_BEFORE_ACCEPT)
             .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS));
         let further = Arc::new(Semaphore::new(room.connections));
-        Self { library, instances: room.instances, fields: room.head.fields, further }
+        Self { library, instances: room.instances, queue: room.queue, fields: room.head.fields, further }
     }
 }
 
@@ -142,7 +145,7 @@ impl Connections {
         info: &ConnInfo,
         phase: &mut phases::Receiver<Phase>,
     ) {
-        let share = Share::new(self.http2.instances, self.app.max_wait(), Arc::clone(&self.http2.further));
+        let share = Share::new(self.http2.instances, self.http2.queue, Arc::clone(&self.http2.further));
         let mut streams = FuturesUnordered::new();
         let (since, mut cut) = (phase.clone(), phase.clone());
         let mut cutting = pin!(unconstrained(reached(&mut cut, Phase::Cutting)));
@@ -180,7 +183,7 @@ impl Connections {
                 };
                 // Guests and files run in here. What may hang gets a thread of its own meanwhile.
                 let advanced =
-                    if self.app.may_hang() { block_in_place(|| advance(context)) } else { advance(context) };
+                    if may_hang() { block_in_place(|| advance(context)) } else { advance(context) };
                 if advanced.is_ready() {
                     return Poll::Ready(());
                 }

@@ -10,7 +10,7 @@ use super::share::{Permit, Share};
 use crate::app::GuestBody;
 use crate::body::{Buffered, Incomplete, Part, Piece, READ_MAX};
 use crate::http::client::identify;
-use crate::http::connection::Connections;
+use crate::http::connection::{Answerer, Connections};
 use crate::http::date;
 use crate::http::refusal::Refusal;
 use crate::net::ConnInfo;
@@ -182,12 +182,12 @@ impl Connections {
         let mut instance = None;
         let response = match self.check(&mut request, &identified) {
             Err(refusal) => refuse(refusal),
-            Ok(Some(response)) => response.map(|()| Content::Host(Bytes::new())),
-            Ok(None) => {
+            Ok(Answerer::Host(response)) => response.map(|()| Content::Host(Bytes::new())),
+            Ok(Answerer::Site(app)) => {
                 let answered = match share.instance().await {
                     Ok(permit) => {
                         instance = Some(permit);
-                        self.app.respond(request, info, subject.clone()).await
+                        app.respond(request, info, subject.clone()).await
                     }
                     Err(busy) => Err(busy),
                 };

@@ -41,7 +41,7 @@ pub(super) fn directly(new_because: Option<&str>) -> String {
 }
 
 /// The functions that a core module may import.
-struct Functions {
+pub struct Functions {
     linker: Linker<Core>,
     /// Those of WASI.
     known: Vec<Known>,
@@ -49,7 +49,7 @@ struct Functions {
 
 impl Functions {
     /// All of them.
-    fn new(engine: &Engine) -> R<Self> {
+    pub fn new(engine: &Engine) -> R<Self> {
         let mut functions = Self { linker: Linker::new(engine), known: Vec::new() };
         functions.linker.func_wrap(HOST, NEXT, |mut call: Call<'_>, address: u32| call.next(address))?;
         http::add(&mut functions)?;

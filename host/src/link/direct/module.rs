@@ -49,6 +49,15 @@ pub enum Renewal {
     Reused,
 }
 
+/// A component's main module, compiled. Clones are the same.
+#[derive(Clone)]
+pub struct DirectCode {
+    pre: InstancePre<Core>,
+    exports: Exports,
+    /// Why its instances cannot be restored; `None` if they can.
+    unrestorable: Option<String>,
+}
+
 /// A module, ready to be instantiated.
 pub struct Module {
     pre: InstancePre<Core>,
@@ -61,6 +70,7 @@ pub struct Module {
 }
 
 /// Where a module has what the host uses.
+#[derive(Clone)]
 struct Exports {
     handle: ModuleExport,
     memory: ModuleExport,
@@ -95,24 +105,26 @@ pub struct Instance {
     allowance: Allowance,
 }
 
-impl Module {
-    /// Links a guest, or says why it does not fit.
-    pub fn new(
-        engine: &Engine,
-        guest: &Guest,
-        template: &Arc<Template>,
-        renewal: Renewal,
-    ) -> Result<Self, String> {
+impl DirectCode {
+    /// Compiles the main module of a guest, or says why it does not fit.
+    pub fn new(engine: &Engine, guest: &Guest, functions: &Functions) -> Result<Self, String> {
         let explained = |error: wasmtime::Error| one_line(&error);
-        let functions = Functions::new(engine).map_err(explained)?;
-        let Plan { rewritten, shape, globals, unrestorable } = Plan::new(&guest.bytes, &functions)?;
+        let Plan { rewritten, shape, globals, unrestorable } = Plan::new(&guest.bytes, functions)?;
         let module = wasmtime::Module::new(engine, &rewritten).map_err(explained)?;
         let pre = functions.linker.instantiate_pre(&module).map_err(explained)?;
         let exports = Exports::of(&module, &shape, &globals)?;
+        Ok(Self { pre, exports, unrestorable })
+    }
+}
+
+impl Module {
+    /// Links a module to what its instances have, and prepares it, or says why that fails.
+    pub fn new(code: &DirectCode, template: &Arc<Template>, renewal: Renewal) -> Result<Self, String> {
+        let DirectCode { pre, exports, unrestorable } = code.clone();
         let mut linked =
             Self { pre, template: Arc::clone(template), exports, initial: None, new_because: unrestorable };
         if linked.new_because.is_none() {
-            linked.initial = Some(linked.prepare().map_err(explained)?);
+            linked.initial = Some(linked.prepare().map_err(|error| one_line(&error))?);
             let is_asked_for = renewal == Renewal::New;
             linked.new_because = is_asked_for.then(|| "--instances new asks for it".to_owned());
         }

@@ -117,7 +117,7 @@ mod tests {
     use super::{Beginning, Handshakes, is_client_hello};
     use crate::net::conn::{Conn, ConnInfo, Reach};
     use crate::net::socket::Socket;
-    use crate::net::tls::store::Store;
+    use crate::net::tls::store::{Choice, Store};
     use crate::net::tls::{dev, server_config};
     use http::uri::Scheme;
     use rustls::crypto::aws_lc_rs;
@@ -133,7 +133,7 @@ mod tests {
         let dev = dev::open_in(tempfile::tempdir().unwrap().path()).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(dev.certificate.key.cert[0].clone()).unwrap();
-        let config = server_config(Arc::new(Store::fixed(dev.certificate))).unwrap();
+        let config = server_config(Arc::new(Store::new(Choice::new(&[dev.certificate])))).unwrap();
         let client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let client = client.with_safe_default_protocol_versions().unwrap();
         (Handshakes::new(config, limit), Arc::new(client.with_root_certificates(roots).with_no_client_auth()))

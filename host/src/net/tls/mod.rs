@@ -2,7 +2,6 @@
 //!
 //! - [`certificate`]: a certificate and its key, read and checked
 //! - [`store`]: all certificates, chosen by the name that a client asks for, and replaced while the server runs
-//! - [`reload`]: when they are replaced
 //! - [`dev`]: a certificate for this machine
 //! - [`handshake`]: from an accepted connection to one that is encrypted
 //! - [`stream`]: the bytes of such a connection
@@ -11,7 +10,6 @@
 pub mod certificate;
 pub mod dev;
 pub mod handshake;
-pub mod reload;
 pub mod store;
 pub mod stream;
 

@@ -12,15 +12,11 @@ use std::time::SystemTime;
 
 /// The certificates that new connections are shown.
 #[derive(Debug)]
-pub struct Store {
-    /// Where they are read from; empty for one that is never replaced.
-    pairs: Vec<Pair>,
-    current: ArcSwap<Choice>,
-}
+pub struct Store(ArcSwap<Choice>);
 
 /// Certificates, by name.
 #[derive(Debug, Default)]
-struct Choice {
+pub struct Choice {
     /// In the order of the command line.
     keys: Vec<Arc<CertifiedKey>>,
     /// For each name, and each name with `*` as its first label, the keys that are for it.
@@ -28,43 +24,36 @@ struct Choice {
 }
 
 impl Store {
-    /// Reads the files of all pairs, and returns what an operator should know about them.
-    pub fn open(pairs: Vec<Pair>) -> Result<(Self, Vec<String>)> {
-        let (certificates, warnings) = read(&pairs)?;
-        let current = ArcSwap::from_pointee(Choice::new(&certificates));
-        Ok((Self { pairs, current }, warnings))
+    /// Begins with these certificates.
+    pub fn new(choice: Choice) -> Self {
+        Self(ArcSwap::from_pointee(choice))
     }
 
-    /// A store of one certificate that is never replaced.
-    pub fn fixed(certificate: Certificate) -> Self {
-        Self { pairs: Vec::new(), current: ArcSwap::from_pointee(Choice::new(&[certificate])) }
+    /// Shows these certificates to connections from now on.
+    pub fn replace(&self, choice: Choice) {
+        self.0.store(Arc::new(choice));
     }
-
-    /// Reads all files again. Connections from now on are shown what is in them; if one of them is wrong, nothing changes.
-    pub fn reload(&self) -> Result<Vec<String>> {
-        let (certificates, warnings) = read(&self.pairs)?;
-        self.current.store(Arc::new(Choice::new(&certificates)));
-        Ok(warnings)
-    }
-}
-
-fn read(pairs: &[Pair]) -> Result<(Vec<Certificate>, Vec<String>)> {
-    let now = SystemTime::now();
-    let (mut certificates, mut warnings) = (Vec::new(), Vec::new());
-    for pair in pairs {
-        let mut certificate = Certificate::read(pair)?;
-        warnings.append(&mut certificate.warnings);
-        // A warning only: to be down is worse than a certificate that some clients refuse.
-        if let Some(fault) = certificate.fault(now) {
-            warnings.push(format!("the certificate {} {fault}", pair.certificate.display()));
-        }
-        certificates.push(certificate);
-    }
-    Ok((certificates, warnings))
 }
 
 impl Choice {
-    fn new(certificates: &[Certificate]) -> Self {
+    /// Reads the files of all pairs, and returns what an operator should know about them.
+    pub fn read(pairs: &[Pair]) -> Result<(Self, Vec<String>)> {
+        let now = SystemTime::now();
+        let (mut certificates, mut warnings) = (Vec::new(), Vec::new());
+        for pair in pairs {
+            let mut certificate = Certificate::read(pair)?;
+            warnings.append(&mut certificate.warnings);
+            // A warning only: to be down is worse than a certificate that some clients refuse.
+            if let Some(fault) = certificate.fault(now) {
+                warnings.push(format!("the certificate {} {fault}", pair.certificate.display()));
+            }
+            certificates.push(certificate);
+        }
+        Ok((Self::new(&certificates), warnings))
+    }
+
+    /// These certificates.
+    pub fn new(certificates: &[Certificate]) -> Self {
         let mut choice = Self::default();
         for (at, Certificate { key, names, .. }) in certificates.iter().enumerate() {
             choice.keys.push(Arc::clone(key));
@@ -92,7 +81,7 @@ impl ResolvesServerCert for Store {
     /// alert.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        let choice = self.current.load();
+        let choice = self.0.load();
         let schemes = hello.signature_schemes();
         let mut named = choice.named(name.as_deref());
         let first = named.next()?;

@@ -6,14 +6,17 @@ use crate::body::request_body;
 use crate::component::Purpose;
 use crate::config::grants::{DirectoryGrant, Grants};
 use crate::config::limits::{BodyLimits, Limits};
-use crate::instance::Stdio;
-use crate::link::direct::module::{Instance, Module, Renewal};
-use crate::prepare::{Prepared, open};
+use crate::engine::{self, Resources};
+use crate::instance::{Stdio, Template};
+use crate::link::direct::Functions;
+use crate::link::direct::module::{DirectCode, Instance, Module, Renewal};
+use crate::prepare::{Opened, open};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Method, Request};
 use http_body_util::{BodyExt as _, Full};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -30,7 +33,7 @@ async fn answer(instance: &mut Instance, method: &str, target: &str, fields: &[(
     let (body, end) = request_body(content, limits);
     let (response, receiver) = oneshot::channel();
     let request = request.body(body).unwrap();
-    let job = Job { request, scheme: Scheme::HTTP, response, end: end.map(std::sync::Arc::new) };
+    let job = Job { request, scheme: Scheme::HTTP, response, end: end.map(Arc::new) };
     let (request, outparam) = begin(instance.state(), job).unwrap();
     // As the connection does: the guest runs while its body is sent.
     let taken = async {
@@ -61,9 +64,12 @@ async fn a_restored_instance_is_a_new_one() {
         time: Duration::from_secs(9),
     };
     let module = tokio::task::spawn_blocking(move || {
-        let prepared = open(None, Purpose::Serve, &grants, &limits).unwrap().prepare(Stdio::Marked).unwrap();
-        let Prepared { guest, engine, template, .. } = prepared;
-        Module::new(&engine, &guest, &template, Renewal::Restored).unwrap()
+        let Opened { guest, sizes, sandbox } = open(None, Purpose::Serve, &grants, &limits).unwrap();
+        let engine = engine::first(4, &sizes, &Resources::open()).unwrap();
+        let functions = Functions::new(&engine).unwrap();
+        let code = DirectCode::new(&engine, &guest, &functions).unwrap();
+        let template = Arc::new(Template::new(sandbox, Stdio::Marked, Arc::default()));
+        Module::new(&code, &template, Renewal::Restored).unwrap()
     });
     let module = module.await.unwrap();
     assert_eq!(module.new_because(), None);

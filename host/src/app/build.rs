@@ -1,0 +1,197 @@
+//! How sites are made: [`open`] opens what they are given, and a [`Builder`] compiles and links them.
+//!
+//! All sites share one engine, the pool of its instances, and the code of equal components. A generation that does not fit the
+//! pool gets an engine of its own.
+
+use super::route::{Names, Router};
+use super::sites::{Generations, Sites};
+use super::{App, Shared, Slots, with_kept};
+use crate::component::{Digest, Guest, Purpose};
+use crate::config::{Executor, Instances, Serve, site};
+use crate::engine::sizes::Sizes;
+use crate::engine::{self, Resources};
+use crate::instance::{FileMemory, Stdio, Template};
+use crate::link::direct::module::Renewal;
+use crate::link::{Code, Linkers};
+use crate::prepare::{self, Opened};
+use anyhow::{Context as _, Result};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use wasmtime::Engine;
+
+/// A site for which everything is open.
+#[derive(Debug)]
+pub struct OpenedSite {
+    config: site::Site,
+    /// Its component, and what that is given.
+    pub guest: Opened,
+}
+
+/// Opens what the sites are given. A component that several sites name is read once.
+pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
+    let mut guests: HashMap<Option<PathBuf>, Arc<Guest>> = HashMap::new();
+    let sites = config.sites.iter().map(|site| {
+        let mut open = || {
+            let guest = match guests.get(&site.guest) {
+                Some(guest) => Arc::clone(guest),
+                None => Arc::new(Guest::read(site.guest.as_deref())?),
+            };
+            guests.insert(site.guest.clone(), Arc::clone(&guest));
+            prepare::give(guest, Purpose::Serve, &site.grants, &site.limits)
+        };
+        let guest = of_site(config.named, site, open())?;
+        Ok(OpenedSite { config: site.clone(), guest })
+    });
+    sites.collect()
+}
+
+/// Says which of several sites an error is about.
+fn of_site<T>(named: bool, site: &site::Site, outcome: Result<T>) -> Result<T> {
+    if named { outcome.with_context(|| format!("site {}", site.label)) } else { outcome }
+}
+
+/// What a builder has made.
+pub struct Built {
+    /// The sites.
+    pub sites: Sites,
+    /// How each of them runs, for the operator.
+    pub how: Vec<String>,
+}
+
+/// Makes generations of sites.
+pub struct Builder {
+    machine: Machine,
+    slots: Arc<Slots>,
+    instances: u32,
+    files: Arc<FileMemory>,
+    generations: Generations,
+}
+
+/// An engine and what was compiled for it.
+struct Machine {
+    engine: Engine,
+    sizes: Sizes,
+    linkers: Linkers,
+    /// The code of the last two generations, so that to go back to the last component takes no time.
+    codes: HashMap<Key, Kept>,
+}
+
+/// What code is compiled from.
+type Key = (Digest, Executor);
+
+struct Kept {
+    code: Arc<Code>,
+    /// Generations since it was used.
+    age: u32,
+}
+
+/// How long code is kept that no site uses, in generations.
+const MAX_CODE_AGE: u32 = 1;
+
+impl Builder {
+    /// Makes the engine for these sites. This starts threads.
+    pub fn new(config: &Serve, sites: &[OpenedSite], resources: &Resources) -> Result<Self> {
+        let needed = enough_for(sites);
+        let engine = engine::first(with_kept(config.instances), &needed, resources)?;
+        Ok(Self {
+            machine: Machine::new(engine, needed)?,
+            slots: Arc::new(Slots::new(config.instances, config.queue)),
+            instances: config.instances,
+            files: Arc::default(),
+            generations: Generations::default(),
+        })
+    }
+
+    /// The engine of the sites that were built last.
+    pub fn engine(&self) -> &Engine {
+        &self.machine.engine
+    }
+
+    /// How many generations are alive.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
+    }
+
+    /// Compiles and links sites that were opened with this configuration.
+    pub fn build(&mut self, config: &Serve, sites: Vec<OpenedSite>) -> Result<Built> {
+        let needed = enough_for(&sites);
+        if self.machine.sizes.or(needed) != self.machine.sizes {
+            let engine = engine::new(with_kept(self.instances), &needed, None)?;
+            engine::start_ticking(&engine)?;
+            self.machine = Machine::new(engine, needed)?;
+        }
+        let generation = Arc::new(self.generations.begin());
+        let (mut apps, mut how) = (Vec::new(), Vec::new());
+        for OpenedSite { config: site, guest } in sites {
+            let shared = Shared {
+                slots: Arc::clone(&self.slots),
+                instances: self.instances,
+                generation: Arc::clone(&generation),
+            };
+            let files = Arc::clone(&self.files);
+            let (app, runs) = of_site(config.named, &site, self.machine.app(&site, guest, shared, files))?;
+            apps.push(Arc::new(app));
+            let start =
+                if config.named { format!("Site {}: running", site.label) } else { "Running".to_owned() };
+            how.push(format!("{start} {runs}"));
+        }
+        self.machine.forget();
+        let router = if config.named {
+            Router::named(config.sites.iter().map(|site| (site.names.as_slice(), site.prefix.as_str())))
+        } else {
+            Router::single(Names::new(config.sites.iter().flat_map(|site| site.names.clone()).collect()))
+        };
+        Ok(Built { sites: Sites::new(router, apps), how })
+    }
+}
+
+/// What is enough for each of the sites.
+fn enough_for(sites: &[OpenedSite]) -> Sizes {
+    sites.iter().fold(Sizes::default(), |sizes, site| sizes.or(site.guest.sizes))
+}
+
+impl Machine {
+    fn new(engine: Engine, sizes: Sizes) -> Result<Self> {
+        let linkers = Linkers::new(&engine)?;
+        Ok(Self { engine, sizes, linkers, codes: HashMap::new() })
+    }
+
+    /// Compiles and links a site. The second value names its component and says how that runs.
+    fn app(
+        &mut self,
+        site: &site::Site,
+        Opened { guest, sandbox, .. }: Opened,
+        shared: Shared,
+        files: Arc<FileMemory>,
+    ) -> Result<(App, String)> {
+        let code = self.code(&guest, site.executor)?;
+        let template = Arc::new(Template::new(sandbox, Stdio::Marked, files));
+        let renewal = match site.instances {
+            _ if site.reuse > 1 => Renewal::Reused,
+            Instances::Auto => Renewal::Restored,
+            Instances::New => Renewal::New,
+        };
+        let (linked, how) = self.linkers.link(&guest, &code, &template, renewal)?;
+        Ok((App::new(linked, template, site, shared)?, format!("{} {how}", guest.name())))
+    }
+
+    fn code(&mut self, guest: &Guest, executor: Executor) -> Result<Arc<Code>> {
+        let key = (guest.digest, executor);
+        if let Some(kept) = self.codes.get_mut(&key) {
+            kept.age = 0;
+            return Ok(Arc::clone(&kept.code));
+        }
+        let code = Arc::new(self.linkers.code(guest, executor)?);
+        self.codes.insert(key, Kept { code: Arc::clone(&code), age: 0 });
+        Ok(code)
+    }
+
+    /// Drops code that was not used for a while.
+    fn forget(&mut self) {
+        self.codes.retain(|_, kept| kept.age <= MAX_CODE_AGE);
+        for kept in self.codes.values_mut() {
+            kept.age += 1;
+        }
+    }
+}

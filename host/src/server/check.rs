@@ -1,0 +1,49 @@
+//! Checking a configuration: everything up to the listeners.
+
+use super::open::check_directories;
+use crate::app::build::{self, Builder};
+use crate::config::Serve;
+use crate::config::tls::{Source, Tls};
+use crate::engine::Resources;
+use crate::net::tls::certificate::Certificate;
+use crate::site::{self, Faults};
+use anyhow::Result;
+use std::time::SystemTime;
+
+/// What a check has found.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// What is wrong.
+    pub faults: Vec<String>,
+    /// What is worth to be known.
+    pub notes: Vec<String>,
+}
+
+/// Does everything up to the listeners, and returns what is wrong with sites and certificates.
+pub fn check(config: &Serve) -> Result<Checked> {
+    check_directories(config)?;
+    let sites = build::open(config)?;
+    Builder::new(config, &sites, &Resources::open())?.build(config, sites)?;
+    let mut checked = Checked::default();
+    for site in &config.sites {
+        let of_site =
+            |fault: String| if config.named { format!("site {}: {fault}", site.label) } else { fault };
+        let Faults { errors, warnings } = site::check(site);
+        checked.faults.extend(errors.into_iter().chain(warnings).map(of_site));
+    }
+    if let Some(Tls { source: Source::Files(pairs), .. }) = &config.tls {
+        for pair in pairs {
+            let path = pair.certificate.display();
+            match Certificate::read(pair) {
+                Ok(certificate) => {
+                    checked.notes.push(format!("The certificate {path} is {certificate}."));
+                    let fault = certificate.fault(SystemTime::now());
+                    checked.faults.extend(fault.map(|fault| format!("the certificate {path} {fault}")));
+                    checked.faults.extend(certificate.warnings);
+                }
+                Err(error) => checked.faults.push(format!("{error:#}")),
+            }
+        }
+    }
+    Ok(checked)
+}

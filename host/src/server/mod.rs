@@ -1,0 +1,227 @@
+//! Serving, from the configuration to the orderly shutdown.
+//!
+//! 1. [`open`](mod@open): take over and bind listeners, read the components, open directories.
+//! 2. Restrict: from here on, the kernel refuses what was not opened or granted.
+//! 3. Compile the components.
+//! 4. Serve: start threads, and [`listen`] for connections.
+//! 5. [`reload`]: replace sites and certificates, at SIGHUP or when files change.
+//! 6. Stop: the first signal drains the connections, the second one cuts them.
+//!
+//! [`check`](mod@check) does all that comes before the listeners, and says what is wrong.
+
+mod check;
+mod listen;
+mod open;
+mod reload;
+
+pub use check::{Checked, check};
+
+use crate::allocator;
+use crate::app::build::{Builder, Built};
+use crate::app::sites::Live;
+use crate::config::{ConfigError, Serve};
+use crate::engine;
+use crate::http::connection::{Connections, Room};
+use crate::http::shutdown::{Phase, reached};
+use crate::lockdown::{self, Lockdown, Walls};
+use crate::net::accept::{Acceptor, AllEnded, Terms};
+use crate::net::inherit;
+use crate::net::limit::max_connections;
+use crate::net::listener::Listener;
+use crate::net::per_address::PerAddress;
+use crate::notify;
+use crate::report::access_log::AccessLog;
+use crate::report::{Report, stderr};
+use crate::signals::{self, Signals};
+use anyhow::{Context as _, Result};
+use listen::Listening;
+use open::{Opened, OpenedTls};
+use reload::Reloader;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime;
+use tokio::sync::watch;
+use tracing::warn;
+
+/// How long responses in flight may take after the first signal.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long connections may take to be cut, and the last lines of the access log to be written.
+const CUT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Threads that may block in addition to one for each instance. Each request to a file system that hangs holds one.
+const SPARE_THREADS: usize = 512;
+
+/// Reads the configuration again.
+pub type Source = Box<dyn Fn() -> Result<Serve, ConfigError> + Send>;
+
+/// What serves.
+struct Ready {
+    listeners: Vec<Listener>,
+    tls: Option<OpenedTls>,
+    acceptor: Acceptor,
+    max_connections: usize,
+    ended: AllEnded,
+    builder: Builder,
+    built: Built,
+    lists: bool,
+    is_root: bool,
+    walls: Option<Walls>,
+    source: Source,
+    /// As it was given.
+    given: Serve,
+    config: Serve,
+}
+
+/// Serves until a signal stops the process.
+pub fn serve(given: Serve, source: Source) -> Result<()> {
+    let mut config = given.clone();
+    let inherited = inherit::take_all(config.client.stall)?;
+    stderr::show_warnings();
+    let mut opened = open::open(&mut config, inherited)?;
+    let granted = open::granted(&opened, &config);
+    if let Some(lockdown) = &mut opened.lockdown {
+        lockdown.restrict(granted);
+    }
+    // The limit of a control group is read from files.
+    let workers = opened.workers;
+    let blocking_threads = config.instances as usize + SPARE_THREADS;
+    let ready = compile(opened, source, given, config)?;
+
+    stderr::start();
+    engine::start_ticking(ready.builder.engine())?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_io()
+        .enable_time()
+        .worker_threads(workers.get())
+        .max_blocking_threads(blocking_threads)
+        .on_thread_park(allocator::trim)
+        .build()
+        .context("cannot start the threads of the server")?;
+    let outcome = runtime.block_on(run(ready));
+    // Does not wait for tasks that outlived the shutdown.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Compiles the components, which starts threads that remain, and completes the lockdown.
+fn compile(opened: Opened, source: Source, given: Serve, mut config: Serve) -> Result<Ready> {
+    let Opened { listeners, tls, sites, resources, lists, is_root, lockdown, .. } = opened;
+    let mut builder = Builder::new(&config, &sites, &resources)?;
+    let built = builder.build(&config, sites)?;
+    let max_connections = max_connections(config.connections.most, config.instances);
+    let proxies = Arc::new(std::mem::take(&mut config.proxies));
+    let per_address = Arc::new(PerAddress::new(config.connections.per_address));
+    let terms = Terms { stall: config.client.stall, head: config.client.head, proxies, per_address };
+    let (acceptor, ended) = Acceptor::new(max_connections, terms);
+    let walls = lockdown.map(Lockdown::finish);
+    Ok(Ready {
+        listeners,
+        tls,
+        acceptor,
+        max_connections,
+        ended,
+        builder,
+        built,
+        lists,
+        is_root,
+        walls,
+        source,
+        given,
+        config,
+    })
+}
+
+async fn run(ready: Ready) -> Result<()> {
+    let Ready {
+        listeners,
+        mut tls,
+        acceptor,
+        max_connections,
+        ended,
+        builder,
+        built: Built { sites, how },
+        lists,
+        is_root,
+        walls,
+        source,
+        given,
+        config,
+    } = ready;
+    let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
+    let report = Report { access_log: access_log.clone() };
+    let room = Room {
+        head: config.head,
+        connections: max_connections,
+        instances: config.instances,
+        queue: config.queue,
+    };
+    let sites = Arc::new(Live::new(sites));
+    let connections = Arc::new(Connections::new(Arc::clone(&sites), report, config.client, room));
+    let mut phase = wait_for_signals()?;
+    for line in how {
+        stderr::line(&line);
+    }
+    stderr::line(
+        &walls.map_or_else(|| "Not locked down: --no-lockdown".to_owned(), |walls| walls.to_string()),
+    );
+    if is_root {
+        warn!("this runs as root, and needs no more than a user who may read the site");
+    }
+    if let Some(probe) = lockdown::probe() {
+        tokio::task::spawn_blocking(probe).await.context("a thread failed")?;
+    }
+
+    let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
+    let reloader = Reloader { source, given, lists, builder, sites, certificates };
+    reload::start(reloader, phase.clone())?;
+    let listening = Listening { acceptor, phase: phase.clone() };
+    match tls {
+        None => {
+            for listener in listeners {
+                let started = format!("Listening on {}", listener.traits);
+                listening.clear(listener, &connections);
+                stderr::line(&started);
+            }
+        }
+        Some(tls) => listen::over_tls(&listening, listeners, tls, &connections, config.tls),
+    }
+    drop(listening);
+    notify::ready();
+    tokio::spawn(notify::keep_alive());
+
+    reached(&mut phase, Phase::Draining).await;
+    notify::stopping();
+    tokio::select! {
+        () = ended.wait() => {}
+        () = async {
+            reached(&mut phase, Phase::Cutting).await;
+            tokio::time::sleep(CUT_TIMEOUT).await;
+        } => {}
+    }
+    if let Some(log) = access_log {
+        log.finish(CUT_TIMEOUT);
+    }
+    Ok(())
+}
+
+/// Advances the phase: the first SIGINT or SIGTERM drains; a second one, or [`DRAIN_TIMEOUT`], cuts. Finally the process
+/// exits even if its serving threads are blocked.
+fn wait_for_signals() -> Result<watch::Receiver<Phase>> {
+    let (phase, receiver) = watch::channel(Phase::Serving);
+    signals::handle(move |signals| walk(signals, phase))?;
+    Ok(receiver)
+}
+
+async fn walk(mut signals: Signals, phase: watch::Sender<Phase>) {
+    signals.next().await;
+    let _ = phase.send(Phase::Draining);
+    tokio::select! {
+        _ = signals.next() => {}
+        () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
+    }
+    let _ = phase.send(Phase::Cutting);
+    // The orderly shutdown takes less and ends the process before this.
+    tokio::time::sleep(3 * CUT_TIMEOUT).await;
+    std::process::exit(0);
+}

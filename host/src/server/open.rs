@@ -1,0 +1,158 @@
+//! Opening: everything that the process needs before it restricts itself.
+
+use super::reload::{Certificates, PairFiles};
+use crate::app::build::{self, OpenedSite};
+use crate::config::Serve;
+use crate::config::listen::ListenAddress;
+use crate::config::tls::{Source, Tls};
+use crate::engine::Resources;
+use crate::lockdown::privileges::refuse_root;
+use crate::lockdown::{Granted, Lockdown, breadth};
+use crate::net::bind::bind_all;
+use crate::net::tls::handshake::Handshakes;
+use crate::net::tls::store::{Choice, Store};
+use crate::net::tls::{self, dev};
+use crate::net::{Listener, Reach};
+use crate::notify;
+use crate::site::{self, Faults};
+use anyhow::{Result, bail};
+use http::uri::Scheme;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use tracing::warn;
+
+/// What was opened before the process restricts itself.
+pub(super) struct Opened {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) tls: Option<OpenedTls>,
+    pub(super) sites: Vec<OpenedSite>,
+    pub(super) resources: Resources,
+    /// Threads that serve: as many as there are processors that the process may use.
+    pub(super) workers: NonZeroUsize,
+    /// Whether listings are on by default.
+    pub(super) lists: bool,
+    /// Whether this is root, without a flag that says so.
+    pub(super) is_root: bool,
+    pub(super) lockdown: Option<Lockdown>,
+}
+
+/// What TLS needs.
+pub(super) struct OpenedTls {
+    /// Those that are read from files.
+    pub(super) certificates: Option<Certificates>,
+    pub(super) handshakes: Handshakes,
+    /// Listeners in the clear.
+    pub(super) redirects: Vec<Listener>,
+    /// What to tell about the certificate for this machine, where that is used.
+    pub(super) about: Option<String>,
+}
+
+/// Refuses directories that hold far more than a site.
+pub(super) fn check_directories(config: &Serve) -> Result<()> {
+    if config.any_directory {
+        return Ok(());
+    }
+    config.sites.iter().try_for_each(|site| breadth::refuse(&site.grants.directories))
+}
+
+/// Refuses sites with wrong rules, and reports what is missing in them.
+pub(super) fn check_sites(config: &Serve) -> Result<()> {
+    for site in &config.sites {
+        let of_site = if config.named { format!("site {}: ", site.label) } else { String::new() };
+        let Faults { errors, warnings } = site::check(site);
+        match &errors[..] {
+            [] => {}
+            [error] => bail!("{of_site}{error}"),
+            [first, rest @ ..] => {
+                bail!("{of_site}{first} (and {} more; `wasi-httpd check` lists them)", rest.len())
+            }
+        }
+        for warning in warnings {
+            warn!("{of_site}{warning}");
+        }
+    }
+    Ok(())
+}
+
+/// Reads certificates.
+fn open_tls(config: &Serve, tls: &Tls) -> Result<OpenedTls> {
+    let (choice, files, about) = match &tls.source {
+        Source::Files(pairs) => {
+            let files = PairFiles::new(pairs.clone());
+            let (choice, warnings) = Choice::read(pairs)?;
+            for warning in warnings {
+                warn!("{warning}");
+            }
+            (choice, Some(files), None)
+        }
+        Source::Dev => {
+            let dev = dev::open()?;
+            let about =
+                format!("Certificate for localhost in {}, SHA-256 {}", dev.path.display(), dev.fingerprint);
+            (Choice::new(&[dev.certificate]), None, Some(about))
+        }
+    };
+    let store = Arc::new(Store::new(choice));
+    let handshakes = Handshakes::new(tls::server_config(Arc::clone(&store))?, config.client.head);
+    let certificates = files.map(|files| Certificates::new(store, files));
+    Ok(OpenedTls { certificates, handshakes, redirects: Vec::new(), about })
+}
+
+/// Opens everything. Errors that are found quickly come before steps that take long.
+pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
+    check_directories(config)?;
+    let mut tls = config.tls.as_ref().map(|tls| open_tls(config, tls)).transpose()?;
+    if config.addresses.is_empty() && inherited.is_empty() {
+        let is_tls = tls.is_some();
+        config.addresses.push(if is_tls {
+            ListenAddress::default_over_tls()
+        } else {
+            ListenAddress::default()
+        });
+    }
+    let bind = |open, addresses: &[_]| bind_all(open, addresses, config.socket_mode, config.client.stall);
+    let mut listeners = bind(inherited, &config.addresses)?;
+    if let (Some(opened), Some(Tls { redirects, .. })) = (&mut tls, &config.tls) {
+        let count = listeners.len();
+        listeners = bind(listeners, redirects)?;
+        opened.redirects = listeners.split_off(count);
+        for listener in &mut listeners {
+            listener.traits.scheme = Scheme::HTTPS;
+        }
+    }
+    let redirects = tls.iter().flat_map(|tls| &tls.redirects);
+    let mut traits = listeners.iter().chain(redirects).map(|listener| &listener.traits);
+    let reachable = traits.find(|traits| traits.reach == Reach::Network);
+    let is_root = !config.confinement.allow_root && refuse_root(reachable)?;
+    let lists = listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback);
+    if lists {
+        config.list_by_default();
+    }
+    // Low ports are bound.
+    let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
+    check_sites(config)?;
+    let sites = build::open(config)?;
+    let resources = Resources::open();
+    let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Ok(Opened { listeners, tls, sites, resources, workers, lists, is_root, lockdown })
+}
+
+/// What the process needs from now on.
+pub(super) fn granted(opened: &Opened, config: &Serve) -> Granted {
+    let mut granted = Granted::default();
+    for site in &opened.sites {
+        granted.add(site.guest.granted());
+    }
+    granted.cache.extend(opened.resources.cache().map(Path::to_owned));
+    granted.remove.extend(opened.listeners.iter().filter_map(Listener::directory).map(Path::to_owned));
+    granted.network.notifies = notify::is_expected();
+    // What is read again while the server runs.
+    if let Some(OpenedTls { certificates: Some(certificates), .. }) = &opened.tls {
+        granted.read.extend(certificates.directories());
+    }
+    for guest in config.sites.iter().filter_map(|site| site.guest.as_ref()) {
+        granted.read.extend(breadth::places_of_file(guest));
+    }
+    granted
+}

@@ -1,0 +1,233 @@
+//! Replacing sites and certificates while the server runs: at SIGHUP, and when files change.
+//!
+//! A thread of its own does all of it, because a file system that hangs would block one that serves. It has the lowest priority,
+//! so that what it compiles does not slow down requests. Either everything that was read is right, and takes the place of what
+//! was there at once, or nothing changes and a warning says why.
+
+use super::Source;
+use super::open::{check_directories, check_sites};
+use crate::app::build::{self, Builder, Built};
+use crate::app::sites::Live;
+use crate::config::Serve;
+use crate::config::tls::{self, Pair, Tls};
+use crate::http::shutdown::Phase;
+use crate::net::tls::store::{Choice, Store};
+use crate::report::stderr;
+use crate::signals::{self, Hangups};
+use crate::watch::Files;
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+use tokio::sync::watch;
+use tracing::warn;
+
+/// How often files are looked at.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How many generations of sites may be alive. Each that still answers requests holds its components and directories.
+const MAX_GENERATIONS: usize = 4;
+
+/// How often it is looked whether one of too many generations has ended.
+const POLL: Duration = Duration::from_millis(100);
+
+/// The lowest priority of a thread (`nice(2)`): it has what others leave, and a sixtieth of a processor at least.
+const NICE: i32 = 19;
+
+/// The files of certificates, as they were when they were read.
+pub(super) struct PairFiles {
+    pairs: Vec<Pair>,
+    files: Files,
+}
+
+impl PairFiles {
+    /// The files of these pairs, which are about to be read.
+    pub(super) fn new(pairs: Vec<Pair>) -> Self {
+        Self { files: Files::new(pairs.iter().flat_map(Pair::paths)), pairs }
+    }
+}
+
+/// Certificates that may be replaced.
+pub(super) struct Certificates {
+    store: Arc<Store>,
+    from: PairFiles,
+}
+
+impl Certificates {
+    /// Those that were read from these files.
+    pub(super) fn new(store: Arc<Store>, from: PairFiles) -> Self {
+        Self { store, from }
+    }
+
+    /// What has to stay readable.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.from.files.directories()
+    }
+
+    fn have_changed(&mut self) -> bool {
+        self.from.files.have_changed()
+    }
+
+    /// Reads them again.
+    fn reload(&self) {
+        match Choice::read(&self.from.pairs) {
+            Ok((choice, warnings)) => {
+                self.store.replace(choice);
+                stderr::line("Certificates were read again");
+                for warning in warnings {
+                    warn!("{warning}");
+                }
+            }
+            Err(error) => warn!("certificates stay as they are: {error:#}"),
+        }
+    }
+}
+
+/// What replaces sites and certificates.
+pub(super) struct Reloader {
+    pub(super) source: Source,
+    /// The configuration as it was given last.
+    pub(super) given: Serve,
+    /// Whether listings are on by default.
+    pub(super) lists: bool,
+    pub(super) builder: Builder,
+    pub(super) sites: Arc<Live>,
+    pub(super) certificates: Option<Certificates>,
+}
+
+impl Reloader {
+    fn run(mut self, asked: &Receiver<()>, phase: &watch::Receiver<Phase>) {
+        loop {
+            match asked.recv_timeout(INTERVAL) {
+                Ok(()) => {
+                    // Several signals are one: all that they ask for is done after the last of them.
+                    while asked.try_recv().is_ok() {}
+                    if *phase.borrow() >= Phase::Draining {
+                        return;
+                    }
+                    self.reload_all();
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Some(certificates) = &mut self.certificates
+                        && certificates.have_changed()
+                    {
+                        certificates.reload();
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn reload_all(&mut self) {
+        match self.replace_all() {
+            Ok(()) => stderr::line(&format!("Reloaded {}", sites(&self.given))),
+            Err(error) => warn!("nothing was reloaded, and the server goes on as it was: {error:#}"),
+        }
+    }
+
+    fn replace_all(&mut self) -> Result<()> {
+        let given = (self.source)()?;
+        let fixed = self.given.fixed_differences(&given);
+        if let [first, rest @ ..] = &fixed[..] {
+            let others = if rest.is_empty() { "" } else { " and others" };
+            bail!("{first}{others} can be changed by a restart only");
+        }
+        let mut config = given.clone();
+        if self.lists {
+            config.list_by_default();
+        }
+        check_directories(&config)?;
+        check_sites(&config)?;
+        let pairs = pairs(&config);
+        let certificates = match &self.certificates {
+            Some(old) => {
+                let from = PairFiles::new(pairs.to_vec());
+                Some((Certificates::new(Arc::clone(&old.store), from), Choice::read(pairs)?))
+            }
+            None => None,
+        };
+        let opened = build::open(&config).map_err(|error| explain(error, &config))?;
+        self.wait_for_generations();
+        // Its threads have the priority of this one, unlike those that compiled at the start.
+        let compilers = rayon::ThreadPoolBuilder::new().build().context("cannot start threads to compile")?;
+        let Built { sites, how: _ } = compilers.install(|| self.builder.build(&config, opened))?;
+        // From here on, nothing can fail.
+        self.sites.replace(sites);
+        if let Some((certificates, (choice, warnings))) = certificates {
+            certificates.store.replace(choice);
+            self.certificates = Some(certificates);
+            for warning in warnings {
+                warn!("{warning}");
+            }
+        }
+        self.given = given;
+        Ok(())
+    }
+
+    /// Waits until there is room for one more generation.
+    fn wait_for_generations(&self) {
+        if self.builder.generations().alive() >= MAX_GENERATIONS {
+            warn!(
+                "{MAX_GENERATIONS} configurations still answer requests; the next one waits until one of them has ended"
+            );
+        }
+        while self.builder.generations().alive() >= MAX_GENERATIONS {
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// Says why something that is new cannot be opened.
+fn explain(error: anyhow::Error, config: &Serve) -> anyhow::Error {
+    let is_denied = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    if config.confinement.lockdown && error.chain().any(is_denied) {
+        return anyhow!(
+            "{error:#}; what is not beside what the server began with needs a restart, because of the lockdown"
+        );
+    }
+    error
+}
+
+fn pairs(config: &Serve) -> &[Pair] {
+    match &config.tls {
+        Some(Tls { source: tls::Source::Files(pairs), .. }) => pairs,
+        _ => &[],
+    }
+}
+
+fn sites(config: &Serve) -> String {
+    match config.sites.len() {
+        1 => "1 site".to_owned(),
+        count => format!("{count} sites"),
+    }
+}
+
+/// Starts the thread that reloads. From now on, SIGHUP does not end the process, unless its terminal is gone. This needs a
+/// runtime.
+pub(super) fn start(reloader: Reloader, phase: watch::Receiver<Phase>) -> Result<()> {
+    let (sender, receiver) = channel();
+    let thread = std::thread::Builder::new().name("reload".to_owned());
+    let run = move || {
+        // Refused nowhere, and nothing depends on it.
+        let _ = rustix::process::nice(NICE);
+        reloader.run(&receiver, &phase);
+    };
+    thread.spawn(run).context("cannot start a thread for reloads")?;
+    let mut hangups = Hangups::new()?;
+    tokio::spawn(async move {
+        loop {
+            hangups.next().await;
+            if hangups.terminal_is_gone() {
+                signals::terminate();
+            } else if sender.send(()).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
