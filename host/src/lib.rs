@@ -49,6 +49,8 @@ pub mod watch;
 
 use anyhow::Context as _;
 use config::ConfigError;
+use config::sources::Sources;
+use config::sources::layer::{Layer, SourceError};
 use report::stderr;
 use server::Checked;
 use std::ffi::OsString;
@@ -86,7 +88,7 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match carry_out(command) {
         Ok(status) => status,
         Err(Failure::Usage(wrong)) => {
-            stderr::complain(&wrong.to_string());
+            stderr::complain(&wrong);
             ExitCode::from(WRONG_USAGE)
         }
         Err(Failure::AtRunTime(error)) => {
@@ -98,13 +100,19 @@ fn start(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Why a command failed.
 enum Failure {
-    Usage(ConfigError),
+    Usage(String),
     AtRunTime(anyhow::Error),
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self::Usage(error)
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Self {
+        Self::Usage(error.to_string())
     }
 }
 
@@ -116,23 +124,35 @@ impl From<anyhow::Error> for Failure {
 
 fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
     match command {
-        cli::Command::Serve(arguments) => {
-            let config = config::Serve::new((*arguments).clone())?;
-            server::serve(config, Box::new(move || config::Serve::new((*arguments).clone())))?;
+        cli::Command::Serve(typed) => {
+            let sources = sources(typed.given)?;
+            for warning in sources.warnings() {
+                stderr::complain(&format!("warning: {warning}"));
+            }
+            server::serve(sources.load()?, sources)?;
         }
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output } => write_guest(&output)?,
-        cli::Command::Check(arguments) => return Ok(check(&config::Serve::new(*arguments)?)?),
+        cli::Command::Check(typed) => {
+            let sources = sources(typed.given)?;
+            return Ok(check(&sources.load()?, sources.warnings())?);
+        }
         cli::Command::Completions(shell) => write_out(&cli::completions(shell))?,
         cli::Command::Man => write_out(&cli::man().context("cannot make the manual page")?)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks a configuration: each fault is a line on standard error.
-fn check(config: &config::Serve) -> anyhow::Result<ExitCode> {
-    let Checked { faults, notes } = server::check(config)?;
+/// The sources of a server's options: what the command line gives, and the environment of this process.
+fn sources(given: Layer) -> Result<Sources, SourceError> {
+    Sources::new(given, std::env::vars_os())
+}
+
+/// Checks a configuration: each fault is a line on standard error, after those of its sources.
+fn check(config: &config::Serve, warnings: &[String]) -> anyhow::Result<ExitCode> {
+    let Checked { mut faults, notes } = server::check(config)?;
+    faults.splice(..0, warnings.iter().cloned());
     for note in notes {
         write_out(format!("{note}\n").as_bytes())?;
     }

@@ -33,6 +33,13 @@ pub(super) fn explain(error: &Error, arguments: &[OsString]) -> String {
     let subcommand = words.first().filter(|word| SUBCOMMANDS.contains(&word.as_ref()));
     let help =
         subcommand.map_or_else(|| "wasi-httpd --help".to_owned(), |name| format!("wasi-httpd {name} --help"));
+    let sentence = sentence(error, &arguments[1.min(arguments.len())..], subcommand.map(AsRef::as_ref));
+    format!("{sentence}; `{help}` shows the options")
+}
+
+/// What is wrong with these words, after this subcommand if there is one.
+pub(super) fn sentence(error: &Error, words: &[OsString], subcommand: Option<&str>) -> String {
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let invalid =
         text(error, ContextKind::InvalidArg).or_else(|| text(error, ContextKind::InvalidSubcommand));
     let sentence = match (error.kind(), invalid) {
@@ -59,12 +66,26 @@ pub(super) fn explain(error: &Error, arguments: &[OsString]) -> String {
         }
         _ => None,
     };
-    let sentence = sentence.unwrap_or_else(|| {
+    sentence.unwrap_or_else(|| {
         // clap says what is wrong in its first paragraph, and repeats the usage below.
         let text = error.to_string();
-        text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ").to_owned()
-    });
-    format!("{sentence}; `{help}` shows the options")
+        let paragraph = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
+        paragraph.split_whitespace().collect::<Vec<_>>().join(" ")
+    })
+}
+
+/// How a flag of another server is spelled here, without dashes and with this value: a flag and its value.
+pub(crate) fn foreign(flag: &str, value: &str) -> Option<(&'static str, String)> {
+    let (_, ours) = FOREIGN_FLAGS.iter().find(|(foreign, _)| foreign.strip_prefix("--") == Some(flag))?;
+    let (ours, pattern) = ours.strip_prefix("--")?.split_once(' ')?;
+    Some((ours, pattern.replace("{}", value)))
+}
+
+/// The word of several that another is a slip of.
+pub(crate) fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = words.into_iter().map(|known| (strsim::jaro_winkler(word, known), known));
+    let (score, best) = scored.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
+    (score >= SIMILAR).then_some(best)
 }
 
 /// What is wrong with the guest of a line that could be read, if it is none.
@@ -152,9 +173,7 @@ fn further_word(first: &str, words: &[std::borrow::Cow<'_, str>]) -> String {
 
 /// The subcommand that a word is a slip of.
 fn similar(word: &str) -> Option<&'static str> {
-    let score = |name: &&str| strsim::jaro_winkler(word, name);
-    let best = SUBCOMMANDS.into_iter().max_by(|one, other| score(one).total_cmp(&score(other)))?;
-    (score(&best) >= SIMILAR).then_some(best)
+    nearest(word, SUBCOMMANDS)
 }
 
 #[cfg(test)]

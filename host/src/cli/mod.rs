@@ -1,13 +1,16 @@
 //! The command line. Flags that were not given are `None`; [`config`](crate::config) applies defaults and validates.
 //!
-//! [`mistakes`] explains what is wrong with a command line.
+//! [`mistakes`] explains what is wrong with a command line. The arguments of serving can also come from a file and from the
+//! environment, which [`config::sources`](crate::config::sources) looks up in the definitions here.
 
-mod mistakes;
+pub(crate) mod mistakes;
 
+use crate::config::sources::keys::Keys;
+use crate::config::sources::layer::Layer;
 use crate::config::{Executor, Instances, defaults};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches, Parser,
-    Subcommand,
+    Subcommand, ValueHint,
 };
 use clap_complete::Shell;
 use guest::config::{PREFIX, VARIABLES, Variable};
@@ -60,6 +63,11 @@ const SUBCOMMANDS: [&str; 6] = ["run", "inspect", "check", "guest", "completions
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
 pub struct Serve {
+    /// Take options from this TOML file too, whose keys are the long flags; each that is given here replaces the one in the
+    /// file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+
     /// Where to listen.
     #[arg(long, value_name = "HOST:PORT|unix:PATH", help = format!(
         "Listen on this address (repeatable); `localhost` is both loopback addresses, port 0 takes a free port, and \
@@ -83,6 +91,11 @@ pub struct Serve {
     /// localhost and loopback addresses only, and one on the network for every name
     #[arg(long, value_name = "NAME")]
     pub allow_name: Vec<String>,
+
+    /// Serve this directory at this host name, and below this path if there is one (repeatable); HOST is `*` for every
+    /// other name, and `*.example.com` for one label more
+    #[arg(long = "site", value_name = "HOST[/PREFIX]=DIR")]
+    pub sites: Vec<String>,
 
     /// What each site may set for itself.
     #[command(flatten)]
@@ -348,7 +361,7 @@ pub struct Inspect {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Grants {
     /// Give the guest this directory, read-only, under that name (repeatable) [default: . as / when serving, else none]
-    #[arg(long, value_name = "HOST_DIR[::GUEST_DIR]")]
+    #[arg(long, value_name = "HOST_DIR[::GUEST_DIR]", value_hint = ValueHint::DirPath)]
     pub dir: Vec<String>,
 
     /// Set a variable of the guest's environment (repeatable); nothing is inherited
@@ -450,7 +463,7 @@ pub struct Files(pub Vec<(String, String)>);
 const FILES_HEADING: &str = "Settings of the file server (each sets the variable in brackets)";
 
 /// The flag that sets a variable, without its dashes: `FILES_CLEAN_URLS` is `clean-urls`.
-fn flag(variable: &Variable) -> String {
+pub(crate) fn flag(variable: &Variable) -> String {
     variable.name.trim_start_matches(PREFIX).to_ascii_lowercase().replace('_', "-")
 }
 
@@ -510,7 +523,7 @@ impl FromArgMatches for Files {
 #[derive(Debug)]
 pub enum Command {
     /// Serve a component.
-    Serve(Box<Serve>),
+    Serve(Box<Typed>),
     /// Run a command.
     Run(Run),
     /// Inspect a component.
@@ -521,11 +534,20 @@ pub enum Command {
         output: PathBuf,
     },
     /// Check a configuration.
-    Check(Box<Serve>),
+    Check(Box<Typed>),
     /// Print a completion script.
     Completions(Shell),
     /// Print the manual page.
     Man,
+}
+
+/// The arguments of serving, as the command line has them.
+#[derive(Clone, Debug)]
+pub struct Typed {
+    /// Their values.
+    pub arguments: Serve,
+    /// What was given, to be merged with other sources.
+    pub given: Layer,
 }
 
 /// Why no command is carried out.
@@ -540,22 +562,64 @@ pub enum Stop {
 /// Parses the command line, which begins with the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Stop> {
     let arguments: Vec<_> = arguments.into_iter().collect();
-    match Line::try_parse_from(&arguments) {
-        Ok(Line { command, serve }) => match command {
-            None => match mistakes::in_guest(&serve) {
-                Some(mistake) => Err(Stop::Usage(mistake)),
-                None => Ok(Command::Serve(Box::new(serve))),
-            },
-            Some(Other::Run(run)) => Ok(Command::Run(run)),
-            Some(Other::Inspect(inspect)) => Ok(Command::Inspect(inspect)),
-            Some(Other::Guest { output }) => Ok(Command::Guest { output }),
-            Some(Other::Check(serve)) => Ok(Command::Check(serve)),
-            Some(Other::Completions { shell }) => Ok(Command::Completions(shell)),
-            Some(Other::Man) => Ok(Command::Man),
+    let mut definition = Line::command();
+    let parsed = definition.try_get_matches_from_mut(&arguments).and_then(|matches| {
+        let line = Line::from_arg_matches(&matches).map_err(|error| error.format(&mut definition))?;
+        Ok((line, matches))
+    });
+    let (Line { command, serve }, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) if !error.use_stderr() => return Err(Stop::Information(error.to_string())),
+        Err(error) => return Err(Stop::Usage(mistakes::explain(&error, &arguments))),
+    };
+    let typed = |arguments, matches| Box::new(Typed { arguments, given: Keys::new().given_in(matches) });
+    Ok(match command {
+        None => match mistakes::in_guest(&serve) {
+            Some(mistake) => return Err(Stop::Usage(mistake)),
+            None => Command::Serve(typed(serve, &matches)),
         },
-        Err(error) if !error.use_stderr() => Err(Stop::Information(error.to_string())),
-        Err(error) => Err(Stop::Usage(mistakes::explain(&error, &arguments))),
-    }
+        Some(Other::Check(serve)) => {
+            Command::Check(typed(*serve, matches.subcommand_matches("check").unwrap_or(&matches)))
+        }
+        Some(Other::Run(run)) => Command::Run(run),
+        Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
+        Some(Other::Guest { output }) => Command::Guest { output },
+        Some(Other::Completions { shell }) => Command::Completions(shell),
+        Some(Other::Man) => Command::Man,
+    })
+}
+
+/// A definition of these arguments alone, for words that come from elsewhere than the command line.
+fn definition_of<A: Args>() -> ClapCommand {
+    A::augment_args(ClapCommand::new("wasi-httpd").no_binary_name(true).disable_help_flag(true))
+}
+
+/// What serving takes.
+pub(crate) fn serve_definition() -> ClapCommand {
+    definition_of::<Serve>()
+}
+
+/// What of that a site may have for itself.
+pub(crate) fn site_definition() -> ClapCommand {
+    definition_of::<Site>()
+}
+
+/// The subcommand that has this flag, given without its dashes.
+pub(crate) fn subcommand_with(flag: &str) -> Option<String> {
+    let definition = Line::command();
+    let has = |command: &&ClapCommand| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
+    definition.get_subcommands().find(has).map(|command| command.get_name().to_owned())
+}
+
+/// Parses words by a definition. An error is a sentence.
+pub(crate) fn parse_by<A: FromArgMatches>(
+    definition: &mut ClapCommand,
+    words: &[OsString],
+) -> Result<A, String> {
+    let matches = definition.try_get_matches_from_mut(words);
+    matches
+        .and_then(|matches| A::from_arg_matches(&matches))
+        .map_err(|error| mistakes::sentence(&error, words, None))
 }
 
 /// The completion script for a shell.

@@ -7,6 +7,7 @@
 //! - [`proxies`]: which proxies are believed
 //! - [`tls`]: certificates, and what is done about clear HTTP
 //! - [`defaults`]: the defaults of the flags
+//! - [`sources`]: the command line, the environment and a file together
 //! - this module: the configuration of serving, running and inspecting
 
 pub mod defaults;
@@ -17,6 +18,7 @@ pub mod listen;
 pub mod prefix;
 pub mod proxies;
 pub mod site;
+pub mod sources;
 pub mod tls;
 
 pub use error::ConfigError;
@@ -152,7 +154,7 @@ impl Serve {
 
     /// Validates the arguments of a server with these sites, of which each has its own name and prefix. Its own site is the
     /// pattern of theirs and is not served.
-    pub fn with_sites(arguments: cli::Serve, sites: Vec<Site>) -> Result<Self, ConfigError> {
+    fn with_sites(arguments: cli::Serve, sites: Vec<Site>) -> Result<Self, ConfigError> {
         Self::of(arguments, sites, true)
     }
 
@@ -163,6 +165,8 @@ impl Serve {
             proxies,
             tls,
             allow_name: _,
+            config: _,
+            sites: _,
             site,
             connections,
             request,
@@ -324,7 +328,7 @@ mod tests {
 
     fn serve(arguments: &[&str]) -> Result<Serve, ConfigError> {
         match parse(arguments) {
-            cli::Command::Serve(arguments) => Serve::new(*arguments),
+            cli::Command::Serve(typed) => Serve::new(typed.arguments),
             other => panic!("not serve: {other:?}"),
         }
     }

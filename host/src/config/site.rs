@@ -53,7 +53,7 @@ impl Site {
     }
 
     /// Validates the arguments of one of several sites.
-    pub fn named(section: cli::Section) -> Result<Self, ConfigError> {
+    pub(super) fn named(section: cli::Section) -> Result<Self, ConfigError> {
         let cli::Section { names, prefix, strip_prefix, site } = section;
         let names: Vec<_> = names.iter().map(|text| site_name(text)).collect::<Result<_, _>>()?;
         let first = names.first().ok_or(ConfigError::SiteWithoutName)?;

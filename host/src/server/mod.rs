@@ -19,7 +19,8 @@ pub use check::{Checked, check};
 use crate::allocator;
 use crate::app::build::{Builder, Built};
 use crate::app::sites::Live;
-use crate::config::{ConfigError, Serve};
+use crate::config::Serve;
+use crate::config::sources::Sources;
 use crate::engine;
 use crate::http::connection::{Connections, Room};
 use crate::http::shutdown::{Phase, reached};
@@ -52,9 +53,6 @@ const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Threads that may block in addition to one for each instance. Each request to a file system that hangs holds one.
 const SPARE_THREADS: usize = 512;
 
-/// Reads the configuration again.
-pub type Source = Box<dyn Fn() -> Result<Serve, ConfigError> + Send>;
-
 /// What serves.
 struct Ready {
     listeners: Vec<Listener>,
@@ -67,26 +65,26 @@ struct Ready {
     lists: bool,
     is_root: bool,
     walls: Option<Walls>,
-    source: Source,
+    sources: Sources,
     /// As it was given.
     given: Serve,
     config: Serve,
 }
 
-/// Serves until a signal stops the process.
-pub fn serve(given: Serve, source: Source) -> Result<()> {
+/// Serves what these sources have given until a signal stops the process. A reload reads them again.
+pub fn serve(given: Serve, sources: Sources) -> Result<()> {
     let mut config = given.clone();
     let inherited = inherit::take_all(config.client.stall)?;
     stderr::show_warnings();
     let mut opened = open::open(&mut config, inherited)?;
-    let granted = open::granted(&opened, &config);
+    let granted = open::granted(&opened, &config, sources.file());
     if let Some(lockdown) = &mut opened.lockdown {
         lockdown.restrict(granted);
     }
     // The limit of a control group is read from files.
     let workers = opened.workers;
     let blocking_threads = config.instances as usize + SPARE_THREADS;
-    let ready = compile(opened, source, given, config)?;
+    let ready = compile(opened, sources, given, config)?;
 
     stderr::start();
     engine::start_ticking(ready.builder.engine())?;
@@ -105,7 +103,7 @@ pub fn serve(given: Serve, source: Source) -> Result<()> {
 }
 
 /// Compiles the components, which starts threads that remain, and completes the lockdown.
-fn compile(opened: Opened, source: Source, given: Serve, mut config: Serve) -> Result<Ready> {
+fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
     let Opened { listeners, tls, sites, resources, lists, is_root, lockdown, .. } = opened;
     let mut builder = Builder::new(&config, &sites, &resources)?;
     let built = builder.build(&config, sites)?;
@@ -126,7 +124,7 @@ fn compile(opened: Opened, source: Source, given: Serve, mut config: Serve) -> R
         lists,
         is_root,
         walls,
-        source,
+        sources,
         given,
         config,
     })
@@ -144,7 +142,7 @@ async fn run(ready: Ready) -> Result<()> {
         lists,
         is_root,
         walls,
-        source,
+        sources,
         given,
         config,
     } = ready;
@@ -173,7 +171,7 @@ async fn run(ready: Ready) -> Result<()> {
     }
 
     let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
-    let reloader = Reloader { source, given, lists, builder, sites, certificates };
+    let reloader = Reloader { sources, given, lists, builder, sites, certificates };
     reload::start(reloader, phase.clone())?;
     let listening = Listening { acceptor, phase: phase.clone() };
     match tls {

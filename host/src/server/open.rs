@@ -139,7 +139,7 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
 }
 
 /// What the process needs from now on.
-pub(super) fn granted(opened: &Opened, config: &Serve) -> Granted {
+pub(super) fn granted(opened: &Opened, config: &Serve, file: Option<&Path>) -> Granted {
     let mut granted = Granted::default();
     for site in &opened.sites {
         granted.add(site.guest.granted());
@@ -151,8 +151,9 @@ pub(super) fn granted(opened: &Opened, config: &Serve) -> Granted {
     if let Some(OpenedTls { certificates: Some(certificates), .. }) = &opened.tls {
         granted.read.extend(certificates.directories());
     }
-    for guest in config.sites.iter().filter_map(|site| site.guest.as_ref()) {
-        granted.read.extend(breadth::places_of_file(guest));
+    let guests = config.sites.iter().filter_map(|site| site.guest.as_deref());
+    for file in guests.chain(file) {
+        granted.read.extend(breadth::places_of_file(file));
     }
     granted
 }

@@ -4,11 +4,11 @@
 //! so that what it compiles does not slow down requests. Either everything that was read is right, and takes the place of what
 //! was there at once, or nothing changes and a warning says why.
 
-use super::Source;
 use super::open::{check_directories, check_sites};
 use crate::app::build::{self, Builder, Built};
 use crate::app::sites::Live;
 use crate::config::Serve;
+use crate::config::sources::Sources;
 use crate::config::tls::{self, Pair, Tls};
 use crate::http::shutdown::Phase;
 use crate::net::tls::store::{Choice, Store};
@@ -87,7 +87,7 @@ impl Certificates {
 
 /// What replaces sites and certificates.
 pub(super) struct Reloader {
-    pub(super) source: Source,
+    pub(super) sources: Sources,
     /// The configuration as it was given last.
     pub(super) given: Serve,
     /// Whether listings are on by default.
@@ -129,7 +129,7 @@ impl Reloader {
     }
 
     fn replace_all(&mut self) -> Result<()> {
-        let given = (self.source)()?;
+        let given = self.sources.load()?;
         let fixed = self.given.fixed_differences(&given);
         if let [first, rest @ ..] = &fixed[..] {
             let others = if rest.is_empty() { "" } else { " and others" };
