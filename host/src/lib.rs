@@ -49,8 +49,8 @@ pub mod watch;
 
 use anyhow::Context as _;
 use config::ConfigError;
-use config::sources::Sources;
 use config::sources::layer::{Layer, SourceError};
+use config::sources::{Sources, schema};
 use report::stderr;
 use server::Checked;
 use std::ffi::OsString;
@@ -140,6 +140,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         }
         cli::Command::Completions(shell) => write_out(&cli::completions(shell))?,
         cli::Command::Man => write_out(&cli::man().context("cannot make the manual page")?)?,
+        cli::Command::Schema => write_out(format!("{:#}\n", schema::schema()).as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -55,10 +55,13 @@ enum Other {
 
     /// Print the manual page
     Man,
+
+    /// Print the JSON Schema of the configuration file
+    Schema,
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 6] = ["run", "inspect", "check", "guest", "completions", "man"];
+const SUBCOMMANDS: [&str; 7] = ["run", "inspect", "check", "guest", "completions", "man", "schema"];
 
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
@@ -539,6 +542,8 @@ pub enum Command {
     Completions(Shell),
     /// Print the manual page.
     Man,
+    /// Print the JSON Schema of the configuration file.
+    Schema,
 }
 
 /// The arguments of serving, as the command line has them.
@@ -586,6 +591,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Other::Guest { output }) => Command::Guest { output },
         Some(Other::Completions { shell }) => Command::Completions(shell),
         Some(Other::Man) => Command::Man,
+        Some(Other::Schema) => Command::Schema,
     })
 }
 

@@ -111,6 +111,22 @@ impl Key {
         self.arg.get_value_parser().type_id() == TypeId::of::<u32>()
     }
 
+    /// The words that it takes one of, if it takes nothing else.
+    pub fn words(&self) -> Option<Vec<String>> {
+        if let Some(values) = self.arg.get_value_parser().possible_values() {
+            return Some(values.map(|value| value.get_name().to_owned()).collect());
+        }
+        // What is another value is named in capitals, such as `DIRECTORY|off`.
+        let words = self.form().split('|');
+        let are_values = words.clone().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase()));
+        (are_values && !self.form().is_empty()).then(|| words.map(str::to_owned).collect())
+    }
+
+    /// The form of its value.
+    fn form(&self) -> &str {
+        form(&self.arg)
+    }
+
     /// The word that gives it this value.
     pub fn word(&self, value: &OsStr) -> OsString {
         if self.name == GUEST {

@@ -3,6 +3,7 @@
 //! - [`keys`]: what may be given, looked up in the definition of the command line
 //! - [`layer`]: what one source gives, and where
 //! - [`environment`] and [`file`]: two of the sources
+//! - [`schema`]: what a file may say, for editors
 //! - this module: the sources together, which can be loaded again while the server runs
 //!
 //! An option is turned into the words that give it on a command line, and the words of all sources are parsed as one.
@@ -11,6 +12,7 @@ pub mod environment;
 pub mod file;
 pub mod keys;
 pub mod layer;
+pub mod schema;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use super::keys::{Key, Keys, Kind, Owner};
 use super::layer::SourceError;
-use super::{Sources, file};
+use super::{Sources, file, schema};
 use crate::cli;
 use crate::config::Serve;
 use crate::config::listen::ListenAddress;
@@ -119,6 +119,37 @@ fn an_option_means_the_same_in_each_source() {
         }
         assert!(accepted, "{} takes none of the samples", key.name);
     }
+}
+
+#[test]
+fn each_key_is_one_of_the_schema_and_nothing_else_is() {
+    let schema = schema::schema();
+    let names = |properties: &serde_json::Value| -> Vec<String> {
+        properties.as_object().unwrap().keys().cloned().collect()
+    };
+    let expected = |owners: &[Owner], more: &[&str]| {
+        let mut names: Vec<_> = Keys::new().of(owners).map(|key| key.name.clone()).collect();
+        names.extend(more.iter().map(|&name| name.to_owned()));
+        names.sort();
+        names
+    };
+    let top = &schema["properties"];
+    assert_eq!(names(top), expected(&[Owner::Server, Owner::Site], &["site"]));
+    let site = &top["site"]["items"];
+    assert_eq!(names(&site["properties"]), expected(&[Owner::Site], &["name", "prefix", "strip-prefix"]));
+    assert_eq!([&schema["additionalProperties"], &site["additionalProperties"]], [&false, &false]);
+    // All flags of serving are there, but for those that are none of a file.
+    let flags: Vec<_> =
+        cli::serve_definition().get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+    assert!(flags.len() > 50);
+    for flag in flags.iter().filter(|flag| *flag != "config") {
+        assert!(top.get(flag).is_some(), "{flag}");
+    }
+    assert_eq!(top["max-instances"]["type"], serde_json::json!(["integer", "string"]));
+    assert_eq!(top["executor"]["enum"], serde_json::json!(["auto", "component"]));
+    let listing = &top["listing"]["anyOf"];
+    assert_eq!(listing, &serde_json::json!([{ "type": "boolean" }, { "enum": ["on", "off"] }]));
+    assert_eq!(top["quiet"]["description"], "Write no access log");
 }
 
 #[test]
