@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 /// The variable that has a server try, and names the directory of what it tries to reach: [`READ`], [`WRITE`], …
-pub const VARIABLE: &str = "WASI_HTTPD_TRY";
+pub const VARIABLE: &str = "UNDER_TEST_TRY";
 
 /// A file in that directory to read, and one to write.
 pub const READ: &str = "read.txt";

@@ -445,6 +445,20 @@ fn unknown_variables_are_named_unless_kubernetes_sets_them() {
     );
 }
 
+#[test]
+fn the_examples_of_the_documentation_are_valid() {
+    let documentation = include_str!("../../../../docs/configuration.md");
+    let examples: Vec<_> = documentation
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| of_file(rest.split("```").next().unwrap()).unwrap())
+        .collect();
+    let [one, several] = &examples[..] else { panic!("{examples:?}") };
+    assert_eq!((one.named, one.sites.len(), one.addresses.len()), (false, 1, 2));
+    let labels = several.sites.each(|site| site.label.clone());
+    assert_eq!(labels, ["example.com", "example.com/docs", "api.example.net"]);
+}
+
 /// A text that is nearly a configuration.
 fn text() -> impl Strategy<Value = String> {
     let names: Vec<_> = Keys::new()
