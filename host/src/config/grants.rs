@@ -3,6 +3,7 @@
 
 use super::ConfigError;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// A directory that a guest can read.
@@ -129,13 +130,17 @@ pub(super) fn name(text: &str) -> Result<String, ConfigError> {
     }
 }
 
-/// Reads a name of a site: as `--allow-name`, and `*.` before a name is one label more.
+/// Reads a name of a site: as `--allow-name`, and `*.` before a name is one label more. An address is written as its standard
+/// text, in which requests for it are compared.
 pub(super) fn site_name(text: &str) -> Result<String, ConfigError> {
     if text == "*" {
         return Ok(text.to_owned());
     }
     match name(text) {
-        Ok(name) if !name.strip_prefix("*.").unwrap_or(&name).contains('*') => Ok(name),
+        Ok(name) if !name.strip_prefix("*.").unwrap_or(&name).contains('*') => {
+            let address = name.parse().map(|address: IpAddr| address.to_canonical().to_string());
+            Ok(address.unwrap_or(name))
+        }
         _ => Err(ConfigError::SiteName(text.to_owned())),
     }
 }
@@ -238,6 +243,9 @@ mod tests {
             ("*", "*"),
             ("*.example.com", "*.example.com"),
             ("[::1]", "::1"),
+            ("[0:0::0:1]", "::1"),
+            ("[2001:DB8::A]", "2001:db8::a"),
+            ("[::ffff:192.0.2.1]", "192.0.2.1"),
             ("localhost", "localhost"),
         ] {
             assert_eq!(site_name(text), Ok(name.to_owned()));

@@ -4,7 +4,7 @@
 //! first: what is wrong with it is said with its place.
 
 use super::keys::{self, CONFIG, Key, Keys, Kind, Owner};
-use super::layer::{Given, Layer, Origin, Position, SourceError};
+use super::layer::{Given, Layer, Origin, SourceError, Text};
 use crate::cli;
 use crate::cli::mistakes::{foreign, nearest};
 use rustix::fs::OFlags;
@@ -58,7 +58,7 @@ pub fn read(keys: &Keys, path: &Path) -> Result<Content, SourceError> {
         Ok(text) => parse(keys, &file, &text),
         Err(error) => {
             let valid = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
-            let position = Position::of(&file, &valid, valid.len());
+            let position = Text::new(&file, &valid).position(valid.len());
             Err(SourceError { origin: Origin::File(position), message: "this is not UTF-8".to_owned() })
         }
     }
@@ -86,7 +86,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Reads the text of a file.
 pub fn parse(keys: &Keys, file: &Arc<PathBuf>, text: &str) -> Result<Content, SourceError> {
-    let reader = Reader { keys, file, text };
+    let reader = Reader { keys, text: Text::new(file, text) };
     let table = DeTable::parse(text).map_err(|error| {
         let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
         reader.wrong(error.span().unwrap_or_default(), message)
@@ -120,13 +120,12 @@ enum Place {
 
 struct Reader<'a> {
     keys: &'a Keys,
-    file: &'a Arc<PathBuf>,
-    text: &'a str,
+    text: Text<'a>,
 }
 
 impl<'a> Reader<'a> {
     fn at(&self, span: &Range<usize>) -> Origin {
-        Origin::File(Position::of(self.file, self.text, span.start))
+        Origin::File(self.text.position(span.start))
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "spans are not `Copy`")]
@@ -277,7 +276,7 @@ impl<'a> Reader<'a> {
         })?;
         self.without_nul(&text, value)?;
         // `a/site.toml` is in `a`, and `site.toml` in the current directory, which the empty path is.
-        let base = self.file.parent().unwrap_or(Path::new(""));
+        let base = self.text.file().parent().unwrap_or(Path::new(""));
         let resolved = key.resolve(&text, base).ok_or_else(|| {
             wrong(format!(
                 "`{}` takes an absolute path here: there is `::` in the path of the file",

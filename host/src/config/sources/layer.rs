@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a source gives, by key.
@@ -41,16 +42,40 @@ pub struct Position {
     pub column: usize,
 }
 
-impl Position {
-    /// The place of a byte in the text of a file.
-    pub fn of(file: &Arc<PathBuf>, text: &str, byte: usize) -> Self {
-        let before = text.get(..byte).unwrap_or(text);
-        let start = before.rfind('\n').map_or(0, |end| end + 1);
-        Self {
-            file: Arc::clone(file),
-            line: before.matches('\n').count() + 1,
-            column: before[start..].chars().count() + 1,
-        }
+/// The text of a file, with the places of its lines.
+#[derive(Debug)]
+pub struct Text<'a> {
+    file: &'a Arc<PathBuf>,
+    content: &'a str,
+    /// Where each line begins.
+    starts: Vec<usize>,
+}
+
+impl<'a> Text<'a> {
+    /// This text of a file.
+    pub fn new(file: &'a Arc<PathBuf>, content: &'a str) -> Self {
+        let ends = content.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let starts = std::iter::once(0).chain(ends.map(|(end, _)| end + 1)).collect();
+        Self { file, content, starts }
+    }
+
+    /// The place of a byte.
+    pub fn position(&self, byte: usize) -> Position {
+        let line = self.starts.partition_point(|&start| start <= byte);
+        // The first line begins at 0, so that there is one at least.
+        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = self.content.get(start..byte).unwrap_or_default();
+        Position { file: Arc::clone(self.file), line, column: before.chars().count() + 1 }
+    }
+
+    /// The path of the file.
+    pub fn file(&self) -> &'a Path {
+        self.file
+    }
+
+    /// A part of it, if it is one.
+    pub fn get(&self, span: Range<usize>) -> Option<&'a str> {
+        self.content.get(span)
     }
 }
 
