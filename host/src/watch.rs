@@ -32,6 +32,18 @@ impl Files {
         Self { paths, seen: read.clone(), read }
     }
 
+    /// These files instead. What is known of those that stay is kept, and the others are about to be read.
+    #[must_use]
+    pub fn replaced_by(&self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        let mut files = Self::new(paths);
+        for (at, path) in files.paths.iter().enumerate() {
+            if let Ok(known) = self.paths.binary_search(path) {
+                (files.read[at], files.seen[at]) = (self.read[known], self.seen[known]);
+            }
+        }
+        files
+    }
+
     /// The directories in which they are, and those that links on the way to them lead to: what has to stay readable for them to
     /// be read again.
     pub fn directories(&self) -> Vec<PathBuf> {

@@ -124,11 +124,16 @@ fn the_old_pair_is_kept_when_the_new_one_is_wrong() {
     let server = server(&site, &files.flags(), &authority);
     let is_told = |words: &str| {
         server.wait_for_error(|line| {
-            line.starts_with("wasi-httpd: warning: certificates stay as they are: ") && line.contains(words)
+            line.starts_with("wasi-httpd: warning: nothing was reloaded, ") && line.contains(words)
         });
         assert_eq!(shown(&server, &authority.clients()), parsed(&issued));
     };
     replace(&files.key, &authority.issue(&["localhost"]).1);
+    server.wait_for_error(|line| {
+        line.starts_with("wasi-httpd: warning: certificates stay as they are: ")
+            && line.contains("does not belong to the first certificate")
+    });
+    server.signal("HUP");
     is_told("does not belong to the first certificate");
     replace(&files.key, "nothing");
     server.signal("HUP");
@@ -143,8 +148,8 @@ fn the_old_pair_is_kept_when_the_new_one_is_wrong() {
 }
 
 #[test]
-fn hundreds_of_reloads_under_load_fail_no_handshake() {
-    const RELOADS: usize = 300;
+fn a_hundred_reloads_under_load_fail_no_handshake() {
+    const RELOADS: usize = 100;
     let site = Site::new();
     site.file("a.txt", "a");
     let authority = Authority::new();
@@ -164,18 +169,16 @@ fn hundreds_of_reloads_under_load_fail_no_handshake() {
             });
         }
         for reload in 0..RELOADS {
-            let before = handshakes.load(Ordering::Relaxed);
             let (certificate, key) = &issued[reload % 2];
             replace(&files.certificate, certificate);
             replace(&files.key, key);
             server.signal("HUP");
-            eventually("a handshake is done", || handshakes.load(Ordering::Relaxed) > before);
+            let reloads = || server.lines().iter().filter(|line| *line == "Reloaded 1 site").count();
+            eventually("it was reloaded", || reloads() > reload);
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    let reloads = || server.lines().iter().filter(|line| *line == "Certificates were read again").count();
-    eventually("the last reload", || reloads() >= RELOADS / 2);
-    println!("{} handshakes, {} reloads", handshakes.into_inner(), reloads());
+    println!("{} handshakes", handshakes.into_inner());
 }
 
 /// Runs the server until it fails.

@@ -138,6 +138,10 @@ pub struct Serve {
     ))]
     pub stall_timeout: Option<u32>,
 
+    /// Reload as at SIGHUP when the configuration file or a component changes
+    #[arg(long)]
+    pub watch: bool,
+
     /// How the process is confined.
     #[command(flatten)]
     pub confinement: Confinement,

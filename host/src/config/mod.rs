@@ -57,6 +57,7 @@ pub enum Instances {
 
 /// The configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Serve {
     /// The addresses to listen on; none for the default, or the listeners that the process inherits.
     pub addresses: Vec<ListenAddress>,
@@ -76,6 +77,8 @@ pub struct Serve {
     pub instances: u32,
     /// How long a request waits for an instance.
     pub queue: Duration,
+    /// Whether it reloads when the files of its configuration and its components change.
+    pub watch: bool,
     /// How the process is confined.
     pub confinement: Confinement,
     /// Whether the root directory and whole home directories are served too.
@@ -174,6 +177,7 @@ impl Serve {
             head_timeout,
             idle_timeout,
             stall_timeout,
+            watch,
             confinement,
             allow_any_dir,
             quiet,
@@ -201,6 +205,7 @@ impl Serve {
             head: HeadLimits::new(request)?,
             instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
+            watch,
             confinement: confinement.into(),
             any_directory: allow_any_dir,
             access_log: !quiet,
@@ -227,6 +232,7 @@ impl Serve {
             head,
             instances,
             queue,
+            watch,
             confinement,
             any_directory,
             access_log,
@@ -248,6 +254,7 @@ impl Serve {
             ("the limit of heads", *head == other.head),
             ("max-instances of the server", *instances == other.instances),
             ("queue-timeout", *queue == other.queue),
+            ("watch", *watch == other.watch),
             ("the lockdown", *confinement == other.confinement),
             ("allow-any-dir", *any_directory == other.any_directory),
             ("whether there is an access log", *access_log == other.access_log),

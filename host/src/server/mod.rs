@@ -34,6 +34,7 @@ use crate::notify;
 use crate::report::access_log::AccessLog;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
+use crate::watch::Files;
 use anyhow::{Context as _, Result};
 use listen::Listening;
 use open::{Opened, OpenedTls};
@@ -74,10 +75,12 @@ struct Ready {
 /// Serves what these sources have given until a signal stops the process. A reload reads them again.
 pub fn serve(given: Serve, sources: Sources) -> Result<()> {
     let mut config = given.clone();
+    // As they are before they are read.
+    let watched = given.watch.then(|| Files::new(reload::made_from(&sources, &given)));
     let inherited = inherit::take_all(config.client.stall)?;
     stderr::show_warnings();
     let mut opened = open::open(&mut config, inherited)?;
-    let granted = open::granted(&opened, &config, sources.file());
+    let granted = open::granted(&opened, &config, &sources);
     if let Some(lockdown) = &mut opened.lockdown {
         lockdown.restrict(granted);
     }
@@ -96,7 +99,7 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
         .on_thread_park(allocator::trim)
         .build()
         .context("cannot start the threads of the server")?;
-    let outcome = runtime.block_on(run(ready));
+    let outcome = runtime.block_on(run(ready, watched));
     // Does not wait for tasks that outlived the shutdown.
     runtime.shutdown_background();
     outcome
@@ -130,7 +133,7 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
     })
 }
 
-async fn run(ready: Ready) -> Result<()> {
+async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     let Ready {
         listeners,
         mut tls,
@@ -171,7 +174,7 @@ async fn run(ready: Ready) -> Result<()> {
     }
 
     let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
-    let reloader = Reloader { sources, given, lists, builder, sites, certificates };
+    let reloader = Reloader { sources, given, lists, builder, sites, certificates, watched };
     reload::start(reloader, phase.clone())?;
     let listening = Listening { acceptor, phase: phase.clone() };
     match tls {

@@ -1,9 +1,10 @@
 //! Opening: everything that the process needs before it restricts itself.
 
-use super::reload::{Certificates, PairFiles};
+use super::reload::{Certificates, PairFiles, made_from};
 use crate::app::build::{self, OpenedSite};
 use crate::config::Serve;
 use crate::config::listen::ListenAddress;
+use crate::config::sources::Sources;
 use crate::config::tls::{Source, Tls};
 use crate::engine::Resources;
 use crate::lockdown::privileges::refuse_root;
@@ -139,7 +140,7 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
 }
 
 /// What the process needs from now on.
-pub(super) fn granted(opened: &Opened, config: &Serve, file: Option<&Path>) -> Granted {
+pub(super) fn granted(opened: &Opened, config: &Serve, sources: &Sources) -> Granted {
     let mut granted = Granted::default();
     for site in &opened.sites {
         granted.add(site.guest.granted());
@@ -151,9 +152,8 @@ pub(super) fn granted(opened: &Opened, config: &Serve, file: Option<&Path>) -> G
     if let Some(OpenedTls { certificates: Some(certificates), .. }) = &opened.tls {
         granted.read.extend(certificates.directories());
     }
-    let guests = config.sites.iter().filter_map(|site| site.guest.as_deref());
-    for file in guests.chain(file) {
-        granted.read.extend(breadth::places_of_file(file));
+    for file in made_from(sources, config) {
+        granted.read.extend(breadth::places_of_file(&file));
     }
     granted
 }

@@ -17,7 +17,7 @@ use crate::signals::{self, Hangups};
 use crate::watch::Files;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -95,6 +95,14 @@ pub(super) struct Reloader {
     pub(super) builder: Builder,
     pub(super) sites: Arc<Live>,
     pub(super) certificates: Option<Certificates>,
+    /// The files of the configuration and of components, where they are watched.
+    pub(super) watched: Option<Files>,
+}
+
+/// The files that a server is made from, apart from certificates and content.
+pub(super) fn made_from(sources: &Sources, config: &Serve) -> Vec<PathBuf> {
+    let guests = config.sites.iter().filter_map(|site| site.guest.clone());
+    guests.chain(sources.file().map(Path::to_owned)).collect()
 }
 
 impl Reloader {
@@ -107,6 +115,9 @@ impl Reloader {
                     if *phase.borrow() >= Phase::Draining {
                         return;
                     }
+                    self.reload_all();
+                }
+                Err(RecvTimeoutError::Timeout) if self.watched.as_mut().is_some_and(Files::have_changed) => {
                     self.reload_all();
                 }
                 Err(RecvTimeoutError::Timeout) => {
@@ -129,6 +140,9 @@ impl Reloader {
     }
 
     fn replace_all(&mut self) -> Result<()> {
+        if let Some(watched) = &mut self.watched {
+            watched.note();
+        }
         let given = self.sources.load()?;
         let fixed = self.given.fixed_differences(&given);
         if let [first, rest @ ..] = &fixed[..] {
@@ -149,6 +163,7 @@ impl Reloader {
             }
             None => None,
         };
+        let watched = self.watched.as_ref().map(|files| files.replaced_by(made_from(&self.sources, &config)));
         let opened = build::open(&config).map_err(|error| explain(error, &config))?;
         self.wait_for_generations();
         // Its threads have the priority of this one, unlike those that compiled at the start.
@@ -163,6 +178,7 @@ impl Reloader {
                 warn!("{warning}");
             }
         }
+        self.watched = watched;
         self.given = given;
         Ok(())
     }
