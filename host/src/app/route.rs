@@ -19,7 +19,9 @@ const ANY: &str = "*";
 pub enum Route {
     /// By the site of this number.
     Site(usize),
-    /// Nowhere: no site is for this host.
+    /// Nowhere: the only site is not for this host.
+    NotAllowed,
+    /// Nowhere: no site has this host as a name.
     UnknownHost,
     /// Nowhere: the sites of this host are for other paths.
     UnknownPath,
@@ -100,7 +102,7 @@ impl Router {
     pub fn route(&self, host: Option<Host<'_>>, path: &str, reach: Reach) -> Route {
         match &self.0 {
             Kind::Single(names) => match host {
-                Some(host) if !names.allow(host, reach) => Route::UnknownHost,
+                Some(host) if !names.allow(host, reach) => Route::NotAllowed,
                 _ => Route::Site(0),
             },
             Kind::Named(named) => match named.find(host) {
@@ -196,7 +198,7 @@ mod tests {
             assert_eq!(route(&router, host, "/", Reach::Loopback), Route::Site(0), "{host}");
         }
         for host in ["evil.example:8080", "[2001:db8::1]"] {
-            assert_eq!(route(&router, host, "/", Reach::Loopback), Route::UnknownHost, "{host}");
+            assert_eq!(route(&router, host, "/", Reach::Loopback), Route::NotAllowed, "{host}");
             assert_eq!(route(&router, host, "/", Reach::Network), Route::Site(0), "{host}");
         }
     }
@@ -208,7 +210,7 @@ mod tests {
             for host in ["Example.com.:80", "10.0.0.1:1", "localhost"] {
                 assert_eq!(route(&router, host, "/", reach), Route::Site(0), "{host}");
             }
-            assert_eq!(route(&router, "example.org", "/", reach), Route::UnknownHost);
+            assert_eq!(route(&router, "example.org", "/", reach), Route::NotAllowed);
         }
         assert_eq!(route(&single(&["*"]), "example.org", "/", Reach::Loopback), Route::Site(0));
     }

@@ -69,6 +69,8 @@ pub(super) fn check<B, T>(
 /// Why a request has no site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoSite {
+    /// The only one is not for its host.
+    NotAllowed,
     /// None is for its host.
     UnknownHost,
     /// None of its host is for its path.
@@ -78,7 +80,8 @@ pub(super) enum NoSite {
 impl NoSite {
     fn refusal(self, authority: Option<&[u8]>) -> Refusal {
         match self {
-            Self::UnknownHost => misdirected(authority),
+            Self::NotAllowed => Refusal::Misdirected(named(authority)),
+            Self::UnknownHost => Refusal::UnknownHost(named(authority)),
             Self::UnknownPath => Refusal::UnknownPath,
         }
     }
@@ -92,14 +95,13 @@ fn rooted(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// The refusal of a request for another host, whose port does not matter.
-fn misdirected(authority: Option<&[u8]>) -> Refusal {
+/// The host that a request is for, without its port.
+fn named(authority: Option<&[u8]>) -> String {
     let text = String::from_utf8_lossy(authority.unwrap_or_default()).into_owned();
-    let host = match text.rsplit_once(':') {
+    match text.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
         _ => text,
-    };
-    Refusal::Misdirected(host)
+    }
 }
 
 #[cfg(test)]
@@ -116,7 +118,7 @@ mod tests {
         }
         let mut request = builder.body(()).unwrap();
         check(&mut request, &Scheme::HTTP, |host, path| match host {
-            Some(host) if host.is("evil.example") => Err(NoSite::UnknownHost),
+            Some(host) if host.is("evil.example") => Err(NoSite::NotAllowed),
             _ if path == "/nowhere" => Err(NoSite::UnknownPath),
             _ => Ok(()),
         })?;

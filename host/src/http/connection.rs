@@ -124,6 +124,7 @@ impl Connections {
         let app = check(request, &info.scheme, |host, path| {
             self.sites.route(|router| match router.route(host, path, info.reach) {
                 Route::Site(at) => Ok(at),
+                Route::NotAllowed => Err(NoSite::NotAllowed),
                 Route::UnknownHost => Err(NoSite::UnknownHost),
                 Route::UnknownPath => Err(NoSite::UnknownPath),
             })

@@ -29,6 +29,8 @@ pub enum Refusal {
     TargetTooLong,
     /// It is for this host, which the server does not answer for.
     Misdirected(String),
+    /// It is for this host, which no site has as a name.
+    UnknownHost(String),
     /// It is for a path that no site of its host has.
     UnknownPath,
     /// It is for another scheme than this one.
@@ -74,7 +76,9 @@ impl Refusal {
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::Misdirected(_) | Self::OtherScheme(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::Misdirected(_) | Self::UnknownHost(_) | Self::OtherScheme(_) => {
+                StatusCode::MISDIRECTED_REQUEST
+            }
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -89,7 +93,12 @@ impl Refusal {
     fn closes(&self) -> bool {
         !matches!(
             self,
-            Self::Misdirected(_) | Self::UnknownPath | Self::Failed | Self::Tunnel | Self::Busy(_)
+            Self::Misdirected(_)
+                | Self::UnknownHost(_)
+                | Self::UnknownPath
+                | Self::Failed
+                | Self::Tunnel
+                | Self::Busy(_)
         )
     }
 
@@ -106,6 +115,10 @@ impl Refusal {
                 format!(
                     "this server does not answer for `{shown}`; start it with --allow-name {shown} if it should"
                 )
+            }
+            Self::UnknownHost(host) => {
+                let shown = &host[..host.floor_char_boundary(MAX_NAME)];
+                format!("no site of this server is called `{shown}`")
             }
             Self::UnknownPath => "no site of this server has this path".to_owned(),
             Self::OtherScheme(ours) => format!("this server answers for {ours}: here"),
