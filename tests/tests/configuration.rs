@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use tests::process::Process;
 use tests::site::Site;
-use tests::{Runtime, Server, programs};
+use tests::{Client, Runtime, Server, programs};
 
 /// A site with a configuration beside its root, which is called `www` there.
 fn configured(text: &str) -> Site {
@@ -65,6 +65,80 @@ fn a_server_needs_no_command_line() {
     let mut command = programs!().command();
     command.env("WASI_HTTPD_CONFIG", site.outside().join("site.toml")).env("WASI_HTTPD_ADDR", "127.0.0.1:0");
     assert_eq!(Server::start(Runtime::Ours, command).get("/a.txt").text(), "a");
+}
+
+/// What a server answers for `/a.txt`, below a prefix, of a host. It is in the clear, whatever other tests are.
+fn get(server: &Process, host: &str, prefix: &str) -> (u16, String) {
+    let line = server.wait_for_error(|line| line.starts_with("Listening on http://"));
+    let address = line.trim_start_matches("Listening on http://").trim_end_matches('/').parse().unwrap();
+    let mut client = Client::connect(address);
+    client.send(format!("GET {prefix}/a.txt HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+    let response = client.response("GET");
+    (response.status, response.text().to_owned())
+}
+
+#[test]
+fn sections_are_sites_and_so_are_those_of_the_command_line() {
+    let site = configured(
+        "addr = '127.0.0.1:0'\ndir = 'www'\n[[site]]\nname = ['a.example', 'b.example']\n\
+         [[site]]\nname = 'a.example'\nprefix = '/docs'\ndir = 'docs'\n",
+    );
+    let docs = site.outside().join("docs");
+    fs::create_dir(&docs).unwrap();
+    fs::write(docs.join("a.txt"), "docs").unwrap();
+
+    let of_file = Process::start(&mut command(&site));
+    let mut command = programs!().command();
+    command.args(["--addr", "127.0.0.1:0"]);
+    for (name, root) in [("a.example", site.root()), ("b.example", site.root()), ("a.example/docs", &docs)] {
+        command.arg("--site").arg(format!("{name}={}", root.display()));
+    }
+    for server in [of_file, Process::start(&mut command)] {
+        assert_eq!(get(&server, "a.example", ""), (200, "a".to_owned()));
+        assert_eq!(get(&server, "B.example", ""), (200, "a".to_owned()));
+        assert_eq!(get(&server, "a.example", "/docs"), (200, "docs".to_owned()));
+        assert_eq!(get(&server, "b.example", "/docs").0, 404);
+        assert_eq!(get(&server, "c.example", "").0, 421);
+    }
+}
+
+#[test]
+fn a_check_is_of_all_sites() {
+    let site = configured(
+        "[[site]]\nname = 'a.example'\ndir = 'www'\n[[site]]\nname = 'b.example'\ndir = 'www'\nspa = 'nope.html'\n",
+    );
+    let (status, _, errors) = check(check_of(&site));
+    assert_eq!((status, errors.len()), (Some(1), 1), "{errors:?}");
+    let expected = "wasi-httpd: site b.example: FILES_SPA is `nope.html`, but there is no such file in";
+    assert!(errors[0].starts_with(expected), "{errors:?}");
+    fs::remove_dir_all(site.root()).unwrap();
+    let (status, _, errors) = check(check_of(&site));
+    assert_eq!((status, errors.len()), (Some(1), 1), "{errors:?}");
+}
+
+#[test]
+fn a_reload_reads_the_file_again_and_keeps_the_old_one_if_it_is_wrong() {
+    let site = configured("addr = '127.0.0.1:0'\n[[site]]\nname = 'a.example'\ndir = 'www'\n");
+    let file = site.outside().join("site.toml");
+    let server = Process::start(&mut command(&site));
+    assert_eq!(get(&server, "b.example", "").0, 421);
+
+    let old = fs::read_to_string(&file).unwrap();
+    fs::write(&file, old.replace("dir = 'www'", "dirs = 'www'")).unwrap();
+    server.signal("HUP");
+    let wrong = server.wait_for_error(|line| line.contains("there is no key"));
+    let expected = format!("{}:4:1: there is no key `dirs`; did you mean `dir`?", file.display());
+    assert!(wrong.starts_with("wasi-httpd: warning: ") && wrong.ends_with(&expected), "{wrong}");
+    assert_eq!(get(&server, "a.example", ""), (200, "a".to_owned()));
+
+    // As an editor does it: the file is another one.
+    let new = site.outside().join("new.toml");
+    fs::write(&new, old.replace("a.example", "b.example")).unwrap();
+    fs::rename(&new, &file).unwrap();
+    server.signal("HUP");
+    server.wait_for_error(|line| line.starts_with("Reloaded "));
+    assert_eq!(get(&server, "b.example", ""), (200, "a".to_owned()));
+    assert_eq!(get(&server, "a.example", "").0, 421);
 }
 
 #[test]
