@@ -156,10 +156,10 @@ impl Key {
             Paths::Granted if !value.starts_with('/') && base.to_string_lossy().contains("::") => {
                 return None;
             }
-            // `-` is standard output, and an empty value is an error.
-            Paths::Whole | Paths::Granted if !value.is_empty() && value != "-" => {
-                base.join(value).into_os_string()
-            }
+            // `-` is standard output.
+            Paths::Whole if value == "-" => value.into(),
+            // An empty value is an error.
+            Paths::Whole | Paths::Granted if !value.is_empty() => base.join(value).into_os_string(),
             Paths::Socket => match value.strip_prefix("unix:") {
                 // An abstract socket is an error.
                 Some(path) if !path.is_empty() && !path.starts_with('@') => {

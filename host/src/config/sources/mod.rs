@@ -84,10 +84,14 @@ impl Sources {
         let server = merge([&self.command_line, &self.environment, &content.top]);
         let arguments: cli::Serve = parse(&mut cli::serve_definition(), &server)?;
         let from_file = !content.sections.is_empty();
+        let of_file = || {
+            let file = self.file.as_deref().unwrap_or(Path::new("the file"));
+            format!("the [[site]] sections of {}", file.display())
+        };
         let sections = match server.get(SITE) {
             None => content.sections.clone(),
             Some(given) if from_file => {
-                return Err(contradiction(given, SITE, "the [[site]] sections of the file"));
+                return Err(contradiction(given, SITE, &of_file()));
             }
             Some(given) => {
                 if let Some(dir) = server.get(DIR) {
@@ -105,7 +109,7 @@ impl Sources {
         for key in OF_EACH_SITE.into_iter().filter(|_| from_file) {
             let layers = [&self.command_line, &self.environment];
             if let Some(given) = layers.into_iter().find_map(|layer| layer.get(key)) {
-                return Err(contradiction(given, key, "the [[site]] sections of the file"));
+                return Err(contradiction(given, key, &of_file()));
             }
         }
         let sites = self.sites(&sections, &content.top)?;
