@@ -2,7 +2,7 @@
 //!
 //! - [`keys`]: what may be given, looked up in the definition of the command line
 //! - [`layer`]: what one source gives, and where
-//! - [`environment`] and [`file`]: two of the sources
+//! - [`environment`] and [`file`](mod@file): two of the sources
 //! - [`schema`]: what a file may say, for editors
 //! - this module: the sources together, which can be loaded again while the server runs
 //!
