@@ -149,6 +149,7 @@ fn each_mistake_is_one_line_and_wrong_usage_at_the_start_and_in_a_check() {
         ("timeout = '30s'\n", "site.toml:1:11: --timeout takes a number of seconds above zero"),
         ("max-head = 7\n", "site.toml:1:1: --max-head takes a number from 8 to 1024, not 7"),
         ("[[site]]\ndir = 'www'\n", "site.toml:1:1: this site has no name"),
+        ("[[site]]\nname = 'a'\n", "site.toml:1:1: this site has no directory"),
         (
             "[[site]]\nname = 'a'\nprefix = '/b?c'\n",
             "site.toml:3:1: a prefix is a path such as /docs, not `/b?c`",

@@ -89,7 +89,7 @@ fn the_host_and_then_the_longest_prefix_choose_the_site() {
     }
     assert_eq!(
         get(&server, "example.com", "/docs/../a.txt").status,
-        400,
+        404,
         "it stays in the site of its prefix"
     );
     let lost = get(&server, "other.test", "/a.txt");

@@ -68,6 +68,9 @@ pub enum ConfigError {
         "this site has no name: give it one, such as name = \"example.com\", or name = \"*\" for every other name"
     )]
     SiteWithoutName,
+    /// A site that serves files has no directory.
+    #[error("this site has no directory: give it one, such as dir = \"/srv/www\"")]
+    SiteWithoutDirectory,
     /// Two sites answer for the same.
     #[error(
         "two sites have the name `{name}` and the prefix {prefix}; give one of them another name or prefix"

@@ -49,7 +49,12 @@ impl Site {
     /// Validates the arguments of a server that has no other site.
     pub(super) fn only(names: &[String], arguments: cli::Site) -> Result<Self, ConfigError> {
         let names = names.iter().map(|text| name(text)).collect::<Result<_, _>>()?;
-        Self::new(names, Prefix::default(), DEFAULT_LABEL.to_owned(), arguments)
+        let mut site = Self::new(names, Prefix::default(), DEFAULT_LABEL.to_owned(), arguments)?;
+        let directories = &mut site.grants.directories;
+        if directories.is_empty() {
+            directories.push(DirectoryGrant { host: PathBuf::from("."), guest: ROOT.to_owned() });
+        }
+        Ok(site)
     }
 
     /// Validates the arguments of one of several sites.
@@ -59,7 +64,12 @@ impl Site {
         let first = names.first().ok_or(ConfigError::SiteWithoutName)?;
         let prefix = prefix.as_deref().map(Prefix::parse).transpose()?.unwrap_or_default();
         let label = format!("{first}{}", if prefix.is_root() { "" } else { prefix.as_str() });
-        Ok(Self { strip_prefix: strip_prefix.unwrap_or(true), ..Self::new(names, prefix, label, site)? })
+        let site = Self::new(names, prefix, label, site)?;
+        // Of several sites, none has a directory by chance.
+        if site.guest.is_none() && site.grants.directories.is_empty() {
+            return Err(ConfigError::SiteWithoutDirectory);
+        }
+        Ok(Self { strip_prefix: strip_prefix.unwrap_or(true), ..site })
     }
 
     fn new(
@@ -89,9 +99,6 @@ impl Site {
             return Err(ConfigError::NewAndReused(reuse));
         }
         let mut grants = read_grants(&grants, &[])?;
-        if grants.directories.is_empty() {
-            grants.directories.push(DirectoryGrant { host: PathBuf::from("."), guest: ROOT.to_owned() });
-        }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         Ok(Self {
             names,
