@@ -117,6 +117,17 @@ impl Programs {
     }
 }
 
+/// A line such as `guest stderr [3f2a9c1e5b7d0a42]: text` as `guest stderr: text`; `None` for one that is not a guest's or
+/// has no tag.
+fn untagged(line: &str) -> Option<String> {
+    let (start, rest) = line.split_once(" [")?;
+    let (id, text) = rest.split_once("]: ")?;
+    let is_one = matches!(start, "guest stdout" | "guest stderr")
+        && id.len() == 16
+        && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_one.then(|| format!("{start}: {text}"))
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
@@ -210,6 +221,16 @@ impl Server {
     /// Waits for the first line on standard error that `wanted` accepts.
     pub fn wait_for_error(&self, wanted: impl Fn(&str) -> bool) -> String {
         self.process.wait_for_error(wanted)
+    }
+
+    /// Waits for the first line of a guest on standard error that `wanted` accepts. The tag of its request is left out.
+    pub fn wait_for_guest(&self, wanted: impl Fn(&str) -> bool) {
+        self.wait_for_error(|line| untagged(line).is_some_and(|line| wanted(&line)));
+    }
+
+    /// The lines on standard error so far that a guest has printed, without the tags of their requests.
+    pub fn guest_lines(&self) -> Vec<String> {
+        self.process.errors().iter().filter_map(|line| untagged(line)).collect()
     }
 
     /// The lines on standard error so far that a guest has printed or that report an error.

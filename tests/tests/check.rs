@@ -83,7 +83,7 @@ fn a_page_that_is_missing_is_a_warning_at_the_start_and_a_line_for_a_request() {
         line.contains("FILES_ERROR_PAGE is `errors`, but there is no such directory in")
     });
     assert_eq!(server.get_with("/x", &[("Accept", "text/html")]).status, 404);
-    server.wait_for_error(|line| line.contains("guest stderr: FILES_SPA is `nope.html`"));
+    server.wait_for_guest(|line| line.starts_with("guest stderr: FILES_SPA is `nope.html`"));
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn a_fault_of_the_system_is_a_500_and_a_line_with_the_path() {
     let response = client.request("GET", "/a.txt", &[]);
     assert_eq!(response.status, 500);
     assert!(!response.text().contains("a.txt"), "{}", response.text());
-    server.wait_for_error(|line| line.contains("guest stderr: cannot read `a.txt`: "));
+    server.wait_for_guest(|line| line.starts_with("guest stderr: cannot read `a.txt`: "));
 
     prlimit(pid, Resource::Nofile, before).unwrap();
     assert_eq!(client.request("GET", "/a.txt", &[]).text(), "a");

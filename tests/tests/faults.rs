@@ -17,7 +17,7 @@ fn fails(body: &str, options: &[&str], word: &str) {
         assert_eq!(response.status, 500);
         assert!(response.text().starts_with("500 Internal Server Error"));
         assert_eq!(response.header("cache-control"), Some("no-store"));
-        let start = format!("wasi-httpd: error: the guest did not answer GET /{request}");
+        let start = format!("wasi-httpd: error: the guest did not answer GET /{request} [");
         let line = server.wait_for_error(|line| line.starts_with(&start));
         assert!(line.contains(word), "{line}");
     }
@@ -157,12 +157,12 @@ fn the_output_of_guests_is_prefixed_and_escaped() {
     let print = format!("(call $say (call $stderr) (i32.const 2048) (i32.const 24)) {}", guests::ANSWER);
     let (server, _guest) = serve(&print, &[]);
     assert_eq!(server.get("/").status, 200);
-    server.wait_for_error(|line| line == "guest stderr: \\u{1b}[31mred\\u{1b}[0m");
-    server.wait_for_error(|line| line == "guest stderr: second line");
+    server.wait_for_guest(|line| line == "guest stderr: \\u{1b}[31mred\\u{1b}[0m");
+    server.wait_for_guest(|line| line == "guest stderr: second line");
     let print = format!("(call $say (call $stdout) (i32.const 2048) (i32.const 17)) {}", guests::ANSWER);
     let (server, _guest) = serve(&print, &[]);
     assert_eq!(server.get("/").status, 200);
-    server.wait_for_error(|line| line == "guest stdout: \\u{1b}[31mred\\u{1b}[0m");
+    server.wait_for_guest(|line| line == "guest stdout: \\u{1b}[31mred\\u{1b}[0m");
 }
 
 #[test]
@@ -178,8 +178,8 @@ fn the_output_of_a_guest_is_limited() {
     );
     let (server, _guest) = serve(&print, &[]);
     assert_eq!(server.get("/").status, 200);
-    server.wait_for_error(|line| line == "guest stderr: (more than 64 KiB: the rest is not shown)");
-    let lines = server.errors().iter().filter(|line| line.starts_with("guest stderr: ")).count();
+    server.wait_for_guest(|line| line == "guest stderr: (more than 64 KiB: the rest is not shown)");
+    let lines = server.guest_lines().iter().filter(|line| line.starts_with("guest stderr: ")).count();
     assert_eq!(lines, 16 + 1);
 }
 

@@ -101,7 +101,7 @@ fn output_without_a_line_feed_ends_with_its_request() {
     let guest = marking(print);
     let server = programs!().ours_with_guest(&guest.path, &["--reuse", "100"]);
     assert_eq!(answers(&server, 3), "033");
-    tests::eventually("each request has its own line", || server.errors() == ["guest stdout: half"; 3]);
+    tests::eventually("each request has its own line", || server.guest_lines() == ["guest stdout: half"; 3]);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn a_guest_prints_as_much_as_it_may() {
     let guest = GuestFile::new(guests::handler(&print));
     let server = serve(&guest, &["--max-output", "1"]);
     assert_eq!(server.get("/").status, 200);
-    server.wait_for_error(|line| line == "guest stderr: (more than 1 KiB: the rest is not shown)");
+    server.wait_for_guest(|line| line == "guest stderr: (more than 1 KiB: the rest is not shown)");
 }
 
 #[test]

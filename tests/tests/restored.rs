@@ -134,9 +134,11 @@ fn no_request_finds_what_others_have_left() {
         }
     });
     let errors = server.errors();
+    assert!(errors.iter().all(|line| line.starts_with("guest stdout [")), "{errors:#?}");
+    let lines = server.guest_lines();
     // A POST has the guest leave its marks twice.
     let is_of_one_request = |line: &str| matches!(line, "guest stdout: half" | "guest stdout: halfhalf");
-    assert!(errors.iter().all(|line| is_of_one_request(line)), "{errors:#?}");
+    assert!(lines.iter().all(|line| is_of_one_request(line)), "{lines:#?}");
 }
 
 /// What ends an instance, with the status of the answer, and whether an instance that is reused as it is left ends too.

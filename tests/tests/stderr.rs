@@ -71,7 +71,7 @@ fn a_pipe_that_is_not_read_does_not_block_requests() {
     assert!(Command::new("kill").arg(process.0.id().to_string()).status().unwrap().success());
     assert_eq!(process.0.wait().unwrap().code(), Some(0));
     let lines = reading.join().unwrap();
-    let printed = lines.iter().filter(|line| line.starts_with("guest stderr: ")).count();
+    let printed = lines.iter().filter(|line| line.starts_with("guest stderr [")).count();
     let counted = |what: &str| -> usize {
         let number = |line: &String| {
             line.strip_prefix("wasi-httpd: warning: ")?.split(what).next()?.parse::<usize>().ok()

@@ -30,7 +30,8 @@ use crate::config::site::Site;
 use crate::instance::{GuestResponse, Template};
 use crate::link::Linked;
 use crate::net::ConnInfo;
-use crate::report::Subject;
+use crate::report::tag::Tag;
+use crate::report::{Meter, Subject};
 use anyhow::Result;
 use bytes::Bytes;
 use executor::Executor;
@@ -98,6 +99,8 @@ struct Job {
     response: oneshot::Sender<GuestResponse>,
     /// Ends the body of the request.
     end: Option<Arc<crate::body::IncomingEnd>>,
+    /// What marks the lines that the guest prints.
+    tag: Tag,
 }
 
 /// Why there is no answer.
@@ -142,12 +145,13 @@ impl App {
         self.stripped.as_ref()
     }
 
-    /// Answers a request that came by this connection.
+    /// Answers a request that came by this connection. A `meter` adds up how long its guest runs.
     pub async fn respond<B>(
         self: Arc<Self>,
         request: Request<B>,
         conn: &ConnInfo,
         subject: Subject,
+        meter: Option<Meter>,
     ) -> Result<Response<GuestBody>, NoAnswer>
     where
         B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -170,10 +174,11 @@ impl App {
             scheme: conn.scheme.clone(),
             response: sender,
             end: end.clone(),
+            tag: subject.tag().clone(),
         };
         let app = Arc::clone(&self);
         let guest = async move { app.executor.answer(job).await };
-        let mut running = Running::new(Box::pin(guest), self.times, slot, conn.hangup.clone());
+        let mut running = Running::new(Box::pin(guest), self.times, slot, conn.hangup.clone(), meter);
         let mut response = match head(&mut running, receiver).await {
             Ok(response) => response,
             Err(Silence::Fault(Fault::ClientLeft)) => return Err(NoAnswer::ClientLeft),

@@ -10,7 +10,7 @@ use super::Times;
 use super::slots::Slot;
 use crate::net::Hangup;
 use crate::net::hangup::Left;
-use crate::report::Subject;
+use crate::report::{Meter, Subject};
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -64,6 +64,8 @@ pub(super) struct Running {
     stage: Stage,
     /// Time spent in the guest since it last gave something away.
     busy: Duration,
+    /// Adds all of that up, if that is needed.
+    meter: Option<Meter>,
     hangup: Option<Hangup>,
     /// Waits with the guest since it last gave something away.
     vigil: Option<Pin<Box<dyn Future<Output = Fault> + Send>>>,
@@ -73,9 +75,23 @@ pub(super) struct Running {
 
 impl Running {
     /// A guest that is about to start.
-    pub(super) fn new(guest: GuestFuture, times: Times, slot: Slot, hangup: Option<Hangup>) -> Self {
-        let busy = Duration::ZERO;
-        Self { guest: Some(guest), times, stage: Stage::Head, busy, hangup, vigil: None, slot: Some(slot) }
+    pub(super) fn new(
+        guest: GuestFuture,
+        times: Times,
+        slot: Slot,
+        hangup: Option<Hangup>,
+        meter: Option<Meter>,
+    ) -> Self {
+        Self {
+            guest: Some(guest),
+            times,
+            stage: Stage::Head,
+            busy: Duration::ZERO,
+            meter,
+            hangup,
+            vigil: None,
+            slot: Some(slot),
+        }
     }
 
     /// Runs the guest until it waits, ends, or has computed for too long. The engine's ticks make sure that this returns.
@@ -86,8 +102,12 @@ impl Running {
         } else {
             let start = Instant::now();
             let outcome = guest.as_mut().poll(context);
-            if outcome.is_pending() {
-                self.busy += start.elapsed();
+            if outcome.is_pending() || self.meter.is_some() {
+                let ran = start.elapsed();
+                self.busy += ran;
+                if let Some(meter) = &self.meter {
+                    meter.add(ran);
+                }
             }
             outcome.map_err(Fault::Failed)
         };

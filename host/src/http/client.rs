@@ -6,6 +6,8 @@ use super::refusal::Refusal;
 use crate::authority::Authority;
 use crate::net::ConnInfo;
 use crate::net::proxy::{Field, Forwarding};
+use crate::report::Subject;
+use crate::report::request_id::RequestId;
 use http::Request;
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
@@ -13,6 +15,7 @@ use std::borrow::Cow;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What answers on a request need to know of its connection, with the client and the scheme that a proxy names. The field
 /// `Host` becomes the one that the client has sent to the proxy, if the proxy says that.
@@ -41,6 +44,23 @@ pub(super) fn identify<'a, B>(
         request.headers_mut().insert(HOST, host);
     }
     Ok(Cow::Owned(info))
+}
+
+/// The subject of a request that came by this connection. It has the id that a proxy has sent, if the proxy is believed and
+/// the id is well formed.
+pub(super) fn subject<B>(request: &Request<B>, info: &ConnInfo) -> Subject {
+    let subject = Subject::new(request.method(), request.uri());
+    match info.forwarding.as_ref().and_then(|_| given_id(request.headers())) {
+        Some(id) => subject.with_id(id),
+        None => subject,
+    }
+}
+
+/// The value of `X-Request-Id`, unless there are several.
+fn given_id(headers: &HeaderMap) -> Option<RequestId> {
+    let mut ids = headers.get_all(X_REQUEST_ID).iter();
+    let id = ids.next().filter(|_| ids.next().is_none())?;
+    RequestId::given(id.as_bytes())
 }
 
 const MALFORMED: Refusal = Refusal::Malformed("its Forwarded field is not well formed");

@@ -3,6 +3,7 @@
 
 use crate::body::{IncomingEnd, Outgoing};
 use crate::report::guest_output::GuestOutput;
+use crate::report::tag::Tag;
 use crate::report::terminal::Terminal;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
 use crate::wasi::files::Lately;
@@ -97,7 +98,8 @@ impl Template {
         store
     }
 
-    fn context(&self) -> WasiContext {
+    /// What most of WASI needs to know of an instance that answers a request with this tag.
+    fn context(&self, tag: Option<&Tag>) -> WasiContext {
         let mut wasi = WasiCtxBuilder::new();
         wasi.envs(self.sandbox.environment())
             .allow_blocking_current_thread(BLOCKING_FILE_CALLS)
@@ -106,8 +108,8 @@ impl Template {
             .max_random_size(MAX_RANDOM_BYTES);
         let outputs = match &self.stdio {
             Stdio::Marked => {
-                let outputs = ["guest stdout: ", "guest stderr: "]
-                    .map(|prefix| GuestOutput::new(prefix, self.sandbox.output()));
+                let outputs = ["guest stdout", "guest stderr"]
+                    .map(|name| GuestOutput::new(name, self.sandbox.output(), tag.cloned()));
                 let [stdout, stderr] = outputs.clone();
                 wasi.stdout(stdout).stderr(stderr);
                 Some(outputs)
@@ -140,6 +142,8 @@ struct CurrentRequest {
     response: Option<oneshot::Sender<GuestResponse>>,
     /// Ends the body of the request, where it has one.
     body: Option<Arc<IncomingEnd>>,
+    /// What marks the lines that the guest prints.
+    tag: Tag,
 }
 
 /// What the host knows of one instance.
@@ -172,15 +176,23 @@ impl State {
         self.template.sandbox.network()
     }
 
+    fn outputs(&self) -> impl Iterator<Item = &GuestOutput> {
+        self.context.iter().flat_map(|context| &context.outputs).flatten()
+    }
+
     /// The instance is about to answer a request, by the `response-outparam` of this number. `body` ends the body of the
-    /// request.
+    /// request, and `tag` marks what the instance prints.
     pub fn begin_request(
         &mut self,
         outparam: u32,
         response: oneshot::Sender<GuestResponse>,
         body: Option<Arc<IncomingEnd>>,
+        tag: Tag,
     ) {
-        self.request = Some(CurrentRequest { outparam, response: Some(response), body });
+        for output in self.outputs() {
+            output.begin_request(tag.clone());
+        }
+        self.request = Some(CurrentRequest { outparam, response: Some(response), body, tag });
     }
 
     /// The instance has set a response. By what it has kept from an earlier request, it answers none.
@@ -200,7 +212,7 @@ impl State {
         }
         self.streams.end_bodies();
         self.last_file = LastFile::default();
-        for output in self.context.iter().flat_map(|context| &context.outputs).flatten() {
+        for output in self.outputs() {
             output.end_request();
         }
         // One that leaks handles is replaced before it runs out.
@@ -251,7 +263,8 @@ impl State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let context = self.context.get_or_insert_with(|| Box::new(self.template.context()));
+        let tag = self.request.as_ref().map(|request| &request.tag);
+        let context = self.context.get_or_insert_with(|| Box::new(self.template.context(tag)));
         WasiCtxView { ctx: &mut context.wasi, table: &mut self.table }
     }
 }

@@ -145,6 +145,7 @@ impl Acceptor {
         let info = ConnInfo {
             peer: source.into(),
             scheme: listener.scheme.clone(),
+            tls: None,
             reach: listener.reach,
             files: listener.sends_files.then(|| socket.files()),
             hangup: Some(socket.hangup()),

@@ -3,7 +3,7 @@
 use super::hangup::Hangup;
 use super::proxy::Forwarding;
 use crate::body::SocketFiles;
-use crate::report::Peer;
+use crate::report::{Peer, Via};
 use http::uri::Scheme;
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -25,6 +25,8 @@ pub struct ConnInfo {
     pub peer: Peer,
     /// The scheme of their URLs.
     pub scheme: Scheme,
+    /// The version of TLS, such as `TLSv1.3`.
+    pub tls: Option<&'static str>,
     /// Who can reach the listener.
     pub reach: Reach,
     /// Where ranges of files go, if the stream sends them by itself.
@@ -33,6 +35,14 @@ pub struct ConnInfo {
     pub hangup: Option<Hangup>,
     /// How the peer says whose requests it sends, if it is a proxy that is believed.
     pub forwarding: Option<Forwarding>,
+}
+
+impl ConnInfo {
+    /// How its requests come, for a report.
+    pub fn via(&self) -> Via {
+        let scheme = if self.scheme == Scheme::HTTPS { "https" } else { "http" };
+        Via { peer: self.peer, scheme, tls: self.tls }
+    }
 }
 
 /// Who can reach a listener.

@@ -2,7 +2,7 @@
 //!
 //! `peer - - [time] "request line" status bytes "referer" "user agent"`, with `bytes` those of the body.
 
-use super::outcome::{Outcome, RequestLine};
+use super::outcome::{Needs, Outcome, RequestLine};
 use super::text::{decimal, escape};
 use super::writer::{Stream, Trouble, Writer};
 use http::Version;
@@ -34,6 +34,11 @@ impl AccessLog {
         .map(Self)
     }
 
+    /// What its lines show of outcomes.
+    pub fn needs(&self) -> Needs {
+        Needs { fields: true, ..Needs::default() }
+    }
+
     /// Writes the line of a request.
     pub fn record(&self, outcome: &Outcome) {
         thread_local! {
@@ -55,7 +60,7 @@ impl AccessLog {
 
 /// Appends the line of a request, byte by byte: this is done for each request, and `write!` takes ten times as long.
 fn write_line(line: &mut Vec<u8>, outcome: &Outcome) {
-    line.extend_from_slice(outcome.peer.as_bytes());
+    line.extend_from_slice(outcome.via.peer.as_bytes());
     line.extend_from_slice(b" - - [");
     line.extend_from_slice(&date(outcome.arrived));
     line.extend_from_slice(b"] \"");
@@ -130,8 +135,10 @@ fn format_date(second: u64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::{date, format_date, name, write_line};
-    use crate::report::outcome::{Outcome, Peer, RequestLine};
+    use crate::report::outcome::{Outcome, Peer, RequestLine, Via};
+    use crate::report::request_id::RequestId;
     use crate::report::subject::Subject;
+    use crate::report::tag::Label;
     use http::{Method, Version};
     use std::net::IpAddr;
     use std::time::{Duration, UNIX_EPOCH};
@@ -174,16 +181,26 @@ mod tests {
 
     fn outcome() -> Outcome {
         Outcome {
-            peer: Peer::from(IpAddr::from([127, 0, 0, 1])),
+            site: Label::default(),
+            id: RequestId::given(b"abc").unwrap(),
+            via: Via {
+                peer: Peer::from(IpAddr::from([127, 0, 0, 1])),
+                scheme: "https",
+                tls: Some("TLSv1.3"),
+            },
             arrived: UNIX_EPOCH,
             line: RequestLine::Read(
                 Subject::new(&Method::GET, &"/a?b=%0A".parse().unwrap()),
                 Version::HTTP_11,
             ),
+            host: Some(b"localhost".as_slice().into()),
             referer: Some(b"http://localhost/\"".as_slice().into()),
             user_agent: None,
             status: 200,
             bytes: 1234,
+            head: Some(Duration::from_micros(120)),
+            total: Some(Duration::from_micros(3_450)),
+            cpu: Some(Duration::from_micros(78)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What guests print while they serve: line by line to standard error, marked as theirs, and bounded.
 
 use super::stderr::guest_line;
+use super::tag::Tag;
 use super::text::printable;
 use bytes::Bytes;
 use std::pin::Pin;
@@ -23,7 +24,9 @@ pub struct GuestOutput(Arc<Mutex<Lines>>);
 
 #[derive(Debug)]
 struct Lines {
-    prefix: &'static str,
+    name: &'static str,
+    /// The request that it answers.
+    tag: Option<Tag>,
     /// The line that has begun.
     line: Vec<u8>,
     /// Bytes that each request may print.
@@ -35,18 +38,24 @@ struct Lines {
 }
 
 impl GuestOutput {
-    /// A stream whose lines begin with `prefix`, to which each request may print so many bytes.
-    pub fn new(prefix: &'static str, most: usize) -> Self {
-        Self(Arc::new(Mutex::new(Lines { prefix, line: Vec::new(), most, left: most, is_cut: false })))
+    /// A stream whose lines begin with `name` and with the tag of the request, which may print so many bytes.
+    pub fn new(name: &'static str, most: usize, tag: Option<Tag>) -> Self {
+        Self(Arc::new(Mutex::new(Lines { name, tag, line: Vec::new(), most, left: most, is_cut: false })))
     }
 
-    /// Ends the line that has begun; what is printed from now on belongs to another request.
+    /// What is printed from now on belongs to this request.
+    pub fn begin_request(&self, tag: Tag) {
+        self.lock().tag = Some(tag);
+    }
+
+    /// Ends the line that has begun, and with it what belongs to this request.
     pub fn end_request(&self) {
         let mut lines = self.lock();
         if !lines.line.is_empty() {
             lines.end_line();
         }
         (lines.left, lines.is_cut) = (lines.most, false);
+        lines.tag = None;
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines> {
@@ -86,7 +95,11 @@ impl Lines {
     }
 
     fn end_line(&mut self) {
-        guest_line(&(self.prefix.to_owned() + &printable(&self.line)));
+        let (name, text) = (self.name, printable(&self.line));
+        guest_line(&match &self.tag {
+            Some(tag) => format!("{name} {tag}: {text}"),
+            None => format!("{name}: {text}"),
+        });
         self.line.clear();
     }
 }

@@ -4,7 +4,7 @@
 //! - [`stderr`]: diagnostics, the libraries' warnings and what guests print, through one writer
 //! - [`guest_output`]: what guests print while they serve; [`terminal`]: what a guest that runs as a command prints
 //! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it
-//! - [`subject`], [`text`]: how requests and other strangers' text are shown; [`rate`]: how much in a second;
+//! - [`request_id`], [`tag`]: what marks the lines of a request; [`subject`], [`text`]: how requests and other strangers' text are shown; [`rate`]: how much in a second;
 //!   [`occasionally`]: warnings that clients can cause
 
 pub mod access_log;
@@ -13,14 +13,16 @@ mod occasionally;
 pub mod outcome;
 mod rate;
 pub mod recorder;
+pub mod request_id;
 pub mod stderr;
 pub mod subject;
+pub mod tag;
 pub mod terminal;
 pub mod text;
 pub mod writer;
 
 pub use occasionally::Occasionally;
-pub use outcome::Peer;
+pub use outcome::{Peer, Via};
 pub use rate::Rate;
-pub use recorder::{Recorded, Recorder, Report};
+pub use recorder::{Meter, Recorded, Recorder, Report};
 pub use subject::Subject;

@@ -1,11 +1,13 @@
 //! What became of a request.
 
+use super::request_id::RequestId;
 use super::subject::Subject;
+use super::tag::Label;
 use http::Version;
 use std::fmt;
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The longest text of an address, in bytes: eight groups of an IPv6 address, and the colons between them.
 const MAX_ADDRESS: usize = 39;
@@ -51,6 +53,17 @@ impl fmt::Display for Peer {
     }
 }
 
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// Who sent it.
+    pub peer: Peer,
+    /// The scheme of its URL.
+    pub scheme: &'static str,
+    /// The version of TLS that its connection has, such as `TLSv1.3`.
+    pub tls: Option<&'static str>,
+}
+
 /// The first line of a request.
 #[derive(Debug)]
 pub enum RequestLine {
@@ -63,20 +76,47 @@ pub enum RequestLine {
 /// What became of one request.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Where it came from.
-    pub peer: Peer,
+    /// The site that it was for.
+    pub site: Label,
+    /// Its id.
+    pub id: RequestId,
+    /// How it came.
+    pub via: Via,
     /// When its head had arrived.
     pub arrived: SystemTime,
     /// Its first line.
     pub line: RequestLine,
-    /// The fields `Referer` and `User-Agent`.
+    /// The host that it named, if that is [needed](Needs).
+    pub host: Option<Box<[u8]>>,
+    /// The field `Referer`, if that is needed.
     pub referer: Option<Box<[u8]>>,
-    /// See `referer`.
+    /// The field `User-Agent`, if that is needed.
     pub user_agent: Option<Box<[u8]>>,
     /// The status of the answer.
     pub status: u16,
     /// Bytes of the body that were handed to the connection.
     pub bytes: u64,
+    /// How long after its arrival there was the head of an answer, if there was one and times are needed.
+    pub head: Option<Duration>,
+    /// How long after its arrival the last byte was handed to the connection, or the client had left, if its head could be
+    /// read and times are needed.
+    pub total: Option<Duration>,
+    /// How long its guest has run, calls to the host included, if one has run and that is needed.
+    pub cpu: Option<Duration>,
+}
+
+/// Which parts of outcomes somebody reads. The others are neither measured nor copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Needs {
+    /// `head` and `total`.
+    pub times: bool,
+    /// `cpu`.
+    pub cpu: bool,
+    /// `host`.
+    pub host: bool,
+    /// `referer` and `user_agent`.
+    pub fields: bool,
 }
 
 #[cfg(test)]

@@ -2,15 +2,19 @@
 //! client has left.
 
 use super::access_log::AccessLog;
-use super::outcome::{Outcome, Peer, RequestLine};
+use super::outcome::{Needs, Outcome, RequestLine, Via};
+use super::request_id::RequestId;
 use super::subject::Subject;
+use super::tag::{Label, Tag};
 use bytes::Buf as _;
 use http::Request;
-use http::header::{HeaderMap, HeaderName, REFERER, USER_AGENT};
+use http::header::{HOST, HeaderMap, HeaderName, REFERER, USER_AGENT};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 /// How much of one header field is kept for the log, in bytes.
 const MAX_FIELD: usize = 8 * 1024;
@@ -22,61 +26,143 @@ const CLIENT_LEFT: u16 = 499;
 /// Where outcomes go.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// The access log, where one is kept.
-    pub access_log: Option<AccessLog>,
+    access_log: Option<AccessLog>,
+    needs: Needs,
 }
 
 impl Report {
+    /// Outcomes that go to this log.
+    pub fn new(access_log: Option<AccessLog>) -> Self {
+        let needs = access_log.as_ref().map(AccessLog::needs).unwrap_or_default();
+        Self { access_log, needs }
+    }
+
+    /// Whether outcomes go anywhere.
+    fn is_wanted(&self) -> bool {
+        self.access_log.is_some()
+    }
+
     /// Begins to follow a request, unless outcomes go nowhere.
-    pub fn begin<B>(&self, peer: Peer, request: &Request<B>, subject: &Subject) -> Option<Recorder> {
-        let log = self.access_log.clone()?;
+    pub fn begin<B>(&self, via: Via, request: &Request<B>, subject: &Subject) -> Option<Recorder> {
+        if !self.is_wanted() {
+            return None;
+        }
+        let Needs { times, cpu, host, fields } = self.needs;
+        let headers = request.headers();
+        let field = |name| if fields { field(headers, name) } else { None };
+        let Tag { site, id } = subject.tag().clone();
         let outcome = Outcome {
-            peer,
+            site,
+            id,
+            via,
             arrived: SystemTime::now(),
             line: RequestLine::Read(subject.clone(), request.version()),
-            referer: field(request.headers(), &REFERER),
-            user_agent: field(request.headers(), &USER_AGENT),
+            host: if host { named_host(request) } else { None },
+            referer: field(&REFERER),
+            user_agent: field(&USER_AGENT),
             status: CLIENT_LEFT,
             bytes: 0,
+            head: None,
+            total: None,
+            cpu: None,
         };
-        Some(Recorder { log, outcome })
+        let since = times.then(Instant::now);
+        Some(Recorder { report: self.clone(), outcome, since, meter: cpu.then(Meter::default) })
     }
 
     /// Records a request whose head could not be read. `line` is what arrived of its first line; the answer had this
     /// status and so many bytes.
-    pub fn record_unreadable(&self, peer: Peer, line: &[u8], status: u16, bytes: u64) {
-        if let Some(log) = &self.access_log {
-            log.record(&Outcome {
-                peer,
+    pub fn record_unreadable(&self, via: Via, line: &[u8], status: u16, bytes: u64) {
+        if self.is_wanted() {
+            self.record(&Outcome {
+                site: Label::default(),
+                id: RequestId::next(),
+                via,
                 arrived: SystemTime::now(),
-                line: RequestLine::Raw(line[..line.len().min(MAX_FIELD + 1)].into()),
+                line: RequestLine::Raw(kept(line)),
+                host: None,
                 referer: None,
                 user_agent: None,
                 status,
                 bytes,
+                head: None,
+                total: None,
+                cpu: None,
             });
         }
+    }
+
+    fn record(&self, outcome: &Outcome) {
+        if let Some(log) = &self.access_log {
+            log.record(outcome);
+        }
+    }
+}
+
+/// The host that a request names: a target in absolute form comes before the field `Host` (RFC 9112 §3.2.2).
+fn named_host<B>(request: &Request<B>) -> Option<Box<[u8]>> {
+    match request.uri().authority() {
+        Some(authority) => Some(kept(authority.as_str().as_bytes())),
+        None => field(request.headers(), &HOST),
     }
 }
 
 /// Copies a field, so that the log does not keep the whole head in memory.
 fn field(headers: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {
-    let value = headers.get(name)?.as_bytes();
-    // One byte more than is shown tells the log that it was longer.
-    Some(value[..value.len().min(MAX_FIELD + 1)].into())
+    headers.get(name).map(|value| kept(value.as_bytes()))
+}
+
+/// As much of a text as is kept. One byte more than is shown tells the log that it was longer.
+fn kept(text: &[u8]) -> Box<[u8]> {
+    text[..text.len().min(MAX_FIELD + 1)].into()
+}
+
+/// Adds up how long a guest has run. Clones add to the same.
+#[derive(Clone, Debug, Default)]
+pub struct Meter(Arc<AtomicU64>);
+
+impl Meter {
+    /// It has run for this much longer.
+    pub fn add(&self, time: Duration) {
+        self.0.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long it has run; `None` if it has not.
+    fn total(&self) -> Option<Duration> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|&nanos| nanos > 0).map(Duration::from_nanos)
+    }
 }
 
 /// A request that is being answered. Its outcome is recorded when this is dropped.
 #[derive(Debug)]
 pub struct Recorder {
-    log: AccessLog,
+    report: Report,
     outcome: Outcome,
+    /// When it arrived, if times are needed.
+    since: Option<Instant>,
+    meter: Option<Meter>,
 }
 
 impl Recorder {
-    /// The answer has this status.
+    /// The request is for this site.
+    pub fn set_site(&mut self, site: Label) {
+        self.outcome.site = site;
+    }
+
+    /// What measures its guest, if that is needed.
+    pub fn meter(&self) -> Option<Meter> {
+        self.meter.clone()
+    }
+
+    /// It has no answer but this status.
     pub fn set_status(&mut self, status: u16) {
         self.outcome.status = status;
+    }
+
+    /// The answer begins, with this status.
+    pub fn begin_answer(&mut self, status: u16) {
+        self.set_status(status);
+        self.outcome.head = self.since.map(|since| since.elapsed());
     }
 
     /// So many bytes of its body were handed to the connection.
@@ -87,7 +173,9 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.log.record(&self.outcome);
+        self.outcome.total = self.since.map(|since| since.elapsed());
+        self.outcome.cpu = self.meter.as_ref().and_then(Meter::total);
+        self.report.record(&self.outcome);
     }
 }
 
@@ -101,7 +189,7 @@ impl<B> Recorded<B> {
     /// Follows the body of an answer of this status.
     pub fn new(body: B, mut recorder: Option<Recorder>, status: u16) -> Self {
         if let Some(recorder) = &mut recorder {
-            recorder.set_status(status);
+            recorder.begin_answer(status);
         }
         Self { body, recorder }
     }

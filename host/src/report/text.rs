@@ -50,7 +50,8 @@ pub fn escape(line: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-fn hex_digit(value: u8) -> u8 {
+/// The digit of a number below 16.
+pub(super) fn hex_digit(value: u8) -> u8 {
     match value {
         0..=9 => b'0' + value,
         _ => b'a' + (value - 10),

@@ -150,7 +150,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         config,
     } = ready;
     let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
-    let report = Report { access_log: access_log.clone() };
+    let report = Report::new(access_log.clone());
     let room = Room {
         head: config.head,
         connections: max_connections,

@@ -52,12 +52,12 @@ fn begin(
     state: &mut State,
     job: Job,
 ) -> wasmtime::Result<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>)> {
-    let Job { request, scheme, response, end } = job;
+    let Job { request, scheme, response, end, tag } = job;
     let mut http = state.http();
     let scheme = if scheme == Scheme::HTTPS { GuestScheme::Https } else { GuestScheme::Http };
     let request = http.new_incoming_request(scheme, request)?;
     // The response itself comes by way of the state.
     let outparam = http.new_response_outparam_from_callback(|_| ())?;
-    state.begin_request(outparam.rep(), response, end);
+    state.begin_request(outparam.rep(), response, end, tag);
     Ok((request, outparam))
 }

@@ -10,7 +10,7 @@
 mod exchange;
 mod head;
 
-use super::client::identify;
+use super::client::{identify, subject};
 use super::connection::{Answerer, Connections, Room};
 use super::refusal::Refusal;
 use super::shutdown::{Known, Phase, may_have_changed, reached};
@@ -21,7 +21,7 @@ use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
 use crate::net::proxy::header;
 use crate::net::tls::handshake::{NO_TLS, is_client_hello};
-use crate::report::{Recorded, Subject};
+use crate::report::{Recorded, Recorder};
 use crate::sandbox::may_hang;
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
@@ -153,7 +153,7 @@ impl Connections {
                     if is_client_hello(&unread) {
                         // Such a client reads no HTTP, and what it has sent is nothing to be logged.
                         let status = Refusal::NeedsTls.status().as_u16();
-                        self.report.record_unreadable(info.peer, b"", status, 0);
+                        self.report.record_unreadable(info.via(), b"", status, 0);
                         write_unasked(&mut exchange, &NO_TLS).await;
                         break;
                     }
@@ -240,12 +240,13 @@ impl Connections {
         state.progress.reach(Point::Request);
         let identified = identify(&mut request, state.info);
         let info = identified.as_deref().unwrap_or(state.info);
-        let subject = Subject::new(request.method(), request.uri());
-        let recorder = self.report.begin(info.peer, &request, &subject);
+        let subject = subject(&request, info);
+        let recorder = self.report.begin(info.via(), &request, &subject);
+        let meter = recorder.as_ref().and_then(Recorder::meter);
         let method = request.method().clone();
         let version = request.version();
         let answered = match self.check(&mut request, &identified) {
-            Ok(Answerer::Site(app)) => match app.respond(request, info, subject).await {
+            Ok(Answerer::Site(app)) => match app.respond(request, info, subject, meter).await {
                 Ok(response) => Ok(response.map(Either::Left)),
                 Err(why) => Err(Refusal::instead(why)),
             },
@@ -278,7 +279,7 @@ impl Connections {
         info: &ConnInfo,
     ) {
         let (message, body) = refusal.message(self.hsts.as_ref());
-        self.report.record_unreadable(info.peer, line, refusal.status().as_u16(), body as u64);
+        self.report.record_unreadable(info.via(), line, refusal.status().as_u16(), body as u64);
         write_unasked(exchange, &message).await;
     }
 }

@@ -9,7 +9,7 @@ use super::request::into_http_1_1;
 use super::share::{Permit, Share};
 use crate::app::GuestBody;
 use crate::body::{Buffered, Incomplete, Part, Piece, READ_MAX};
-use crate::http::client::identify;
+use crate::http::client::{identify, subject};
 use crate::http::connection::{Answerer, Connections};
 use crate::http::date;
 use crate::http::refusal::Refusal;
@@ -169,8 +169,8 @@ impl Connections {
         let rewritten = into_http_1_1(&mut request, &info.scheme, self.http2.fields);
         let identified = rewritten.and_then(|()| identify(&mut request, info));
         let info = identified.as_deref().unwrap_or(info);
-        let subject = Subject::new(request.method(), request.uri());
-        let mut recorder = self.report.begin(info.peer, &request, &subject);
+        let subject = subject(&request, info);
+        let mut recorder = self.report.begin(info.via(), &request, &subject);
         let Some(share) = share else {
             if let Some(recorder) = &mut recorder {
                 recorder.set_status(StatusCode::SERVICE_UNAVAILABLE.as_u16());
@@ -187,7 +187,8 @@ impl Connections {
                 let answered = match share.instance().await {
                     Ok(permit) => {
                         instance = Some(permit);
-                        app.respond(request, info, subject.clone()).await
+                        let meter = recorder.as_ref().and_then(Recorder::meter);
+                        app.respond(request, info, subject.clone(), meter).await
                     }
                     Err(busy) => Err(busy),
                 };
@@ -213,7 +214,7 @@ impl Connections {
         let (mut head, content) = response.into_parts();
         let status = head.status;
         if let Some(recorder) = &mut recorder {
-            recorder.set_status(status.as_u16());
+            recorder.begin_answer(status.as_u16());
         }
         let is_bodiless =
             *method == Method::HEAD || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;

@@ -5,8 +5,8 @@ use super::stream::Encrypted;
 use crate::net::conn::{Conn, Stream, readable};
 use crate::net::linger::{self, Patience};
 use http::uri::Scheme;
-use rustls::ServerConfig;
 use rustls::server::Acceptor;
+use rustls::{ProtocolVersion, ServerConfig};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,10 +105,21 @@ impl Handshakes {
             }
         };
         info.scheme = Scheme::HTTPS;
+        info.tls = tls.get_ref().1.protocol_version().and_then(name);
         let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
         let files = info.files.get_or_insert_default().clone();
         let conn = Conn { stream: Encrypted::new(tls, files), info };
         Ok(Some(if is_http2 { Beginning::Http2(conn) } else { Beginning::Encrypted(conn) }))
+    }
+}
+
+/// A version of TLS as logs have it.
+fn name(version: ProtocolVersion) -> Option<&'static str> {
+    match version {
+        ProtocolVersion::TLSv1_2 => Some("TLSv1.2"),
+        ProtocolVersion::TLSv1_3 => Some("TLSv1.3"),
+        // The library speaks no other one.
+        _ => None,
     }
 }
 
@@ -144,8 +155,15 @@ mod tests {
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, peer) = listener.accept().await.unwrap();
         let (scheme, reach) = (Scheme::HTTP, Reach::Loopback);
-        let info =
-            ConnInfo { peer: peer.ip().into(), scheme, reach, files: None, hangup: None, forwarding: None };
+        let info = ConnInfo {
+            peer: peer.ip().into(),
+            scheme,
+            tls: None,
+            reach,
+            files: None,
+            hangup: None,
+            forwarding: None,
+        };
         (Conn { stream: Socket::new(stream), info }, client)
     }
 
@@ -165,6 +183,7 @@ mod tests {
         let (begun, connected) = tokio::join!(handshakes.begin(conn), connect(client));
         let Some(Beginning::Encrypted(conn)) = begun else { panic!("no handshake") };
         assert!(connected.is_ok() && conn.info.scheme == Scheme::HTTPS && conn.info.files.is_some());
+        assert_eq!(conn.info.tls, Some("TLSv1.3"));
         assert_eq!(handshakes.places.available_permits(), all, "the place is free again");
     }
 

@@ -11,6 +11,8 @@ use crate::instance::{Stdio, Template};
 use crate::link::direct::Functions;
 use crate::link::direct::module::{DirectCode, Instance, Module, Renewal};
 use crate::prepare::{Opened, open};
+use crate::report::request_id::RequestId;
+use crate::report::tag::{Label, Tag};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{Method, Request};
@@ -33,7 +35,8 @@ async fn answer(instance: &mut Instance, method: &str, target: &str, fields: &[(
     let (body, end) = request_body(content, limits);
     let (response, receiver) = oneshot::channel();
     let request = request.body(body).unwrap();
-    let job = Job { request, scheme: Scheme::HTTP, response, end: end.map(Arc::new) };
+    let (end, tag) = (end.map(Arc::new), Tag { site: Label::default(), id: RequestId::next() });
+    let job = Job { request, scheme: Scheme::HTTP, response, end, tag };
     let (request, outparam) = begin(instance.state(), job).unwrap();
     // As the connection does: the guest runs while its body is sent.
     let taken = async {
