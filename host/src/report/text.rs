@@ -1,7 +1,7 @@
 //! Text from strangers, made safe to print.
 
 /// How much of one field of a request a log line shows, in bytes, so that a line stays one that tools can read.
-const MAX_FIELD: usize = 8 * 1024;
+pub(super) const MAX_FIELD: usize = 8 * 1024;
 
 /// Renders bytes so that they cannot move a terminal's cursor, forge a line, or read in another order than they are
 /// stored: control characters and bidirectional overrides appear as `\u{1b}` and the like. A `\r` at the end is dropped,
