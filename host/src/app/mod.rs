@@ -30,7 +30,7 @@ use crate::config::site::Site;
 use crate::instance::{GuestResponse, Template};
 use crate::link::Linked;
 use crate::net::ConnInfo;
-use crate::report::tag::Tag;
+use crate::report::tag::{Label, Tag};
 use crate::report::{Meter, Subject};
 use anyhow::Result;
 use bytes::Bytes;
@@ -78,6 +78,7 @@ pub struct App {
     times: Times,
     body: BodyLimits,
     stripped: Option<Stripped>,
+    label: Label,
     _generation: Arc<Generation>,
 }
 
@@ -136,8 +137,14 @@ impl App {
             times,
             body: site.body,
             stripped: Stripped::of(site),
+            label: Label::new(&site.label),
             _generation: generation,
         })
+    }
+
+    /// What logs call it.
+    pub fn label(&self) -> &Label {
+        &self.label
     }
 
     /// The prefix that its paths lose, if they do.

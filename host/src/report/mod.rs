@@ -26,5 +26,5 @@ pub mod writer;
 pub use occasionally::Occasionally;
 pub use outcome::{Peer, Via};
 pub use rate::Rate;
-pub use recorder::{Meter, Recorded, Recorder, Report};
+pub use recorder::{Meter, Recorded, Recorder, Report, for_site};
 pub use subject::Subject;

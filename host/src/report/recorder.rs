@@ -144,11 +144,6 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// The request is for this site.
-    pub fn set_site(&mut self, site: Label) {
-        self.outcome.site = site;
-    }
-
     /// What measures its guest, if that is needed.
     pub fn meter(&self) -> Option<Meter> {
         self.meter.clone()
@@ -177,6 +172,14 @@ impl Drop for Recorder {
         self.outcome.cpu = self.meter.as_ref().and_then(Meter::total);
         self.report.record(&self.outcome);
     }
+}
+
+/// Notes in the subject of a request, and in the recorder that follows it, which site the request is for.
+pub fn for_site(site: &Label, subject: Subject, recorder: &mut Option<Recorder>) -> Subject {
+    if let Some(recorder) = recorder {
+        recorder.outcome.site = site.clone();
+    }
+    subject.with_site(site.clone())
 }
 
 /// A body that counts what is taken from it, and carries the [`Recorder`] to the end of the answer.

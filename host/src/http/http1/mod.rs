@@ -21,7 +21,7 @@ use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
 use crate::net::proxy::header;
 use crate::net::tls::handshake::{NO_TLS, is_client_hello};
-use crate::report::{Recorded, Recorder};
+use crate::report::{Recorded, Recorder, for_site};
 use crate::sandbox::may_hang;
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
@@ -241,15 +241,18 @@ impl Connections {
         let identified = identify(&mut request, state.info);
         let info = identified.as_deref().unwrap_or(state.info);
         let subject = subject(&request, info);
-        let recorder = self.report.begin(info.via(), &request, &subject);
+        let mut recorder = self.report.begin(info.via(), &request, &subject);
         let meter = recorder.as_ref().and_then(Recorder::meter);
         let method = request.method().clone();
         let version = request.version();
         let answered = match self.check(&mut request, &identified) {
-            Ok(Answerer::Site(app)) => match app.respond(request, info, subject, meter).await {
-                Ok(response) => Ok(response.map(Either::Left)),
-                Err(why) => Err(Refusal::instead(why)),
-            },
+            Ok(Answerer::Site(app)) => {
+                let subject = for_site(app.label(), subject, &mut recorder);
+                match app.respond(request, info, subject, meter).await {
+                    Ok(response) => Ok(response.map(Either::Left)),
+                    Err(why) => Err(Refusal::instead(why)),
+                }
+            }
             Ok(Answerer::Host(response)) => Ok(response.map(|()| Either::Right(Full::default()))),
             Err(refusal) => Err(Ok(refusal)),
         };

@@ -14,7 +14,7 @@ use crate::http::connection::{Answerer, Connections};
 use crate::http::date;
 use crate::http::refusal::Refusal;
 use crate::net::ConnInfo;
-use crate::report::{Recorder, Subject};
+use crate::report::{Recorder, Subject, for_site};
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
@@ -169,7 +169,7 @@ impl Connections {
         let rewritten = into_http_1_1(&mut request, &info.scheme, self.http2.fields);
         let identified = rewritten.and_then(|()| identify(&mut request, info));
         let info = identified.as_deref().unwrap_or(info);
-        let subject = subject(&request, info);
+        let mut subject = subject(&request, info);
         let mut recorder = self.report.begin(info.via(), &request, &subject);
         let Some(share) = share else {
             if let Some(recorder) = &mut recorder {
@@ -184,6 +184,7 @@ impl Connections {
             Err(refusal) => refuse(refusal),
             Ok(Answerer::Host(response)) => response.map(|()| Content::Host(Bytes::new())),
             Ok(Answerer::Site(app)) => {
+                subject = for_site(app.label(), subject, &mut recorder);
                 let answered = match share.instance().await {
                     Ok(permit) => {
                         instance = Some(permit);
