@@ -68,6 +68,13 @@ pub fn terminate() {
     let _ = kill_process(getpid(), process::Signal::TERM);
 }
 
+/// From now on, a write beyond the limit on the size of files fails (`setrlimit(2)`). By itself it ends the process by
+/// SIGXFSZ. This needs a runtime.
+pub fn survive_file_limit() -> Result<()> {
+    // The handler stays when this is dropped.
+    unix::signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop).context("cannot catch SIGXFSZ")
+}
+
 impl Signals {
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {

@@ -109,6 +109,25 @@ fn a_granted_network_leaves_the_other_walls() {
 }
 
 #[test]
+fn what_is_beside_the_access_log_is_neither_read_nor_truncated_nor_removed() {
+    let trap = Trap::new();
+    let path = |name: &str| trap.directory.path().join(name);
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    // What is tried is in the directory of the log, apart from the last file.
+    fs::write(path("old.txt"), "old").unwrap();
+    fs::write(path(walls::WRITE), text(&path("new.txt"))).unwrap();
+    fs::write(path(walls::REMOVE), text(&path("old.txt"))).unwrap();
+    fs::write(path(walls::CACHE), text(&trap.site.path("new.txt"))).unwrap();
+    let server = trap.server(&["--dir", ".", "--access-log", &text(&path("access.log"))]);
+    Trap::succeed(&server, &[]);
+    assert!(path("old.txt").exists());
+    // The log itself can be opened again.
+    fs::remove_file(path("access.log")).unwrap();
+    server.signal("HUP");
+    eventually("the log is there again", || path("access.log").exists());
+}
+
+#[test]
 fn a_service_manager_can_be_told() {
     let trap = Trap::new();
     let mut command = trap.command();

@@ -150,9 +150,9 @@ pub struct Serve {
     #[arg(long)]
     pub allow_any_dir: bool,
 
-    /// Write no access log
-    #[arg(short, long)]
-    pub quiet: bool,
+    /// The access log.
+    #[command(flatten)]
+    pub log: Log,
 }
 
 /// The arguments of serving that each site may have for itself.
@@ -217,6 +217,24 @@ pub struct Site {
     /// The settings of the file server.
     #[command(flatten)]
     pub files: Files,
+}
+
+/// Where the access log goes, and how it looks.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Log {
+    /// Write the access log to this file, which is opened again at SIGHUP; `-` is standard output, and `off` writes none
+    /// [default: -]
+    #[arg(long, value_name = "FILE|-|off")]
+    pub access_log: Option<PathBuf>,
+
+    /// The format of the access log: common, combined, json, or a template with placeholders, such as
+    /// '{client} {status} {total}' [default: combined]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
+    /// Write no access log
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// One of several sites.

@@ -1,7 +1,9 @@
 //! Errors in the values of arguments, each with a message of one sentence.
 
+use crate::report::format::FormatError;
 use guest::config::SettingsError;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// An error in the value of an argument.
@@ -142,6 +144,15 @@ pub enum ConfigError {
          its clients may send the other one"
     )]
     TwoFields(String),
+    /// A format of the access log is wrong.
+    #[error("--log-format: {0}")]
+    LogFormat(#[from] FormatError),
+    /// The access log is both turned off and sent somewhere.
+    #[error("--quiet writes no access log, and --access-log {} says where it goes; leave one of them out", .0.display())]
+    QuietLog(PathBuf),
+    /// The file of the access log has no name.
+    #[error("--access-log takes a file, `-` for standard output, or `off`, and was given nothing")]
+    NoLogFile,
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),

@@ -4,6 +4,7 @@
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
+//! - [`log`]: the access log
 //! - [`proxies`]: which proxies are believed
 //! - [`tls`]: certificates, and what is done about clear HTTP
 //! - [`defaults`]: the defaults of the flags
@@ -15,6 +16,7 @@ mod error;
 pub mod grants;
 pub mod limits;
 pub mod listen;
+pub mod log;
 pub mod prefix;
 pub mod proxies;
 pub mod site;
@@ -83,8 +85,8 @@ pub struct Serve {
     pub confinement: Confinement,
     /// Whether the root directory and whole home directories are served too.
     pub any_directory: bool,
-    /// Whether each request is written to the access log.
-    pub access_log: bool,
+    /// The access log.
+    pub log: log::Log,
     /// Whether the sites are named: requests for other names are refused. Otherwise, there is one site, and whether
     /// it answers for a name depends on the listener and on `--allow-name`.
     pub named: bool,
@@ -180,7 +182,7 @@ impl Serve {
             watch,
             confinement,
             allow_any_dir,
-            quiet,
+            log,
         } = arguments;
         let mut pairs: Vec<Pair> = Vec::new();
         for pair in sites.iter().flat_map(|site| &site.pairs) {
@@ -208,7 +210,7 @@ impl Serve {
             watch,
             confinement: confinement.into(),
             any_directory: allow_any_dir,
-            access_log: !quiet,
+            log: log::Log::new(log)?,
             named,
             sites,
         })
@@ -235,7 +237,7 @@ impl Serve {
             watch,
             confinement,
             any_directory,
-            access_log,
+            log,
             named: _,
             sites: _,
         } = self;
@@ -257,7 +259,7 @@ impl Serve {
             ("watch", *watch == other.watch),
             ("the lockdown", *confinement == other.confinement),
             ("allow-any-dir", *any_directory == other.any_directory),
-            ("whether there is an access log", *access_log == other.access_log),
+            ("--access-log and --log-format", *log == other.log),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

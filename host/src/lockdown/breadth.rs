@@ -102,6 +102,13 @@ pub fn places_of_file(path: &Path) -> Vec<PathBuf> {
     places
 }
 
+/// Whether files may be made in a directory and written to below it: it is neither a home directory, in which programs keep
+/// what they run, nor one that many users or much of the system share.
+pub fn may_hold_logs(directory: &Path) -> bool {
+    let home = home();
+    directory.canonicalize().is_ok_and(|directory| !is_too_broad(&directory, home.as_deref()))
+}
+
 fn is_too_broad(holder: &Path, home: Option<&Path>) -> bool {
     let is_shared = |metadata: Metadata| metadata.mode() & STICKY != 0;
     of(holder, home).is_some()
@@ -112,7 +119,7 @@ fn is_too_broad(holder: &Path, home: Option<&Path>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Breadth, of, places};
+    use super::{Breadth, may_hold_logs, of, places};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::{Path, PathBuf};
@@ -161,7 +168,9 @@ mod tests {
         fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
         let site = shared.join("site");
         fs::create_dir(&site).unwrap();
-        assert_eq!(places(&site, true), [site]);
+        assert_eq!(places(&site, true), std::slice::from_ref(&site));
+        assert!(may_hold_logs(&site) && !may_hold_logs(&shared));
+        assert!(!may_hold_logs(Path::new("/etc")) && !may_hold_logs(Path::new("/root")));
         let system = Path::new("/usr/lib");
         assert_eq!(places(system, true), [system.canonicalize().unwrap()]);
     }

@@ -90,6 +90,7 @@ fn enforce(granted: &Granted) -> Result<LandlockStatus, RulesetError> {
         .create()?
         .add_rules(path_beneath_rules(&granted.read, read))?
         .add_rules(path_beneath_rules(&granted.cache, write))?
+        .add_rules(path_beneath_rules(&granted.append, AccessFs::WriteFile | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(&granted.remove, AccessFs::RemoveFile))?
         .add_rules(
             granted.unnamed.iter().map(|directory| Ok::<_, RulesetError>(PathBeneath::new(directory, read))),

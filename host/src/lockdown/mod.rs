@@ -32,6 +32,8 @@ pub struct Granted {
     pub read: Vec<PathBuf>,
     /// Directories to read and write, until the component is compiled.
     pub cache: Vec<PathBuf>,
+    /// Directories to create files in, and files below them to write to.
+    pub append: Vec<PathBuf>,
     /// Directories to remove files from, and from what is below them.
     pub remove: Vec<PathBuf>,
     /// Open directories to read that have no path any more.
@@ -137,9 +139,10 @@ impl Granted {
 
     /// Grants what is granted elsewhere as well.
     pub fn add(&mut self, other: Self) {
-        let Self { read, cache, remove, unnamed, network } = other;
+        let Self { read, cache, append, remove, unnamed, network } = other;
         self.read.extend(read);
         self.cache.extend(cache);
+        self.append.extend(append);
         self.remove.extend(remove);
         self.unnamed.extend(unnamed);
         let Network { tcp, names, notifies, connect, bind } = network;

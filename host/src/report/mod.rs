@@ -1,6 +1,6 @@
-//! What the host says: the access log on standard output; diagnostics and guests' lines on standard error.
+//! What the host says: the access log on standard output or in a file; diagnostics and guests' lines on standard error.
 //!
-//! - [`writer`]: lines for one stream, written by a thread of its own
+//! - [`writer`]: lines for one stream or [file](log_file), written by a thread of its own
 //! - [`stderr`]: diagnostics, the libraries' warnings and what guests print, through one writer
 //! - [`guest_output`]: what guests print while they serve; [`terminal`]: what a guest that runs as a command prints
 //! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it, in a [`format`] with a [`date`]
@@ -11,6 +11,7 @@ pub mod access_log;
 mod date;
 pub mod format;
 pub mod guest_output;
+pub mod log_file;
 mod occasionally;
 pub mod outcome;
 mod rate;

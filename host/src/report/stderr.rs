@@ -43,7 +43,7 @@ static GUEST_RATE: LazyLock<Mutex<Rate>> =
 /// Starts the thread that writes from now on.
 pub fn start() {
     if WRITER.get().is_none()
-        && let Ok(writer) = Writer::start(Stream::Error, CAPACITY, explain)
+        && let Ok(writer) = Writer::start(Stream::Error, CAPACITY, Duration::ZERO, explain)
     {
         let _ = WRITER.set(writer);
     }
@@ -79,7 +79,10 @@ fn explain(trouble: Trouble) -> Option<String> {
              second\n",
             GUEST_BYTES_PER_SECOND / 1024
         )),
-        Trouble::Broken(_) => None,
+        Trouble::Failed(lines, error) => {
+            Some(format!("wasi-httpd: warning: {lines} lines were dropped here: {error}\n"))
+        }
+        Trouble::Broken(_) | Trouble::NotReopened(_) => None,
     }
 }
 

@@ -3,9 +3,11 @@
 use super::open::check_directories;
 use crate::app::build::{self, Builder};
 use crate::config::Serve;
+use crate::config::log::Place;
 use crate::config::tls::{Source, Tls};
 use crate::engine::Resources;
 use crate::net::tls::certificate::Certificate;
+use crate::report::log_file::LogFile;
 use crate::site::{self, Faults};
 use anyhow::Result;
 use std::time::SystemTime;
@@ -30,6 +32,11 @@ pub fn check(config: &Serve) -> Result<Checked> {
             |fault: String| if config.named { format!("site {}: {fault}", site.label) } else { fault };
         let Faults { errors, warnings } = site::check(site);
         checked.faults.extend(errors.into_iter().chain(warnings).map(of_site));
+    }
+    if let Some(Place::File(path)) = &config.log.place
+        && let Err(error) = LogFile::check(path)
+    {
+        checked.faults.push(format!("{error:#}"));
     }
     if let Some(Tls { source: Source::Files(pairs), .. }) = &config.tls {
         for pair in pairs {

@@ -32,6 +32,7 @@ use crate::net::listener::Listener;
 use crate::net::per_address::PerAddress;
 use crate::notify;
 use crate::report::access_log::AccessLog;
+use crate::report::writer::Stream;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
 use crate::watch::Files;
@@ -63,6 +64,7 @@ struct Ready {
     ended: AllEnded,
     builder: Builder,
     built: Built,
+    log: Option<Stream>,
     lists: bool,
     is_root: bool,
     walls: Option<Walls>,
@@ -107,7 +109,7 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
 
 /// Compiles the components, which starts threads that remain, and completes the lockdown.
 fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
-    let Opened { listeners, tls, sites, resources, lists, is_root, lockdown, .. } = opened;
+    let Opened { listeners, tls, sites, resources, log, lists, is_root, lockdown, .. } = opened;
     let mut builder = Builder::new(&config, &sites, &resources)?;
     let built = builder.build(&config, sites)?;
     let max_connections = max_connections(config.connections.most, config.instances);
@@ -124,6 +126,7 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
         ended,
         builder,
         built,
+        log,
         lists,
         is_root,
         walls,
@@ -142,6 +145,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         ended,
         builder,
         built: Built { sites, how },
+        log,
         lists,
         is_root,
         walls,
@@ -149,7 +153,11 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         given,
         config,
     } = ready;
-    let access_log = config.access_log.then(AccessLog::start).transpose().context("cannot start a thread")?;
+    let access_log = log.map(|stream| AccessLog::start(stream, config.log.format.clone()));
+    let access_log = access_log.transpose().context("cannot start a thread")?;
+    if access_log.is_some() {
+        signals::survive_file_limit()?;
+    }
     let report = Report::new(access_log.clone());
     let room = Room {
         head: config.head,
@@ -175,7 +183,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
 
     let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
     let reloader = Reloader { sources, given, lists, builder, sites, certificates, watched };
-    reload::start(reloader, phase.clone())?;
+    reload::start(reloader, access_log.clone(), phase.clone())?;
     let listening = Listening { acceptor, phase: phase.clone() };
     match tls {
         None => {

@@ -4,6 +4,8 @@ use super::reload::{Certificates, PairFiles, made_from};
 use crate::app::build::{self, OpenedSite};
 use crate::config::Serve;
 use crate::config::listen::ListenAddress;
+use crate::config::log::Place;
+use crate::config::site::Site;
 use crate::config::sources::Sources;
 use crate::config::tls::{Source, Tls};
 use crate::engine::Resources;
@@ -15,11 +17,13 @@ use crate::net::tls::store::{Choice, Store};
 use crate::net::tls::{self, dev};
 use crate::net::{Listener, Reach};
 use crate::notify;
+use crate::report::log_file::LogFile;
+use crate::report::writer::Stream;
 use crate::site::{self, Faults};
 use anyhow::{Result, bail};
 use http::uri::Scheme;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::warn;
 
@@ -29,6 +33,8 @@ pub(super) struct Opened {
     pub(super) tls: Option<OpenedTls>,
     pub(super) sites: Vec<OpenedSite>,
     pub(super) resources: Resources,
+    /// Where the access log goes.
+    pub(super) log: Option<Stream>,
     /// Threads that serve: as many as there are processors that the process may use.
     pub(super) workers: NonZeroUsize,
     /// Whether listings are on by default.
@@ -100,6 +106,49 @@ fn open_tls(config: &Serve, tls: &Tls) -> Result<OpenedTls> {
     Ok(OpenedTls { certificates, handshakes, redirects: Vec::new(), about })
 }
 
+/// Opens what the access log is written to.
+fn open_log(config: &Serve) -> Result<Option<Stream>> {
+    let path = match &config.log.place {
+        None => return Ok(None),
+        Some(Place::Output) => return Ok(Some(Stream::Output)),
+        Some(Place::File(path)) => path,
+    };
+    let file = LogFile::open(path)?;
+    if let Some(directory) = published(path, &config.sites) {
+        warn!(
+            "the access log {} is in {}, which the guest may read and serve; put it elsewhere",
+            path.display(),
+            directory.display()
+        );
+    }
+    Ok(Some(Stream::File(file)))
+}
+
+/// The directory of a guest that a file is in.
+fn published<'a>(file: &Path, sites: &'a [Site]) -> Option<&'a Path> {
+    let file = file.canonicalize().ok()?;
+    let mut directories = sites.iter().flat_map(|site| &site.grants.directories);
+    let is_in =
+        |directory: &Path| directory.canonicalize().is_ok_and(|directory| file.starts_with(directory));
+    directories.find(|directory| is_in(&directory.host)).map(|directory| directory.host.as_path())
+}
+
+/// What has to be granted for the access log to be opened again: its directories or, where they are too broad for that, the
+/// file alone.
+fn places_of_log(log: &LogFile) -> Vec<PathBuf> {
+    let (mut places, broad): (Vec<_>, Vec<_>) =
+        log.directories().into_iter().partition(|directory| breadth::may_hold_logs(directory));
+    if let Some(directory) = broad.first() {
+        warn!(
+            "the access log is in {}, where the server may make no file: SIGHUP cannot open it anew once it was moved \
+             away; put it in a directory of its own",
+            directory.display()
+        );
+        places.push(log.path().to_owned());
+    }
+    places
+}
+
 /// Opens everything. Errors that are found quickly come before steps that take long.
 pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
     check_directories(config)?;
@@ -134,9 +183,10 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     check_sites(config)?;
     let sites = build::open(config)?;
+    let log = open_log(config)?;
     let resources = Resources::open();
     let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(Opened { listeners, tls, sites, resources, workers, lists, is_root, lockdown })
+    Ok(Opened { listeners, tls, sites, resources, log, workers, lists, is_root, lockdown })
 }
 
 /// What the process needs from now on.
@@ -148,6 +198,11 @@ pub(super) fn granted(opened: &Opened, config: &Serve, sources: &Sources) -> Gra
     granted.cache.extend(opened.resources.cache().map(Path::to_owned));
     granted.remove.extend(opened.listeners.iter().filter_map(Listener::directory).map(Path::to_owned));
     granted.network.notifies = notify::is_expected();
+    if let Some(Stream::File(log)) = &opened.log
+        && opened.lockdown.is_some()
+    {
+        granted.append.extend(places_of_log(log));
+    }
     // What is read again while the server runs.
     if let Some(OpenedTls { certificates: Some(certificates), .. }) = &opened.tls {
         granted.read.extend(certificates.directories());

@@ -1,4 +1,5 @@
-//! Replacing sites and certificates while the server runs: at SIGHUP, and when files change.
+//! Replacing sites and certificates while the server runs: at SIGHUP, and when files change. SIGHUP also opens the access log
+//! again.
 //!
 //! A thread of its own does all of it, because a file system that hangs would block one that serves. It has the lowest priority,
 //! so that what it compiles does not slow down requests. Either everything that was read is right, and takes the place of what
@@ -12,6 +13,7 @@ use crate::config::sources::Sources;
 use crate::config::tls::{self, Pair, Tls};
 use crate::http::shutdown::Phase;
 use crate::net::tls::store::{Choice, Store};
+use crate::report::access_log::AccessLog;
 use crate::report::stderr;
 use crate::signals::{self, Hangups};
 use crate::watch::Files;
@@ -223,9 +225,9 @@ fn sites(config: &Serve) -> String {
     }
 }
 
-/// Starts the thread that reloads. From now on, SIGHUP does not end the process, unless its terminal is gone. This needs a
+/// Starts the thread that reloads. SIGHUP also has the file of `log` opened again. From now on, SIGHUP does not end the process, unless its terminal is gone. This needs a
 /// runtime.
-pub(super) fn start(reloader: Reloader, phase: watch::Receiver<Phase>) -> Result<()> {
+pub(super) fn start(reloader: Reloader, log: Option<AccessLog>, phase: watch::Receiver<Phase>) -> Result<()> {
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("reload".to_owned());
     let run = move || {
@@ -240,9 +242,13 @@ pub(super) fn start(reloader: Reloader, phase: watch::Receiver<Phase>) -> Result
             hangups.next().await;
             if hangups.terminal_is_gone() {
                 signals::terminate();
-            } else if sender.send(()).is_err() {
-                return;
+                continue;
             }
+            if let Some(log) = &log {
+                log.reopen();
+            }
+            // The thread ends when the server drains.
+            let _ = sender.send(());
         }
     });
     Ok(())

@@ -122,6 +122,12 @@ impl Key {
         (are_values && !self.form().is_empty()).then(|| words.map(str::to_owned).collect())
     }
 
+    /// Whether this is a word that it takes beside other values, such as `off` of `FILE|off`.
+    fn takes_word(&self, value: &str) -> bool {
+        value.bytes().all(|byte| byte.is_ascii_lowercase())
+            && self.form().split('|').any(|word| word == value)
+    }
+
     /// The form of its value.
     fn form(&self) -> &str {
         form(&self.arg)
@@ -157,7 +163,7 @@ impl Key {
                 return None;
             }
             // `-` is standard output.
-            Paths::Whole if value == "-" => value.into(),
+            Paths::Whole if value == "-" || self.takes_word(value) => value.into(),
             // An empty value is an error.
             Paths::Whole | Paths::Granted if !value.is_empty() => base.join(value).into_os_string(),
             Paths::Socket => match value.strip_prefix("unix:") {

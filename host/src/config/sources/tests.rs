@@ -6,6 +6,7 @@ use super::{Sources, file, schema};
 use crate::cli;
 use crate::config::Serve;
 use crate::config::listen::ListenAddress;
+use crate::config::log::Place;
 use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ fn mistake(text: &str) -> String {
 }
 
 /// Values that each flag takes one of, and most refuse the others of.
-const SAMPLES: [&str; 19] = [
+const SAMPLES: [&str; 20] = [
+    "json",
     "",
     "7",
     "0",
@@ -166,8 +168,8 @@ fn the_command_line_counts_before_the_environment_and_that_before_the_file() {
     let config = load(&["--addr", "e:5"], &variables, text).unwrap();
     assert_eq!(config.addresses, [ListenAddress::parse("e:5").unwrap()]);
     // What is off in one source is on in none below it.
-    assert!(load(&[], &[("WASI_HTTPD_QUIET", "false")], "quiet = true").unwrap().access_log);
-    assert!(!load(&["-q"], &[("WASI_HTTPD_QUIET", "false")], "quiet = false").unwrap().access_log);
+    assert!(load(&[], &[("WASI_HTTPD_QUIET", "false")], "quiet = true").unwrap().log.place.is_some());
+    assert!(load(&["-q"], &[("WASI_HTTPD_QUIET", "false")], "quiet = false").unwrap().log.place.is_none());
 }
 
 #[test]
@@ -189,6 +191,15 @@ fn switches_are_true_or_false_and_texts_are_texts_numbers_or_arrays() {
     assert_eq!(hsts("true").unwrap(), "max-age=31536000");
     assert_eq!(hsts("300").unwrap(), "max-age=300");
     assert_eq!(hsts("false"), None);
+}
+
+#[test]
+fn off_and_standard_output_are_no_paths() {
+    let place = |text: &str| of_file(&format!("access-log = \"{text}\"")).unwrap().log.place;
+    assert_eq!(place("a.log"), Some(Place::File("etc/a.log".into())));
+    assert_eq!(place("./off"), Some(Place::File("etc/./off".into())));
+    assert_eq!(place("off"), None);
+    assert_eq!(place("-"), Some(Place::Output));
 }
 
 #[test]
