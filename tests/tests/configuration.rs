@@ -155,8 +155,8 @@ fn each_mistake_is_one_line_and_wrong_usage_at_the_start_and_in_a_check() {
             "site.toml:3:1: a prefix is a path such as /docs, not `/b?c`",
         ),
         (
-            "[[site]]\nname = 'a'\n[[site]]\nname = 'A.'\n",
-            "site.toml:4:1: two sites have the name `a` and the prefix /",
+            "dir = 'www'\n[[site]]\nname = 'a'\n[[site]]\nname = 'A.'\n",
+            "site.toml:5:1: two sites have the name `a` and the prefix /",
         ),
     ] {
         let site = configured(text);

@@ -122,19 +122,22 @@ impl Reloader {
                 Err(RecvTimeoutError::Timeout) if self.watched.as_mut().is_some_and(Files::have_changed) => {
                     self.reload_all();
                 }
-                Err(RecvTimeoutError::Timeout) => {
-                    if let Some(certificates) = &mut self.certificates
-                        && certificates.have_changed()
-                    {
-                        certificates.reload();
-                    }
-                }
+                Err(RecvTimeoutError::Timeout) => self.look_at_certificates(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    fn look_at_certificates(&mut self) {
+        if let Some(certificates) = &mut self.certificates
+            && certificates.have_changed()
+        {
+            certificates.reload();
+        }
+    }
+
     fn reload_all(&mut self) {
+        self.wait_for_generations();
         match self.replace_all() {
             Ok(()) => stderr::line(&format!("Reloaded {}", sites(&self.given))),
             Err(error) => warn!("nothing was reloaded, and the server goes on as it was: {error:#}"),
@@ -167,7 +170,6 @@ impl Reloader {
         };
         let watched = self.watched.as_ref().map(|files| files.replaced_by(made_from(&self.sources, &config)));
         let opened = build::open(&config).map_err(|error| explain(error, &config))?;
-        self.wait_for_generations();
         // Its threads have the priority of this one, unlike those that compiled at the start.
         let compilers = rayon::ThreadPoolBuilder::new().build().context("cannot start threads to compile")?;
         let Built { sites, how: _ } = compilers.install(|| self.builder.build(&config, opened))?;
@@ -185,15 +187,22 @@ impl Reloader {
         Ok(())
     }
 
-    /// Waits until there is room for one more generation.
-    fn wait_for_generations(&self) {
-        if self.builder.generations().alive() >= MAX_GENERATIONS {
-            warn!(
-                "{MAX_GENERATIONS} configurations still answer requests; the next one waits until one of them has ended"
-            );
+    /// Waits until there is room for one more generation. Certificates do not wait with it.
+    fn wait_for_generations(&mut self) {
+        if self.builder.generations().alive() < MAX_GENERATIONS {
+            return;
         }
+        warn!(
+            "{MAX_GENERATIONS} configurations still answer requests; the next one waits until one of them has ended"
+        );
+        let mut polls = 0;
         while self.builder.generations().alive() >= MAX_GENERATIONS {
             std::thread::sleep(POLL);
+            polls += 1;
+            if POLL * polls >= INTERVAL {
+                polls = 0;
+                self.look_at_certificates();
+            }
         }
     }
 }
