@@ -139,7 +139,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
             return Ok(check(&sources.load()?, sources.warnings())?);
         }
         cli::Command::Completions(shell) => write_out(&cli::completions(shell))?,
-        cli::Command::Man => write_out(&cli::man().context("cannot make the manual page")?)?,
+        cli::Command::Man => write_out(&cli::man::man().context("cannot make the manual page")?)?,
         cli::Command::Schema => write_out(format!("{:#}\n", schema::schema()).as_bytes())?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,8 +1,10 @@
 //! The command line. Flags that were not given are `None`; [`config`](crate::config) applies defaults and validates.
 //!
-//! [`mistakes`] explains what is wrong with a command line. The arguments of serving can also come from a file and from the
-//! environment, which [`config::sources`](crate::config::sources) looks up in the definitions here.
+//! [`mistakes`] explains what is wrong with a command line, and [`man`](mod@man) makes the manual page of it. The arguments of
+//! serving can also come from a file and from the environment, which [`config::sources`](crate::config::sources) looks up in the
+//! definitions here.
 
+pub mod man;
 pub(crate) mod mistakes;
 
 use crate::config::sources::keys::Keys;
@@ -49,7 +51,8 @@ enum Other {
 
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// The shell: bash, elvish, fish, powershell or zsh
+        #[arg(hide_possible_values = true)]
         shell: Shell,
     },
 
@@ -655,21 +658,4 @@ pub fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Line::command(), "wasi-httpd", &mut script);
     script
-}
-
-/// The manual page, in roff, with a section for each subcommand.
-pub fn man() -> std::io::Result<Vec<u8>> {
-    let mut command = Line::command();
-    // Without this, subcommands lack the flags that clap adds.
-    command.build();
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).render(&mut page)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
-        let name = subcommand.get_name().to_uppercase();
-        page.extend_from_slice(format!(".SH \"COMMAND {name}\"\n").as_bytes());
-        let man = clap_mangen::Man::new(subcommand.clone());
-        man.render_description_section(&mut page)?;
-        man.render_options_section(&mut page)?;
-    }
-    Ok(page)
 }
