@@ -1,7 +1,12 @@
 //! How the server stops.
 
 use std::task::{Context, Waker};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long a server that drains waits for the first request of a connection that it has accepted. Clients connect when
+/// they have one to send. If its connection were closed, and the next one too, they would give up.
+pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How far the server is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

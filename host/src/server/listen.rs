@@ -4,7 +4,7 @@ use super::open::OpenedTls;
 use crate::config::tls::Tls;
 use crate::http::connection::Connections;
 use crate::http::redirect::{HTTPS_PORT, Redirect};
-use crate::http::shutdown::{Phase, reached};
+use crate::http::shutdown::{FIRST_REQUEST_TIMEOUT, Phase, reached};
 use crate::net::Listener;
 use crate::net::accept::{Accepted, Acceptor};
 use crate::net::listener::Address;
@@ -84,8 +84,12 @@ impl Listening {
                 let mut draining = phase.clone();
                 let beginning = tokio::select! {
                     beginning = handshakes.begin(conn) => beginning,
-                    // A server that stops does not wait for clients that have not asked for anything.
-                    () = reached(&mut draining, Phase::Draining) => None,
+                    // A server that stops does not wait for clients that have not asked for anything, but their first
+                    // request may be under way.
+                    () = async {
+                        reached(&mut draining, Phase::Draining).await;
+                        tokio::time::sleep(FIRST_REQUEST_TIMEOUT).await;
+                    } => None,
                 };
                 match beginning {
                     Some(Beginning::Encrypted(conn)) => connections.serve(conn, phase).await,

@@ -13,7 +13,7 @@ mod head;
 use super::client::{identify, subject};
 use super::connection::{Answerer, Connections, Room};
 use super::refusal::Refusal;
-use super::shutdown::{Known, Phase, may_have_changed, reached};
+use super::shutdown::{FIRST_REQUEST_TIMEOUT, Known, Phase, may_have_changed, reached};
 use crate::allocator;
 use crate::app::{GuestBody, NoAnswer};
 use crate::body::Data;
@@ -44,7 +44,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::block_in_place;
 use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 /// How often a connection that the library has is looked at. Its time limits are that exact, and an idle one gives its
@@ -104,16 +104,25 @@ impl Connections {
         let Conn { stream, info } = conn;
         let mut exchange = Exchange::new(stream, Arc::clone(&self.http1.large_heads));
         let mut patience = Patience::WithAll;
+        let mut is_new = true;
         loop {
             tokio::select! {
+                // A request that is there is answered, also by a server that stops.
+                biased;
                 () = exchange.readable() => {}
                 () = sleep(self.times.idle) => break,
                 () = reached(phase, Phase::Draining) => {
-                    // A server that stops does not wait for clients that have sent nothing.
-                    patience = Patience::WithUnread;
-                    break;
+                    // The first request of a new connection is under way. Otherwise, a server that stops does not wait for
+                    // clients that have sent nothing.
+                    let first = async { timeout(FIRST_REQUEST_TIMEOUT, exchange.readable()).await.is_ok() };
+                    // In memory of its own, which other connections do without.
+                    if !(is_new && Box::pin(first).await) {
+                        patience = Patience::WithUnread;
+                        break;
+                    }
                 }
             }
+            is_new = false;
             let state =
                 Shared { info: &info, progress: exchange.progress(), needs_reset: AtomicBool::new(false) };
             let (returned, unread, end) = self.exchange(exchange, &state, phase).await;
