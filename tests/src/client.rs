@@ -197,6 +197,17 @@ impl Client {
         }
     }
 
+    /// Whether an answer begins. Otherwise the connection ends before its first byte.
+    pub fn is_answered(&mut self) -> bool {
+        match self.stream.fill_buf() {
+            Ok(bytes) => !bytes.is_empty(),
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof) => {
+                false
+            }
+            Err(error) => panic!("while waiting for an answer: {error}"),
+        }
+    }
+
     /// Reads this many bytes of a body, or fewer at the end of the connection.
     pub fn read(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -1,6 +1,7 @@
 //! The harness of the black-box suites: a [`Site`] on disk, a [`Server`] or another [`Process`], a [`Client`] on a raw
 //! socket, and [`guests`] that do what the file server does not.
 
+pub mod activation;
 pub mod browser;
 pub mod client;
 pub mod guests;

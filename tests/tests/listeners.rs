@@ -1,13 +1,12 @@
 //! Listeners: unix sockets, several addresses, those of a service manager, and what is wrong with an address.
 
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 use tests::{Client, Process, Site, programs};
 
@@ -154,28 +153,6 @@ fn a_client_that_stops_reading_is_cut_on_a_unix_socket_too() {
     assert!(!client.response("GET").complete);
 }
 
-/// A command that starts the server with these sockets as systemd passes them: as descriptors from 3 on. The copies of
-/// them have to live until it has started.
-fn activated(first: impl Into<OwnedFd>, second: Option<OwnedFd>) -> (Command, Vec<OwnedFd>) {
-    // A shell inherits the copies, and moves them to their places.
-    let inherit = |socket: OwnedFd| {
-        let copy = fcntl_dupfd_cloexec(&socket, 10).unwrap();
-        fcntl_setfd(&copy, FdFlags::empty()).unwrap();
-        copy
-    };
-    let sockets: Vec<_> = std::iter::once(first.into()).chain(second).map(inherit).collect();
-    let moves: String =
-        (3..).zip(&sockets).map(|(to, from)| format!(" {to}<&{}", from.as_raw_fd())).collect();
-    let script = format!("LISTEN_PID=$$ LISTEN_FDS={} exec \"$@\"{moves}", sockets.len());
-    let server = programs!().command();
-    let mut command = Command::new("bash");
-    command.args(["-c", &script, "bash"]).arg(server.get_program()).stdin(Stdio::null());
-    for (name, value) in server.get_envs() {
-        command.env(name, value.unwrap());
-    }
-    (command, sockets)
-}
-
 #[test]
 fn listeners_of_the_service_manager_take_the_place_of_the_default_address() {
     let site = Site::new();
@@ -183,7 +160,8 @@ fn listeners_of_the_service_manager_take_the_place_of_the_default_address() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = port.local_addr().unwrap();
     let path = site.outside().join("http.sock");
-    let (mut command, copies) = activated(port, Some(UnixListener::bind(&path).unwrap().into()));
+    let (mut command, copies) =
+        programs!().activated([port.into(), UnixListener::bind(&path).unwrap().into()]);
     let server = Process::start(command.arg("--dir").arg(site.root()));
     drop(copies);
     server.wait_for_error(|line| line == format!("Listening on http://{address}/"));
@@ -201,7 +179,7 @@ fn listeners_of_the_service_manager_take_the_place_of_the_default_address() {
 fn listeners_of_the_service_manager_and_of_the_command_line_serve_together() {
     let site = Site::new();
     site.file("a.txt", "hello");
-    let (mut command, _copies) = activated(TcpListener::bind("127.0.0.1:0").unwrap(), None);
+    let (mut command, _copies) = programs!().activated([TcpListener::bind("127.0.0.1:0").unwrap().into()]);
     let path = site.outside().join("http.sock");
     command.arg("--addr").arg(format!("unix:{}", path.display())).arg("--dir").arg(site.root());
     let server = Process::start(&mut command);
@@ -220,7 +198,7 @@ fn a_descriptor_that_does_not_listen_is_one_line() {
         (file.into(), "neither a TCP nor a unix stream socket"),
         (datagrams.into(), "the socket unit needs ListenStream="),
     ] {
-        let (mut command, _copies) = activated(descriptor, None);
+        let (mut command, _copies) = programs!().activated([descriptor]);
         let output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
