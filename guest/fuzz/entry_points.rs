@@ -117,7 +117,7 @@ pub fn rules(bytes: &[u8]) {
     let Some(Ok(path)) = target.map(|target| UrlPath::parse(target, NamePolicy::default())) else { return };
     let settings = Settings::default();
     let mut rules = Rules::new(&settings, path.decoded());
-    rules.add_site(content.to_vec(), content.to_vec());
+    rules.add_site(content.into(), content.into());
     if let Ok(changes) = rules.changes() {
         for (name, value) in &changes.set {
             assert!(name.bytes().chain(value.bytes()).all(|byte| matches!(byte, b'\t' | b' '..=b'~')));

@@ -13,6 +13,8 @@ use std::alloc::Layout;
 #[derive(Debug)]
 pub struct Places {
     size: usize,
+    /// The end of the part that may be used until allocations are kept.
+    limit: usize,
     /// The offset of the next allocation, before alignment.
     next: usize,
     /// The number of allocations that are not freed yet, without those that are kept.
@@ -24,7 +26,14 @@ pub struct Places {
 impl Places {
     /// An arena of `size` bytes, all free.
     pub const fn new(size: usize) -> Self {
-        Self { size, next: 0, live: 0, kept: 0 }
+        Self { size, limit: size, next: 0, live: 0, kept: 0 }
+    }
+
+    /// Leaves all but the first `limit` bytes unused until [`keep`](Self::keep), so that what is kept leaves room.
+    pub const fn keep_within(&mut self, limit: usize) {
+        if limit < self.size {
+            self.limit = limit;
+        }
     }
 
     /// Reserves room for an allocation and returns its offset; `None` if it does not fit. The caller aligns the start
@@ -33,7 +42,7 @@ impl Places {
         // Alignments are powers of two, and `next` is at most the size of the arena, so that this does not overflow.
         let offset = (self.next + layout.align() - 1) & !(layout.align() - 1);
         match offset.checked_add(layout.size()) {
-            Some(end) if end <= self.size => {
+            Some(end) if end <= self.limit => {
                 self.next = end;
                 self.live += 1;
                 Some(offset)
@@ -54,7 +63,7 @@ impl Places {
 
     /// Keeps all present allocations for ever: they are never freed, and others start behind them again and again.
     pub const fn keep(&mut self) {
-        (self.kept, self.live) = (self.next, 0);
+        (self.kept, self.live, self.limit) = (self.next, 0, self.size);
     }
 
     /// Resizes the allocation at this offset without moving it. Fails unless it is the last one and fits.
@@ -63,7 +72,7 @@ impl Places {
             return false;
         }
         match offset.checked_add(new) {
-            Some(end) if end <= self.size => {
+            Some(end) if end <= self.limit => {
                 self.next = end;
                 true
             }
@@ -168,5 +177,16 @@ mod tests {
         assert!(places.take(Layout::new::<u8>()).is_some());
         let huge = Layout::from_size_align(isize::MAX as usize, 1).unwrap();
         assert_eq!(places.take(huge), None);
+    }
+    #[test]
+    fn what_is_kept_leaves_room() {
+        let mut places = Places::new(100);
+        places.keep_within(30);
+        let ten = Layout::from_size_align(10, 1).unwrap();
+        assert_eq!((places.take(ten), places.take(ten)), (Some(0), Some(10)));
+        assert_eq!(places.take(Layout::from_size_align(11, 1).unwrap()), None);
+        assert!(!places.resize(10, 10, 21));
+        places.keep();
+        assert_eq!(places.take(Layout::from_size_align(80, 1).unwrap()), Some(20));
     }
 }

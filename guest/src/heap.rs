@@ -13,6 +13,10 @@ use std::cell::UnsafeCell;
 /// the fallback does not matter.
 const ARENA_BYTES: usize = 23 * 1024;
 
+/// How much of it may be kept for every request. The rest is for requests; settings and rules that are longer lie in memory of their
+/// own.
+const KEPT_BYTES: usize = 8 * 1024;
+
 /// The memory of the arena, aligned for every type.
 #[repr(align(16))]
 struct Bytes(UnsafeCell<[u8; ARENA_BYTES]>);
@@ -37,6 +41,11 @@ impl Heap {
         // SAFETY: there is one thread, and every caller drops the reference before it calls another method of the heap.
         unsafe { &mut *self.0.get() }
     }
+}
+
+/// What is allocated from now on may be kept.
+pub fn begin_to_keep() {
+    HEAP.places().keep_within(KEPT_BYTES);
 }
 
 /// Keeps what is allocated now for ever, so that later allocations can start behind it again and again.

@@ -116,7 +116,7 @@ mod tests {
     fn settings(variables: &[(&str, &str)]) -> Settings {
         let variables: Vec<_> =
             variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Settings::from_environment(&variables).unwrap()
+        Settings::from_environment(variables).unwrap()
     }
 
     fn request(method: Method, fields: &[(&str, &str)]) -> Request {

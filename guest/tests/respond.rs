@@ -689,6 +689,32 @@ fn the_nearest_page_for_an_error_has_its_rules() {
 }
 
 #[test]
+fn rules_that_the_host_gives_take_the_place_of_the_files() {
+    let directory = Directory::new();
+    directory.file("_headers", "/*\n  X-Is: the file\n").file("_redirects", "wrong").file("a.txt", "a");
+    let ask = |given: &[(&str, &str)], target: &str| {
+        let given = [("FILES_RULES", "on")].iter().chain(given);
+        let variables: Vec<_> = given.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        directory.handle(&variables, Method::Get, target)
+    };
+    assert_eq!(ask(&[], "/missing").status, 500);
+    let given =
+        [("FILES_HEADERS_TEXT", "/*\n  X-Is: the text\n"), ("FILES_REDIRECTS_TEXT", "/b /a.txt 302\n")];
+    let plan = ask(&given, "/a.txt");
+    assert_eq!((plan.status, header(&plan, "x-is")), (200, Some("the text")));
+    assert_eq!(ask(&given, "/b").status, 302);
+    // An empty text is no rules, where there is a file too.
+    let plan = ask(&[("FILES_HEADERS_TEXT", ""), ("FILES_REDIRECTS_TEXT", "")], "/a.txt");
+    assert_eq!((plan.status, header(&plan, "x-is")), (200, None));
+    let plan = ask(&[("FILES_REDIRECTS_TEXT", "")], "/a.txt");
+    assert_eq!((plan.status, header(&plan, "x-is")), (200, Some("the file")));
+    // What is wrong in them is told as for files.
+    let plan = ask(&[("FILES_HEADERS_TEXT", "/*\n  X-A\n"), ("FILES_REDIRECTS_TEXT", "")], "/a.txt");
+    assert_eq!(plan.status, 500);
+    assert!(plan.complaint.unwrap().starts_with("_headers, line 2: this is no header field"));
+}
+
+#[test]
 fn passwords_in_headers_are_never_sent() {
     let directory = Directory::with(&[("FILES_RULES", "on")]);
     directory.file("_headers", "/*\n  Basic-Auth: alice:secret\n").file("a.txt", "a");

@@ -9,34 +9,40 @@ use crate::resolve::{self, Found, Resolution};
 use crate::response::{Origin, Plan};
 use crate::rules::{MAX_FILE_BYTES, Redirect, RuleError, Target, Which};
 use crate::tree::{Timestamp, Tree, TreeError};
+use std::borrow::Cow;
 
 /// How many redirects are followed to find a circle. Browsers give up after twenty.
 const MAX_HOPS: usize = 10;
 
-impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
+impl<'a, T: Tree, N: Fn() -> Timestamp> Answerer<'a, T, N> {
     /// Reads the site's rules, if settings ask for them.
     pub(super) async fn read_rules(&mut self) -> Result<(), Failure> {
-        if self.settings.rules {
-            let [headers, redirects] = RULE_FILES;
-            let headers = self.rule_file(headers).await?;
-            self.rules.add_site(headers, self.rule_file(redirects).await?);
+        let settings = self.settings;
+        if settings.rules {
+            let ([headers, redirects], [given_headers, given_redirects]) = (RULE_FILES, &settings.rule_texts);
+            let headers = self.rule_text(given_headers.as_deref(), headers).await?;
+            let redirects = self.rule_text(given_redirects.as_deref(), redirects).await?;
+            self.rules.add_site(headers, redirects);
         }
         Ok(())
     }
 
-    /// The content of a file of rules; nothing if there is none. One that exists and cannot be read is an error: without it,
-    /// the site would be served without its guards.
-    async fn rule_file(&self, name: &'static str) -> Result<Vec<u8>, Failure> {
+    /// What the host gives in the place of a file of rules, or the content of the file; nothing if there is none. One that
+    /// exists and cannot be read is an error: without it, the site would be served without its guards.
+    async fn rule_text(&self, given: Option<&'a str>, name: &'static str) -> Result<Cow<'a, [u8]>, Failure> {
+        if let Some(text) = given {
+            return Ok(Cow::Borrowed(text.as_bytes()));
+        }
         let path = RelativePath::root().join(name);
         // One byte more than the limit, so that the parser sees that the file is too long. It is opened without being examined
         // first, because it is read for every request.
         match self.tree.read_start(&path, MAX_FILE_BYTES + 1).await {
-            Ok(content) => Ok(content),
+            Ok(content) => Ok(Cow::Owned(content)),
             // Not to be read, and there all the same: forbidden, a directory, or a link that leads nowhere or outside.
             Err(TreeError::NotFound) if self.tree.exists(&path).await? => {
                 Err(RuleError::unreadable(name).into())
             }
-            Err(TreeError::NotFound) => Ok(Vec::new()),
+            Err(TreeError::NotFound) => Ok(Cow::Borrowed(&[])),
             Err(error) => Err(error.into()),
         }
     }

@@ -15,6 +15,10 @@ use std::fmt;
 /// The prefix of all names.
 pub const PREFIX: &str = "FILES_";
 
+/// Variables that only a host sets: the contents of `_headers` and of `_redirects`, in the place of the files. So a host can keep
+/// the rules that it has checked until the files are right again, and no request reads them.
+pub const RULE_TEXTS: [&str; 2] = ["FILES_HEADERS_TEXT", "FILES_REDIRECTS_TEXT"];
+
 /// Where pages for errors come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorPages {
@@ -130,6 +134,8 @@ pub struct Settings {
     pub cors: Cors,
     /// `FILES_RULES`
     pub rules: bool,
+    /// What the host gives in the place of the files of rules, in the order of [`RULE_TEXTS`].
+    pub rule_texts: [Option<String>; 2],
 }
 
 impl Default for Settings {
@@ -149,6 +155,7 @@ impl Default for Settings {
             security_headers: false,
             cors: Cors::None,
             rules: false,
+            rule_texts: [None, None],
         }
     }
 }
@@ -174,7 +181,7 @@ impl std::error::Error for SettingsError {}
 impl Settings {
     /// Reads the settings among the variables of an environment. Variables without the prefix are ignored; an unknown one
     /// with it is an error, because it was meant to do something.
-    pub fn from_environment(variables: &[(String, String)]) -> Result<Self, SettingsError> {
+    pub fn from_environment(variables: Vec<(String, String)>) -> Result<Self, SettingsError> {
         let mut settings = Self::default();
         let own = || variables.iter().filter(|(name, _)| name.starts_with(PREFIX));
         // Which names are valid in the other settings depends on these two.
@@ -190,6 +197,13 @@ impl Settings {
         for (name, value) in own() {
             settings.set(name, value).map_err(|accepts| error(name, value, accepts))?;
         }
+        // Not copied: they may be long.
+        for (name, value) in variables {
+            let place = RULE_TEXTS.iter().position(|text| *text == name);
+            if let Some(place) = place.and_then(|place| settings.rule_texts.get_mut(place)) {
+                *place = Some(value);
+            }
+        }
         Ok(settings)
     }
 
@@ -200,7 +214,7 @@ impl Settings {
 
     /// As [`Settings::from_environment`], and checks the rules in them too, which a request reads only as far as it has to.
     pub fn checked(variables: &[(String, String)]) -> Result<Self, SettingsError> {
-        let settings = Self::from_environment(variables)?;
+        let settings = Self::from_environment(variables.to_vec())?;
         let headers = &settings.headers;
         rules::check_setting(headers).map_err(|accepts| error("FILES_HEADERS", headers, accepts))?;
         Ok(settings)
@@ -270,6 +284,8 @@ impl Settings {
             "FILES_SECURITY_HEADERS" => self.security_headers = switch(value)?,
             "FILES_CORS" => self.cors = cors(value)?,
             "FILES_RULES" => self.rules = switch(value)?,
+            // Taken over after the others.
+            name if RULE_TEXTS.contains(&name) => {}
             _ => {
                 let known: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
                 return Err(format!("there is no such setting; there are {}", known.join(", ")));
@@ -321,7 +337,7 @@ fn is_origin(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CleanUrls, Cors, ErrorPages, Settings, TagSource, VARIABLES};
+    use super::{CleanUrls, Cors, ErrorPages, RULE_TEXTS, Settings, TagSource, VARIABLES};
     use crate::path::{NamePolicy, RelativePath};
     use proptest::prelude::*;
 
@@ -334,6 +350,15 @@ mod tests {
     #[test]
     fn nothing_set_is_the_default() {
         assert_eq!(read(&[("PATH", "/bin"), ("files_index", "x")]), Ok(Settings::default()));
+    }
+
+    #[test]
+    fn rules_that_a_host_gives_are_taken_over() {
+        let [headers, redirects] = RULE_TEXTS;
+        assert_eq!(read(&[]).unwrap().rule_texts, [None, None]);
+        let settings = read(&[(headers, ""), (redirects, "/a /b\n")]).unwrap();
+        assert_eq!(settings.rule_texts, [Some(String::new()), Some("/a /b\n".to_owned())]);
+        assert!(VARIABLES.iter().all(|variable| !RULE_TEXTS.contains(&variable.name)));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! answers, or the clean URL of that file. A slash at the end of the rule or of the path makes no difference. What guards
 //! `secret.html` guards its precompressed variants too when they are requested by their own names.
 //!
-//! The files are read for every request, so lines about other paths are passed over after a few bytes. Lines about the
+//! The files are read for every request, unless the host gives their contents
+//! ([`RULE_TEXTS`](crate::config::RULE_TEXTS)). Lines are compared for every request, so lines about other paths are passed over after a few bytes. Lines about the
 //! request are parsed, and an error in them fails the request: a line that is left out may be the one that guards the
 //! site. [`check`] parses every line, which hosts do at the start.
 
@@ -124,13 +125,13 @@ impl<'a> Rules<'a> {
     }
 
     /// Adds the rules of the site: the contents of `_headers` and `_redirects`.
-    pub fn add_site(&mut self, headers: Vec<u8>, redirects: Vec<u8>) {
-        (self.headers, self.redirects) = (Cow::Owned(headers), Cow::Owned(redirects));
+    pub fn add_site(&mut self, headers: Cow<'a, [u8]>, redirects: Cow<'a, [u8]>) {
+        (self.headers, self.redirects) = (headers, redirects);
     }
 
     /// Removes the rules of the site, which cannot be obeyed.
     pub fn remove_site(&mut self) {
-        self.add_site(Vec::new(), Vec::new());
+        self.add_site(Cow::Borrowed(&[]), Cow::Borrowed(&[]));
         self.changes.take();
     }
 
@@ -371,7 +372,7 @@ mod tests {
         let settings = Settings::default();
         let about = |pattern: &str, requested: &str, file: &str| {
             let mut rules = Rules::new(&settings, requested.to_owned());
-            rules.add_site(format!("{pattern}\n  X-A: 1\n").into_bytes(), Vec::new());
+            rules.add_site(format!("{pattern}\n  X-A: 1\n").into_bytes().into(), Vec::new().into());
             rules.answers_with(&RelativePath::from_setting(file, NamePolicy::default()).unwrap());
             !rules.changes().unwrap().set.is_empty()
         };
@@ -404,7 +405,7 @@ mod tests {
             check(&headers, &redirects, NamePolicy::default());
             let settings = Settings::default();
             let mut rules = Rules::new(&settings, path);
-            rules.add_site(headers, redirects);
+            rules.add_site(headers.into(), redirects.into());
             let _ = rules.changes();
             let _ = rules.redirect(Which::Any, None);
         }

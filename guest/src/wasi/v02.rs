@@ -62,20 +62,21 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
 /// The settings, where the host has had them read before the first request.
 static PREPARED: OnceLock<Result<Settings, SettingsError>> = OnceLock::new();
 
-/// An export of the core module that the component does not have: it reads the settings once, for every later request. Our host
-/// calls it before it takes the copy of the memory with which each request begins. It keeps no handle and always returns; settings
-/// that are wrong are told by each request.
+/// An export of the core module that the component does not have: it reads the settings, and the rules that a host gives with them,
+/// once, for every later request. Our host calls it before it takes the copy of the memory with which each request begins. It keeps
+/// no handle and always returns; settings that are wrong are told by each request.
 ///
 /// Other runtimes cannot call it. There, each request reads the settings.
 #[allow(unsafe_code, reason = "the name is that of no other symbol")]
 #[unsafe(export_name = "wasi-httpd:prepare")]
 extern "C" fn prepare() {
+    heap::begin_to_keep();
     PREPARED.get_or_init(read_settings);
     heap::keep();
 }
 
 fn read_settings() -> Result<Settings, SettingsError> {
-    Settings::from_environment(&environment::get_environment())
+    Settings::from_environment(environment::get_environment())
 }
 
 /// Tells the operator what is wrong. Where that fails too, there is no other way.

@@ -37,7 +37,7 @@ impl Directory {
     pub fn with(variables: &[(&str, &str)]) -> Self {
         let variables: Vec<_> =
             variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { settings: Settings::from_environment(&variables).unwrap(), ..Self::new() }
+        Self { settings: Settings::from_environment(variables).unwrap(), ..Self::new() }
     }
 
     /// Where something is on the machine.
@@ -70,7 +70,7 @@ impl Directory {
     /// The answer to a request where the environment has these variables.
     pub fn handle(&self, variables: &[(String, String)], method: Method, target: &str) -> Plan<File> {
         let request = Request { method, target: target.into(), headers: Headers::default() };
-        let settings = Settings::from_environment(variables);
+        let settings = Settings::from_environment(variables.to_vec());
         ready(guest::handle(self, settings.as_ref(), &request, || NOW))
     }
 
