@@ -74,7 +74,10 @@ fn a_module_that_cannot_prepare_itself_runs_on_the_component_runtime() {
     for (prepare, why) in [
         ("unreachable", "unreachable"),
         ("(drop (call $fields))", "its `wasi-httpd:prepare` has left a handle"),
-        ("(drop (memory.grow (i32.const 1)))", "its `wasi-httpd:prepare` has grown the memory"),
+        (
+            "(drop (memory.grow (i32.const 8)))",
+            "its `wasi-httpd:prepare` has grown the memory beyond 256 KiB",
+        ),
         ("(loop $forever (br $forever))", "it did not end within 1 s"),
         ("(call $environment (i32.const 65535))", "pointer not aligned"),
     ] {
@@ -108,6 +111,27 @@ fn what_a_module_has_prepared_is_there_for_each_request() {
         let mut client = server.connect();
         for _ in 0..5 {
             assert_eq!(client.request("GET", "/", &[]).text(), expected, "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn memory_that_a_module_has_prepared_is_there_for_each_request() {
+    // A letter at the end of the memory that it grows, which each request changes.
+    let prepare = r#"(func (export "wasi-httpd:prepare")
+        (drop (memory.grow (i32.const 3))) (i32.store8 (i32.const 262143) (i32.const 72)))"#;
+    let body = format!(
+        "(i32.store8 (i32.const 1024) (i32.load8_u (i32.const 262143))) {}
+        (i32.store8 (i32.const 262143) (i32.const 120))",
+        guests::ANSWER
+    );
+    let guest = GuestFile::new(guests::handler_and("", prepare, &body));
+    for (options, how) in [(&[][..], "restored"), (&["--instances", "new"], "new instance")] {
+        let server = programs!().ours_with_guest(&guest.path, options);
+        server.wait_for_error(|line| line.starts_with("Running ") && line.contains(how));
+        let mut client = server.connect();
+        for _ in 0..5 {
+            assert_eq!(client.request("GET", "/", &[]).text(), "Half an answer", "{options:?}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! A component's main core module, linked without the component runtime: how instances of it are made, called, and put back
 //! into their initial state.
 //!
-//! The initial state is that of a new instance after the module's own preparation ([`PREPARE`]), where it has one. It is
-//! kept once, as a copy of the memory and of the mutable globals. An instance is *restored* by writing all of it back; where
-//! instances are not restored, each new one is prepared by writing what the preparation has changed.
+//! The initial state is that of a new instance after the module's own preparation ([`PREPARE`]), where it has one, which may
+//! grow the memory. It is kept once, as a copy of the memory and of the mutable globals. An
+//! instance is *restored* by writing all of it back; where instances are not restored, each new one is prepared by writing what the
+//! preparation has changed.
 //!
 //! [`restorable`] proves from the module's instructions that an instance has no other state.
 
@@ -31,6 +32,13 @@ const PREPARE: &str = "wasi-httpd:prepare";
 
 /// The largest memory that is restored, in bytes: writing more costs more than a new instance does.
 const MAX_RESTORED_BYTES: usize = 256 * 1024;
+
+/// The largest memory that a preparation may leave, in bytes, where the module does not begin with more: what the file server needs for
+/// the longest rules. What it has written is copied into each new instance.
+const MAX_PREPARED_BYTES: usize = 512 * 1024;
+
+/// The size of a page of WebAssembly.
+const PAGE_OF_WASM: u64 = 64 * 1024;
 
 /// How much of the memory is compared at a time to find what has changed, and what is zero.
 const PAGE_BYTES: usize = 4096;
@@ -124,9 +132,12 @@ impl Module {
         let mut linked =
             Self { pre, template: Arc::clone(template), exports, initial: None, new_because: unrestorable };
         if linked.new_because.is_none() {
-            linked.initial = Some(linked.prepare().map_err(|error| one_line(&error))?);
-            let is_asked_for = renewal == Renewal::New;
-            linked.new_because = is_asked_for.then(|| "--instances new asks for it".to_owned());
+            let initial = linked.prepare().map_err(|error| one_line(&error))?;
+            linked.new_because = match renewal {
+                Renewal::New => Some("--instances new asks for it".to_owned()),
+                Renewal::Restored | Renewal::Reused => too_large(initial.memory.len() as u64),
+            };
+            linked.initial = Some(initial);
         }
         Ok(linked)
     }
@@ -140,7 +151,7 @@ impl Module {
     pub async fn instantiate(&self) -> wasmtime::Result<Instance> {
         let (mut instance, _) = self.unprepared().await?;
         if let Some(initial) = &self.initial {
-            initial.apply(&mut instance)?;
+            initial.apply(&mut instance).await?;
         }
         Ok(instance)
     }
@@ -201,8 +212,9 @@ impl Module {
                 prepare.call_async(&mut instance.store, ()).await?;
             }
             let memory: Box<[u8]> = instance.memory.data(&instance.store).into();
-            if memory.len() != unprepared.len() {
-                bail!("its `{PREPARE}` has grown the memory");
+            if memory.len() > unprepared.len().max(MAX_PREPARED_BYTES) {
+                let max = MAX_PREPARED_BYTES / 1024;
+                bail!("its `{PREPARE}` has grown the memory beyond {max} KiB");
             }
             if !instance.state().resources().is_empty() {
                 bail!("its `{PREPARE}` has left a handle");
@@ -230,7 +242,10 @@ impl Plan {
         let shape = shape(component).map_err(|misfit| misfit.to_string())?;
         let module = component.get(shape.main.clone()).unwrap_or_default();
         let (globals, unrestorable) = match restorable(module) {
-            Ok(restorable) => (mutable_globals(&restorable), too_large(&restorable)),
+            Ok(restorable) => (
+                mutable_globals(&restorable),
+                too_large(restorable.memory_pages.saturating_mul(PAGE_OF_WASM)),
+            ),
             Err(why) => (Vec::new(), Some(why.to_string())),
         };
         let imports = imports(&shape, functions)?;
@@ -276,16 +291,20 @@ fn mutable_globals(restorable: &Restorable) -> Vec<u32> {
     restorable.mutable_globals.iter().map(|(index, _)| *index).collect()
 }
 
-/// Why a module has too much memory to be restored; `None` if it has not.
-fn too_large(restorable: &Restorable) -> Option<String> {
-    let kib = restorable.memory_pages.saturating_mul(64);
-    let max = MAX_RESTORED_BYTES / 1024;
-    (kib > max as u64).then(|| format!("its memory of {kib} KiB is larger than {max} KiB"))
+/// Why a memory of so many bytes is too large to be restored; `None` if it is not.
+fn too_large(bytes: u64) -> Option<String> {
+    let (kib, max) = (bytes / 1024, MAX_RESTORED_BYTES / 1024);
+    (bytes > MAX_RESTORED_BYTES as u64).then(|| format!("its memory of {kib} KiB is larger than {max} KiB"))
 }
 
 impl Initial {
-    /// Writes what the preparation has changed into a new instance: parts of the memory, and globals.
-    fn apply(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+    /// Writes what the preparation has changed into a new instance: the size and parts of the memory, and globals.
+    async fn apply(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+        let grown = self.memory.len().saturating_sub(instance.memory.data_size(&instance.store));
+        if grown > 0 {
+            let pages = grown as u64 / instance.memory.page_size(&instance.store);
+            instance.memory.grow_async(&mut instance.store, pages).await?;
+        }
         let memory = instance.memory.data_mut(&mut instance.store);
         for range in &self.changed {
             if let (Some(to), Some(from)) = (memory.get_mut(range.clone()), self.memory.get(range.clone())) {
@@ -329,9 +348,11 @@ fn runs(memory: &[u8]) -> Vec<Run> {
     runs
 }
 
-/// The parts of a memory that differ.
+/// The parts of a memory that differ; `after` may be longer, and what was not there before was zero.
 fn changed(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
-    let pages = before.chunks(PAGE_BYTES).zip(after.chunks(PAGE_BYTES)).enumerate();
+    const NEW: &[u8] = &[0; PAGE_BYTES];
+    let before = before.chunks(PAGE_BYTES).chain(std::iter::repeat(NEW));
+    let pages = before.zip(after.chunks(PAGE_BYTES)).enumerate();
     let changed = pages.filter(|(_, (before, after))| before != after);
     changed.map(|(at, (_, after))| at * PAGE_BYTES..at * PAGE_BYTES + after.len()).collect()
 }
