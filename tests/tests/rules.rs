@@ -1,7 +1,9 @@
 //! What operators add: header fields by rule, CORS, the security preset, `_headers` and `_redirects`.
 
-use tests::on_each_runtime;
+use guest::rules::MAX_FILE_BYTES;
+use tests::guests::GuestFile;
 use tests::site::{MODIFIED_TAG, Site};
+use tests::{EXECUTORS, on_each_runtime, programs};
 
 #[test]
 fn caches_are_told_what_they_may_keep() {
@@ -337,4 +339,53 @@ fn a_thousand_rules_hold() {
         assert_eq!(server.get("/old/999").header("location"), Some("../new/999"));
         assert_eq!(server.get("/page/499").header("x-page"), Some("499"));
     });
+}
+
+/// `_headers`, which a host may give in an environment variable in the place of the file.
+fn headers_of_length(length: usize) -> String {
+    let mut text = "/a.txt\n  X-Is: given\n".to_owned();
+    text.push_str(&"#".repeat(length.saturating_sub(text.len())));
+    text
+}
+
+#[test]
+fn rules_that_a_host_gives_hold_whatever_their_length() {
+    let site = Site::new();
+    // Without them, each request would fail.
+    site.file("a.txt", "a").file("_headers", "wrong").file("_redirects", "wrong");
+    let guest = GuestFile::new(host::component::BUILT_IN);
+    let root = site.root().to_str().unwrap();
+    let restored = "in instances that are restored";
+    // One that lies beside the arena of the heap, and the longest, with which the memory is too large to be restored.
+    for (length, how) in
+        [(20_000, restored), (MAX_FILE_BYTES, "in a new instance for each request: its memory of")]
+    {
+        let headers = format!("FILES_HEADERS_TEXT={}", headers_of_length(length));
+        let redirects = format!("FILES_REDIRECTS_TEXT=/b /a.txt 302\n{}", "#".repeat(length - 14));
+        for (flags, how) in EXECUTORS.into_iter().zip([how, "in a new instance", "on the component runtime"])
+        {
+            let given = ["--env", "FILES_RULES=on", "--env", &headers, "--env", &redirects, "--dir", root];
+            let server = programs!().ours_with_guest(&guest.path, &[flags, &given[..]].concat());
+            server.wait_for_error(|line| line.starts_with("Running ") && line.contains(how));
+            let mut client = server.connect();
+            for _ in 0..20 {
+                let response = client.request("GET", "/a.txt", &[]);
+                assert_eq!(
+                    (response.status, response.header("x-is")),
+                    (200, Some("given")),
+                    "{length} {flags:?}"
+                );
+                let response = client.request("GET", "/b", &[]);
+                assert_eq!((response.status, response.header("location")), (302, Some("./a.txt")));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_variable_of_hosts_is_not_the_operators() {
+    let output = programs!().command().args(["--env", "FILES_REDIRECTS_TEXT="]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    assert!(stderr.contains("FILES_REDIRECTS_TEXT is for hosts"), "{stderr}");
 }

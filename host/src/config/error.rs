@@ -9,6 +9,11 @@ use thiserror::Error;
 /// An error in the value of an argument.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ConfigError {
+    /// A variable that is not the operator's.
+    #[error(
+        "{0} is for hosts that read the files of rules by themselves; leave it out, and use the files with FILES_RULES"
+    )]
+    Reserved(&'static str),
     /// A flag that takes an address was given something else.
     #[error("{flag} takes HOST:PORT, such as localhost:8080 or [::1]:8080, not `{text}`")]
     Address {

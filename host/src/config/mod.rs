@@ -438,6 +438,11 @@ mod tests {
         let message = serve(&["--env", "FILES_LISTING=yes"]).unwrap_err().to_string();
         assert_eq!(message, "FILES_LISTING is `yes`, but it takes `on` or `off`");
         assert!(serve(&["--env", "FILES_LISTING=yes", "other.wasm"]).is_ok());
+        assert_eq!(
+            serve(&["--env", "FILES_HEADERS_TEXT="]),
+            Err(ConfigError::Reserved("FILES_HEADERS_TEXT"))
+        );
+        assert!(serve(&["--env", "FILES_HEADERS_TEXT=", "other.wasm"]).is_ok());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::prefix::Prefix;
 use super::tls::{Pair, pairs};
 use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
 use crate::cli;
-use guest::config::Settings;
+use guest::config::{RULE_TEXTS, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -145,6 +145,10 @@ fn with_settings(
         variables.push((name, value));
     }
     if is_built_in {
+        let reserved = RULE_TEXTS.into_iter().find(|text| variables.iter().any(|(name, _)| name == text));
+        if let Some(name) = reserved {
+            return Err(ConfigError::Reserved(name));
+        }
         Settings::checked(&variables).map_err(ConfigError::Settings)?;
     }
     Ok(variables)

@@ -1,14 +1,11 @@
 //! What the built-in file server will read of its site, checked before the first request: the files that its settings name,
-//! and its rules.
+//! and its [`rules`].
+
+pub mod rules;
 
 use crate::config::site::Site;
 use guest::config::{ErrorPages, Settings};
-use guest::path::RULE_FILES;
-use guest::rules::{self, MAX_FILE_BYTES};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat2, statat};
-use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 /// What is wrong with a site.
@@ -51,46 +48,14 @@ fn check_directory(root: &Path, settings: &Settings) -> Faults {
         missing("FILES_ERROR_PAGE", pages.as_str(), "directory");
     }
     if settings.rules {
-        let directory = File::open(root);
-        let [headers, redirects] = RULE_FILES.map(|name| {
-            // A missing directory is reported where it is opened for guests.
-            let content = directory.as_ref().map_or(Ok(Vec::new()), |directory| read_start(directory, name));
-            content.unwrap_or_else(|error| {
-                faults.errors.push(format!("cannot read {}: {error}", root.join(name).display()));
-                Vec::new()
-            })
-        });
-        let errors = rules::check(&headers, &redirects, settings.names);
-        faults.errors.extend(errors.iter().map(ToString::to_string));
+        // A missing directory is reported where it is opened for guests.
+        if let Ok(directory) = File::open(root)
+            && let Err(wrong) = rules::read(&directory, root, settings.names)
+        {
+            faults.errors.extend(wrong.0);
+        }
     }
     faults
-}
-
-/// The content of a file of rules, up to a byte more than it may have; nothing if there is none. Like the guest, this follows no
-/// link out of the directory.
-fn read_start(root: &File, name: &str) -> io::Result<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let file = match openat2(root, name, flags, Mode::empty(), resolve) {
-        Ok(file) => File::from(file),
-        // A link that leads nowhere is not a missing file.
-        Err(Errno::NOENT) => {
-            return match statat(root, name, AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(_) => Err(io::Error::other("it is a link that leads nowhere")),
-                Err(_) => Ok(Vec::new()),
-            };
-        }
-        Err(Errno::XDEV) => return Err(io::Error::other("it is a link out of the directory")),
-        // Without openat2, requests tell what is wrong.
-        Err(Errno::NOSYS) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut content = Vec::new();
-    file.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut content)?;
-    Ok(content)
 }
 
 #[cfg(test)]
