@@ -35,6 +35,7 @@ use crate::report::access_log::AccessLog;
 use crate::report::writer::Stream;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
+use crate::site::rules::RuleFiles;
 use crate::watch::Files;
 use anyhow::{Context as _, Result};
 use listen::Listening;
@@ -64,6 +65,7 @@ struct Ready {
     ended: AllEnded,
     builder: Builder,
     built: Built,
+    rules: Vec<RuleFiles>,
     log: Option<Stream>,
     lists: bool,
     is_root: bool,
@@ -109,7 +111,7 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
 
 /// Compiles the components, which starts threads that remain, and completes the lockdown.
 fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
-    let Opened { listeners, tls, sites, resources, log, lists, is_root, lockdown, .. } = opened;
+    let Opened { listeners, tls, sites, rules, resources, log, lists, is_root, lockdown, .. } = opened;
     let mut builder = Builder::new(&config, &sites, &resources)?;
     let built = builder.build(&config, sites)?;
     let max_connections = max_connections(config.connections.most, config.instances);
@@ -126,6 +128,7 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
         ended,
         builder,
         built,
+        rules,
         log,
         lists,
         is_root,
@@ -145,6 +148,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         ended,
         builder,
         built: Built { sites, how },
+        rules,
         log,
         lists,
         is_root,
@@ -182,7 +186,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     }
 
     let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
-    let reloader = Reloader { sources, given, lists, builder, sites, certificates, watched };
+    let reloader = Reloader { sources, given, lists, builder, sites, certificates, watched, rules };
     reload::start(reloader, access_log.clone(), phase.clone())?;
     let listening = Listening { acceptor, phase: phase.clone() };
     match tls {

@@ -19,8 +19,9 @@ use crate::net::{Listener, Reach};
 use crate::notify;
 use crate::report::log_file::LogFile;
 use crate::report::writer::Stream;
+use crate::site::rules::{self, RuleFiles};
 use crate::site::{self, Faults};
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use http::uri::Scheme;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,8 @@ pub(super) struct Opened {
     pub(super) listeners: Vec<Listener>,
     pub(super) tls: Option<OpenedTls>,
     pub(super) sites: Vec<OpenedSite>,
+    /// The files of their rules.
+    pub(super) rules: Vec<RuleFiles>,
     pub(super) resources: Resources,
     /// Where the access log goes.
     pub(super) log: Option<Stream>,
@@ -80,6 +83,20 @@ pub(super) fn check_sites(config: &Serve) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads the rules of sites and gives them to their components. Returns the files of those that have rules.
+pub(super) fn give_rules(config: &mut Serve) -> Result<Vec<RuleFiles>> {
+    let mut files = Vec::new();
+    for site in &mut config.sites {
+        let given = rules::give(site);
+        files.extend(if config.named {
+            given.with_context(|| format!("site {}", site.label))?
+        } else {
+            given?
+        });
+    }
+    Ok(files)
 }
 
 /// Reads certificates.
@@ -182,11 +199,12 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     // Low ports are bound.
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     check_sites(config)?;
+    let rules = give_rules(config)?;
     let sites = build::open(config)?;
     let log = open_log(config)?;
     let resources = Resources::open();
     let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(Opened { listeners, tls, sites, resources, log, workers, lists, is_root, lockdown })
+    Ok(Opened { listeners, tls, sites, rules, resources, log, workers, lists, is_root, lockdown })
 }
 
 /// What the process needs from now on.

@@ -5,7 +5,7 @@
 //! so that what it compiles does not slow down requests. Either everything that was read is right, and takes the place of what
 //! was there at once, or nothing changes and a warning says why.
 
-use super::open::{check_directories, check_sites};
+use super::open::{check_directories, check_sites, give_rules};
 use crate::app::build::{self, Builder, Built};
 use crate::app::sites::Live;
 use crate::config::Serve;
@@ -16,6 +16,7 @@ use crate::net::tls::store::{Choice, Store};
 use crate::report::access_log::AccessLog;
 use crate::report::stderr;
 use crate::signals::{self, Hangups};
+use crate::site::rules::RuleFiles;
 use crate::watch::Files;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::io;
@@ -99,6 +100,8 @@ pub(super) struct Reloader {
     pub(super) certificates: Option<Certificates>,
     /// The files of the configuration and of components, where they are watched.
     pub(super) watched: Option<Files>,
+    /// The files of rules.
+    pub(super) rules: Vec<RuleFiles>,
 }
 
 /// The files that a server is made from, apart from certificates and content.
@@ -122,7 +125,10 @@ impl Reloader {
                 Err(RecvTimeoutError::Timeout) if self.watched.as_mut().is_some_and(Files::have_changed) => {
                     self.reload_all();
                 }
-                Err(RecvTimeoutError::Timeout) => self.look_at_certificates(),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_at_certificates();
+                    self.look_at_rules();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
@@ -133,6 +139,18 @@ impl Reloader {
             && certificates.have_changed()
         {
             certificates.reload();
+        }
+    }
+
+    fn look_at_rules(&mut self) {
+        // Each has to be looked at to know whether it has settled.
+        if !self.rules.iter_mut().fold(false, |changed, rules| rules.have_changed() | changed) {
+            return;
+        }
+        self.wait_for_generations();
+        match self.replace_sites(self.given.clone()) {
+            Ok(()) => stderr::line("Rules were read again"),
+            Err(error) => warn!("rules stay as they are: {error:#}"),
         }
     }
 
@@ -154,13 +172,9 @@ impl Reloader {
             let others = if rest.is_empty() { "" } else { " and others" };
             bail!("{first}{others} can be changed by a restart only");
         }
-        let mut config = given.clone();
-        if self.lists {
-            config.list_by_default();
-        }
-        check_directories(&config)?;
-        check_sites(&config)?;
-        let pairs = pairs(&config);
+        check_directories(&given)?;
+        check_sites(&given)?;
+        let pairs = pairs(&given);
         let certificates = match &self.certificates {
             Some(old) => {
                 let from = PairFiles::new(pairs.to_vec());
@@ -168,13 +182,9 @@ impl Reloader {
             }
             None => None,
         };
-        let watched = self.watched.as_ref().map(|files| files.replaced_by(made_from(&self.sources, &config)));
-        let opened = build::open(&config).map_err(|error| explain(error, &config))?;
-        // Its threads have the priority of this one, unlike those that compiled at the start.
-        let compilers = rayon::ThreadPoolBuilder::new().build().context("cannot start threads to compile")?;
-        let Built { sites, how: _ } = compilers.install(|| self.builder.build(&config, opened))?;
+        let watched = self.watched.as_ref().map(|files| files.replaced_by(made_from(&self.sources, &given)));
+        self.replace_sites(given.clone())?;
         // From here on, nothing can fail.
-        self.sites.replace(sites);
         if let Some((certificates, (choice, warnings))) = certificates {
             certificates.store.replace(choice);
             self.certificates = Some(certificates);
@@ -184,6 +194,21 @@ impl Reloader {
         }
         self.watched = watched;
         self.given = given;
+        Ok(())
+    }
+
+    /// Replaces the sites by those of a configuration as it was given, or changes nothing.
+    fn replace_sites(&mut self, mut config: Serve) -> Result<()> {
+        if self.lists {
+            config.list_by_default();
+        }
+        let rules = give_rules(&mut config)?;
+        let opened = build::open(&config).map_err(|error| explain(error, &config))?;
+        // Its threads have the priority of this one, unlike those that compiled at the start.
+        let compilers = rayon::ThreadPoolBuilder::new().build().context("cannot start threads to compile")?;
+        let Built { sites, how: _ } = compilers.install(|| self.builder.build(&config, opened))?;
+        self.sites.replace(sites);
+        self.rules = rules;
         Ok(())
     }
 
