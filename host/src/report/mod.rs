@@ -3,9 +3,10 @@
 //! - [`writer`]: lines for one stream or [file](log_file), written by a thread of its own
 //! - [`stderr`]: diagnostics, the libraries' warnings and what guests print, through one writer
 //! - [`guest_output`]: what guests print while they serve; [`terminal`]: what a guest that runs as a command prints
-//! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it, in a [`format`] with a [`date`]
-//! - [`request_id`], [`tag`]: what marks the lines of a request; [`subject`], [`text`]: how requests and other strangers' text are shown; [`rate`]: how much in a second;
-//!   [`occasionally`]: warnings that clients can cause
+//! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it, in a
+//!   [`format`](mod@format) with a [`date`]
+//! - [`request_id`], [`tag`]: what marks the lines of a request; [`subject`], [`text`]: how requests and other strangers' text
+//!   are shown; [`rate`]: how much in a second; [`occasionally`]: warnings that clients can cause
 
 pub mod access_log;
 mod date;
