@@ -76,7 +76,7 @@ fn a_module_that_cannot_prepare_itself_runs_on_the_component_runtime() {
         ("(drop (call $fields))", "its `wasi-httpd:prepare` has left a handle"),
         (
             "(drop (memory.grow (i32.const 8)))",
-            "its `wasi-httpd:prepare` has grown the memory beyond 256 KiB",
+            "its `wasi-httpd:prepare` has grown the memory beyond 512 KiB",
         ),
         ("(loop $forever (br $forever))", "it did not end within 1 s"),
         ("(call $environment (i32.const 65535))", "pointer not aligned"),
