@@ -3,7 +3,7 @@
 //! That finds every way in which they are replaced, on every file system: new content, a rename, and a symbolic link on the way
 //! that leads elsewhere, such as `..data` in a volume of Kubernetes.
 
-use rustix::fs::stat;
+use rustix::fs::{FileType, stat};
 use std::path::{Path, PathBuf};
 
 /// Links that are followed on the way to a file, as many as the kernel follows (`path_resolution(7)`).
@@ -12,7 +12,7 @@ const MAX_LINKS: usize = 40;
 /// What tells one state of a file from another: device, inode, size, and the times of its last changes.
 type Stamp = Option<(u64, u64, i64, [i64; 4])>;
 
-/// Files that may change. Each may be missing.
+/// Files that may change, and directories that others may take the place of. Each may be missing.
 #[derive(Debug, Default)]
 pub struct Files {
     paths: Vec<PathBuf>,
@@ -98,6 +98,10 @@ fn holders(path: &Path) -> Vec<PathBuf> {
 #[allow(clippy::cast_possible_wrap, clippy::unnecessary_cast)]
 fn stamp(path: &Path) -> Stamp {
     let found = stat(path).ok()?;
+    // What is in a directory is not looked at.
+    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        return Some((found.st_dev, found.st_ino, 0, [0; 4]));
+    }
     let times = [
         found.st_mtime as i64,
         found.st_mtime_nsec as i64,

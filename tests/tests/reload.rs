@@ -286,6 +286,37 @@ fn a_configuration_that_a_link_leads_to_is_found_anew() {
     assert_eq!(configured.text("/a.txt"), "2");
 }
 
+/// A release with new pages and the rules that guard them is never served without these.
+#[test]
+fn a_directory_with_rules_is_replaced_together_with_them() {
+    let site = Site::new();
+    for name in ["1", "2"] {
+        directory(&site, name);
+        fs::write(site.outside().join(name).join("_headers"), format!("/*\n  X-Rule: {name}\n")).unwrap();
+    }
+    let current = site.outside().join("current");
+    let lead_to = |name: &str| {
+        symlink(name, site.outside().join("new")).unwrap();
+        fs::rename(site.outside().join("new"), &current).unwrap();
+    };
+    lead_to("1");
+    let mut command = programs!().command();
+    command.args(["--addr", "127.0.0.1:0", "--rules", "--dir"]).arg(&current);
+    let server = Server::start(Runtime::Ours, command);
+    for name in ["2", "1"] {
+        lead_to(name);
+        eventually("the other directory is served", || {
+            let response = server.get("/a.txt");
+            assert_eq!(response.header("x-rule"), Some(response.text()));
+            response.text() == name
+        });
+    }
+    fs::write(site.outside().join("2/_redirects"), "wrong").unwrap();
+    lead_to("2");
+    server.wait_for_error(|line| line.contains("rules stay as they are: _redirects, line 1"));
+    assert_eq!(server.get("/a.txt").text(), "1");
+}
+
 #[test]
 fn a_server_without_a_configuration_reloads_its_component() {
     let site = Site::new();

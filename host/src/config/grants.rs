@@ -78,6 +78,9 @@ pub struct Grants {
     pub environment: Vec<(String, String)>,
     /// The network.
     pub network: NetworkGrants,
+    /// Whether directories stay the ones that were opened when others take their places. Those of sites with rules do, until
+    /// the rules of the new ones are read as well.
+    pub pinned: bool,
 }
 
 /// The guest's name for a directory that `--dir` gives no other name.

@@ -321,6 +321,7 @@ fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigE
             connect: hosts("--allow-tcp-connect", allow_tcp_connect)?,
             listen: listen.collect::<Result<_, _>>()?,
         },
+        pinned: false,
     })
 }
 

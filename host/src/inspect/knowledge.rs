@@ -261,6 +261,7 @@ mod tests {
                 connect: vec![HostGrant { host: "::1".to_owned(), port: Some(80) }],
                 listen: vec![HostPort { host: "::1".to_owned(), port: 80 }],
             },
+            pinned: false,
         };
         let note = |name| match verdict(&import(name), Purpose::Run, &grants) {
             Verdict::Granted { note } => note,

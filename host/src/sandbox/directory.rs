@@ -3,7 +3,8 @@
 //! A site is published by moving a new directory, or a symbolic link to one, into the old one's place, so the path is
 //! examined again for requests that come a millisecond or more after the last examination. Where it leads to no
 //! directory, guests see an empty one in the same place: if it were left out, a guest that serves its first directory
-//! would serve the next one instead.
+//! would serve the next one instead. A directory that has rules is [pinned](crate::config::grants::Grants::pinned): it is
+//! replaced together with them.
 
 use super::BLOCKING_FILE_CALLS;
 use super::mounts::{self, Hanging};
@@ -32,6 +33,8 @@ pub struct Directory {
     /// What the guest knows it as.
     pub name: String,
     is_named: bool,
+    /// Whether it stays the one that was opened when another one takes its place.
+    is_pinned: bool,
     opened: RwLock<Opened>,
     /// What `examined` counts from.
     start: Instant,
@@ -64,8 +67,8 @@ impl From<&Metadata> for Identity {
 }
 
 impl Directory {
-    /// Opens a directory.
-    pub(super) fn open(grant: &DirectoryGrant) -> Result<Self> {
+    /// Opens a directory, which may be pinned: then it stays the one that is opened now.
+    pub(super) fn open(grant: &DirectoryGrant, is_pinned: bool) -> Result<Self> {
         let shown = grant.host.display().to_string();
         // The path must mean the same for as long as the server runs, even where the working directory is removed.
         let path = std::path::absolute(&grant.host).with_context(|| format!("cannot find --dir {shown}"))?;
@@ -89,6 +92,7 @@ impl Directory {
             name,
             // `.` and `..` have no name.
             is_named: grant.host.file_name().is_some(),
+            is_pinned,
             opened: RwLock::new(opened),
             start,
             examined: AtomicU64::new(0),
@@ -152,7 +156,7 @@ impl Directory {
     /// The directory of this identity, which the path leads to; `None` when it has gone meanwhile.
     fn opened_as(&self, identity: Identity) -> Option<Dir> {
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-        if identity == opened.identity {
+        if self.is_pinned || identity == opened.identity {
             return Some(opened.directory.clone());
         }
         drop(opened);
@@ -238,7 +242,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         std::fs::write(path.join("a.txt"), "a").unwrap();
         let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant).unwrap();
+        let directory = Directory::open(&grant, false).unwrap();
         let now = Cell::new(Duration::ZERO);
         let entries_now = || {
             let path = format!("/proc/self/fd/{}", directory.at(now.get()).unwrap().dir.as_raw_fd());
@@ -261,12 +265,30 @@ mod tests {
     }
 
     #[test]
+    fn a_pinned_directory_stays_as_long_as_there_is_one_in_its_place() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("site");
+        std::fs::create_dir(&path).unwrap();
+        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
+        let directory = Directory::open(&grant, true).unwrap();
+        let identity = |ticks| {
+            let opened = directory.at(PATH_TTL * ticks).unwrap();
+            Identity::from(&opened.dir.metadata().unwrap())
+        };
+        let first = identity(1);
+        std::fs::rename(&path, place.path().join("away")).unwrap();
+        assert_ne!(identity(2), first, "an empty one");
+        std::fs::create_dir(&path).unwrap();
+        assert_eq!(identity(3), first);
+    }
+
+    #[test]
     fn the_path_is_examined_once_a_millisecond() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("site");
         std::fs::create_dir(&path).unwrap();
         let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant).unwrap();
+        let directory = Directory::open(&grant, false).unwrap();
         let identity = |now| {
             let opened = directory.at(now).unwrap();
             Identity::from(&opened.dir.metadata().unwrap())
@@ -289,7 +311,7 @@ mod tests {
         let path = place.path().join("site");
         std::fs::create_dir(&path).unwrap();
         let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant).unwrap();
+        let directory = Directory::open(&grant, false).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {

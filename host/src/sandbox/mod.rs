@@ -50,7 +50,11 @@ impl Sandbox {
     /// Opens the directories, and looks up the names of hosts.
     pub fn new(grants: &Grants, limits: &Limits, sizes: &Sizes, purpose: Purpose) -> Result<Self> {
         Ok(Self {
-            directories: grants.directories.iter().map(Directory::open).collect::<Result<_>>()?,
+            directories: grants
+                .directories
+                .iter()
+                .map(|grant| Directory::open(grant, grants.pinned))
+                .collect::<Result<_>>()?,
             environment: grants.environment.clone(),
             network: Arc::new(Network::new(&grants.network, purpose)?),
             allowance: Allowance::new(sizes),

@@ -39,6 +39,9 @@ impl std::error::Error for Wrong {}
 pub fn give(site: &mut Site) -> Result<Option<RuleFiles>, Wrong> {
     let Some(files) = RuleFiles::of(site) else { return Ok(None) };
     site.grants.environment = files.environment(&site.grants.environment)?;
+    // Otherwise the files of a new directory would be served without its rules for a moment, and what guards them could be
+    // among these.
+    site.grants.pinned = true;
     Ok(Some(files))
 }
 
@@ -56,7 +59,7 @@ impl RuleFiles {
         // The first directory is the one that is served.
         let (root, None) = (&site.grants.directories.first()?.host, &site.guest) else { return None };
         let settings = Settings::checked(&site.grants.environment).ok().filter(|settings| settings.rules)?;
-        let files = Files::new(RULE_FILES.map(|name| root.join(name)));
+        let files = Files::new(RULE_FILES.map(|name| root.join(name)).into_iter().chain([root.clone()]));
         Some(Self { root: root.clone(), policy: settings.names, files })
     }
 
