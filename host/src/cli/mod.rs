@@ -145,6 +145,10 @@ pub struct Serve {
     #[arg(long)]
     pub watch: bool,
 
+    /// How it stops.
+    #[command(flatten)]
+    pub stopping: Stopping,
+
     /// How the process is confined.
     #[command(flatten)]
     pub confinement: Confinement,
@@ -269,6 +273,24 @@ pub struct Connections {
          closed, except those of this machine and of proxies [default: {}]", defaults::MAX_CONNECTIONS_PER_ADDRESS
     ))]
     pub max_connections_per_address: Option<u32>,
+}
+
+/// How a server stops.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Stopping {
+    /// Time for clients to move.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "Serve for so long after the first SIGTERM or SIGINT, while /readyz of --admin fails and clients are told to close \
+         their connections [default: {}]", defaults::GRACE
+    ))]
+    pub grace: Option<u32>,
+
+    /// Time for answers.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long answers under way may take after that, when no more connections are accepted [default: {}]",
+        defaults::DRAIN_TIMEOUT
+    ))]
+    pub drain_timeout: Option<u32>,
 }
 
 /// Proxies that are believed what they say of their clients.

@@ -65,3 +65,9 @@ pub const MAX_OUTPUT: u32 = 64;
 /// Seconds for which a browser uses https: only, where `--hsts` names no other time: a year, which browsers ask for in
 /// sites that they preload.
 pub const HSTS_MAX_AGE: u32 = 31_536_000;
+
+/// Seconds in which a server that will stop goes on as before. What takes it out of a load balancer can ask for some.
+pub const GRACE: u32 = 0;
+
+/// Seconds for answers under way when the server stops. Service managers kill what has not ended after 30 to 90.
+pub const DRAIN_TIMEOUT: u32 = 10;

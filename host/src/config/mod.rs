@@ -6,6 +6,7 @@
 //! - [`limits`]: the memory and time that a guest may use
 //! - [`log`]: the access log
 //! - [`proxies`]: which proxies are believed
+//! - [`stopping`]: how long a server takes to stop
 //! - [`tls`]: certificates, and what is done about clear HTTP
 //! - [`defaults`]: the defaults of the flags
 //! - [`sources`]: the command line, the environment and a file together
@@ -21,6 +22,7 @@ pub mod prefix;
 pub mod proxies;
 pub mod site;
 pub mod sources;
+pub mod stopping;
 pub mod tls;
 
 pub use error::ConfigError;
@@ -35,6 +37,7 @@ use site::Site;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+use stopping::Stopping;
 use tls::{Pair, Tls};
 
 /// In which way a component runs.
@@ -81,6 +84,8 @@ pub struct Serve {
     pub queue: Duration,
     /// Whether it reloads when the files of its configuration and its components change.
     pub watch: bool,
+    /// How it stops.
+    pub stopping: Stopping,
     /// How the process is confined.
     pub confinement: Confinement,
     /// Whether the root directory and whole home directories are served too.
@@ -180,6 +185,7 @@ impl Serve {
             idle_timeout,
             stall_timeout,
             watch,
+            stopping,
             confinement,
             allow_any_dir,
             log,
@@ -208,6 +214,7 @@ impl Serve {
             instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
             watch,
+            stopping: Stopping::new(stopping)?,
             confinement: confinement.into(),
             any_directory: allow_any_dir,
             log: log::Log::new(log)?,
@@ -235,6 +242,7 @@ impl Serve {
             instances,
             queue,
             watch,
+            stopping,
             confinement,
             any_directory,
             log,
@@ -257,6 +265,7 @@ impl Serve {
             ("max-instances of the server", *instances == other.instances),
             ("queue-timeout", *queue == other.queue),
             ("watch", *watch == other.watch),
+            ("grace or drain-timeout", *stopping == other.stopping),
             ("the lockdown", *confinement == other.confinement),
             ("allow-any-dir", *any_directory == other.any_directory),
             ("--access-log and --log-format", *log == other.log),
@@ -375,6 +384,8 @@ mod tests {
             ("--body-timeout", defaults::BODY_TIMEOUT.to_string()),
             ("--stall-timeout", defaults::STALL_TIMEOUT.to_string()),
             ("--queue-timeout", defaults::QUEUE_TIMEOUT.to_string()),
+            ("--grace", defaults::GRACE.to_string()),
+            ("--drain-timeout", defaults::DRAIN_TIMEOUT.to_string()),
             ("--max-head", defaults::MAX_HEAD.to_string()),
             ("--max-fields", defaults::MAX_FIELDS.to_string()),
             ("--max-body", defaults::MAX_BODY.to_string()),

@@ -13,6 +13,8 @@ pub const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 pub enum Phase {
     /// It serves.
     Serving,
+    /// It serves, tells that it will stop, and has its clients move to other connections.
+    Leaving,
     /// It takes no more connections and requests, and finishes answers.
     Draining,
     /// Its time is up.

@@ -5,7 +5,8 @@
 //! 3. Compile the components.
 //! 4. Serve: start threads, and [`listen`] for connections.
 //! 5. [`reload`]: replace sites and certificates, at SIGHUP or when files change.
-//! 6. Stop: the first signal drains the connections, the second one cuts them.
+//! 6. Stop: at the first signal, serve on for a while if that is asked for, then drain the connections. The second one cuts
+//!    them.
 //!
 //! [`check`](mod@check) does all that comes before the listeners, and says what is wrong.
 
@@ -21,6 +22,7 @@ use crate::app::build::{Builder, Built};
 use crate::app::sites::Live;
 use crate::config::Serve;
 use crate::config::sources::Sources;
+use crate::config::stopping::Stopping;
 use crate::engine;
 use crate::http::connection::{Connections, Room};
 use crate::http::shutdown::{Phase, reached};
@@ -46,9 +48,6 @@ use std::time::Duration;
 use tokio::runtime;
 use tokio::sync::watch;
 use tracing::warn;
-
-/// How long responses in flight may take after the first signal.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long connections may take to be cut, and the last lines of the access log to be written.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -171,7 +170,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     };
     let sites = Arc::new(Live::new(sites));
     let connections = Arc::new(Connections::new(Arc::clone(&sites), report, config.client, room));
-    let mut phase = wait_for_signals()?;
+    let mut phase = wait_for_signals(config.stopping)?;
     for line in how {
         stderr::line(&line);
     }
@@ -203,7 +202,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     notify::ready();
     tokio::spawn(notify::keep_alive());
 
-    reached(&mut phase, Phase::Draining).await;
+    reached(&mut phase, Phase::Leaving).await;
     notify::stopping();
     tokio::select! {
         () = ended.wait() => {}
@@ -218,20 +217,26 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     Ok(())
 }
 
-/// Advances the phase: the first SIGINT or SIGTERM drains; a second one, or [`DRAIN_TIMEOUT`], cuts. Finally the process
-/// exits even if its serving threads are blocked.
-fn wait_for_signals() -> Result<watch::Receiver<Phase>> {
+/// Advances the phase as signals come. Finally the process exits even if its serving threads are blocked.
+fn wait_for_signals(stopping: Stopping) -> Result<watch::Receiver<Phase>> {
     let (phase, receiver) = watch::channel(Phase::Serving);
-    signals::handle(move |signals| walk(signals, phase))?;
+    signals::handle(move |signals| walk(signals, phase, stopping))?;
     Ok(receiver)
 }
 
-async fn walk(mut signals: Signals, phase: watch::Sender<Phase>) {
+/// The first SIGINT or SIGTERM leaves and then drains; a second one, or the end of the time for that, cuts.
+async fn walk(mut signals: Signals, phase: watch::Sender<Phase>, Stopping { grace, drain }: Stopping) {
     signals.next().await;
-    let _ = phase.send(Phase::Draining);
     tokio::select! {
         _ = signals.next() => {}
-        () = tokio::time::sleep(DRAIN_TIMEOUT) => {}
+        () = async {
+            for (next, time) in [(Phase::Leaving, grace), (Phase::Draining, drain)] {
+                if !time.is_zero() {
+                    let _ = phase.send(next);
+                    tokio::time::sleep(time).await;
+                }
+            }
+        } => {}
     }
     let _ = phase.send(Phase::Cutting);
     // The orderly shutdown takes less and ends the process before this.

@@ -26,7 +26,7 @@ use crate::sandbox::may_hang;
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
 use head::{as_http_1_1, begins_http_2, explain, first_line, stray_header};
-use http::header::{CONTENT_LENGTH, STRICT_TRANSPORT_SECURITY};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
@@ -123,8 +123,12 @@ impl Connections {
                 }
             }
             is_new = false;
-            let state =
-                Shared { info: &info, progress: exchange.progress(), needs_reset: AtomicBool::new(false) };
+            let state = Shared {
+                info: &info,
+                progress: exchange.progress(),
+                needs_reset: AtomicBool::new(false),
+                is_leaving: AtomicBool::new(false),
+            };
             let (returned, unread, end) = self.exchange(exchange, &state, phase).await;
             exchange = returned;
             let refusal = match end {
@@ -196,6 +200,11 @@ impl Connections {
         let outcome = poll_fn(|context| {
             let mut is_new = known.is_new(context);
             loop {
+                // Looked at first, so that the answers of this poll know. What changes meanwhile wakes this task.
+                let is_due = is_new || may_have_changed(&since);
+                if is_due && *since.borrow() >= Phase::Leaving {
+                    state.is_leaving.store(true, Ordering::Relaxed);
+                }
                 let mut poll = || Pin::new(&mut *connection).poll(context);
                 // Guests and files run in here. What may hang gets a thread of its own meanwhile, which costs some
                 // microseconds.
@@ -203,7 +212,6 @@ impl Connections {
                 if let Poll::Ready(outcome) = polled {
                     return Poll::Ready(Err(outcome));
                 }
-                let is_due = is_new || may_have_changed(&since);
                 if !is_draining && is_due && draining.as_mut().poll(context).is_ready() {
                     is_draining = true;
                     Pin::new(&mut *connection).graceful_shutdown();
@@ -273,6 +281,10 @@ impl Connections {
         if let Some(hsts) = &self.hsts {
             response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
         }
+        if state.is_leaving.load(Ordering::Relaxed) {
+            // The library sends it, and closes the connection after this answer.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         // The end of the connection is all that tells the end of such a body, so an early end has to be a reset.
         let ends_with_connection =
             version == Version::HTTP_10 && !response.headers().contains_key(CONTENT_LENGTH);
@@ -309,6 +321,8 @@ struct Shared<'a> {
     progress: Progress,
     /// Whether an answer that ends early has to end by a reset.
     needs_reset: AtomicBool,
+    /// Whether the next answer is the last one on this connection, because the server will stop.
+    is_leaving: AtomicBool,
 }
 
 /// Looks once in each [`TICK`] whether a connection goes on.

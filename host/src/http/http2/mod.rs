@@ -150,6 +150,7 @@ impl Connections {
         let (since, mut cut) = (phase.clone(), phase.clone());
         let mut cutting = pin!(unconstrained(reached(&mut cut, Phase::Cutting)));
         let mut draining = pin!(unconstrained(reached(phase, Phase::Draining)));
+        let mut is_leaving = false;
         let mut is_draining = false;
         let mut closing = None;
         let mut known = Known::default();
@@ -193,10 +194,13 @@ impl Connections {
                     if cutting.as_mut().poll(context).is_ready() {
                         return Poll::Ready(());
                     }
-                    if !is_draining && draining.as_mut().poll(context).is_ready() {
-                        is_draining = true;
+                    is_draining = is_draining || draining.as_mut().poll(context).is_ready();
+                    if !is_leaving && *since.borrow() >= Phase::Leaving {
+                        is_leaving = true;
+                        // Requests that are under way to the server are answered. The client sends no others, once it
+                        // has heard.
                         connection.graceful_shutdown();
-                        if is_busy {
+                        if is_busy || !is_draining {
                             continue;
                         }
                     }
