@@ -11,8 +11,9 @@
 //! 6. [`net`]: listeners and connections; [`http`](mod@http): the requests on a connection
 //! 7. [`app`]: hands a request to an instance and takes its response; [`body`]: the bodies of both
 //! 8. [`report`]: access log and standard error
-//! 9. [`lockdown`]: what the kernel refuses the whole process
-//! 10. [`signals`][]: shutdown; [`notify`]: what the service manager is told
+//! 9. [`admin`]: how the server is, for who looks after it
+//! 10. [`lockdown`]: what the kernel refuses the whole process
+//! 11. [`signals`][]: shutdown; [`notify`]: what the service manager is told
 //!
 //! [`prepare`](mod@prepare) does steps 3 to 5, and [`site`] checks what the file server will read. [`server`] is the life of a server, [`run`](mod@run) that of a command.
 //! [`inspect`] only parses the component.
@@ -22,6 +23,7 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("wasi-httpd runs on Linux, on x86-64 and AArch64: it uses openat2, sendfile and epoll");
 
+pub mod admin;
 pub mod allocator;
 pub mod app;
 pub mod authority;

@@ -179,6 +179,18 @@ impl Server {
         self.address
     }
 
+    /// The address of `--admin`, once it answers.
+    pub fn admin_address(&self) -> SocketAddr {
+        let line = self.wait_for_error(|line| line.starts_with("Admin on http://"));
+        let (_, address) = line.split_once("://").unwrap();
+        address.trim_end_matches('/').parse().unwrap()
+    }
+
+    /// Sends a GET to `--admin`, on a new connection.
+    pub fn admin(&self, target: &str) -> Response {
+        Client::connect(self.admin_address()).request("GET", target, &[])
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Client {
         match &self.clients {

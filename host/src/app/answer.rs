@@ -3,6 +3,7 @@
 use super::running::{Fault, Running};
 use crate::body::{Data, Incomplete, Part, SocketBody};
 use crate::report::Subject;
+use crate::report::metrics::Failure;
 use bytes::Buf as _;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -42,8 +43,11 @@ impl GuestBody {
     }
 
     /// Gives up: none of what the guest still writes is sent.
-    fn abort(&mut self, why: &dyn std::fmt::Display) {
+    fn abort(&mut self, why: &Fault) {
         error!("the guest failed during its response to {}: {why}", self.subject);
+        if let Some(failure) = why.failure() {
+            failure.count(self.subject.tag().site.as_str());
+        }
         self.content = None;
     }
 
@@ -121,6 +125,7 @@ impl GuestBody {
 
     fn cut_short(&mut self, error: Incomplete) {
         error!("the response to {} was cut short: {error}", self.subject);
+        Failure::Incomplete.count(self.subject.tag().site.as_str());
         self.content = None;
     }
 }

@@ -5,7 +5,7 @@
 
 use super::route::{Names, Router};
 use super::sites::{Generations, Sites};
-use super::{App, Shared, Slots, with_kept};
+use super::{About, App, Shared, Slots, with_kept};
 use crate::component::{Digest, Guest, Purpose};
 use crate::config::{Executor, Instances, Serve, site};
 use crate::engine::sizes::Sizes;
@@ -14,6 +14,7 @@ use crate::instance::{FileMemory, Stdio, Template};
 use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
+use crate::report::metrics::Metrics;
 use anyhow::{Context as _, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ pub struct Builder {
     instances: u32,
     files: Arc<FileMemory>,
     generations: Generations,
+    /// Counts the requests and instances of sites, where somebody looks.
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// An engine and what was compiled for it.
@@ -91,7 +94,12 @@ const MAX_CODE_AGE: u32 = 1;
 
 impl Builder {
     /// Makes the engine for these sites. This starts threads.
-    pub fn new(config: &Serve, sites: &[OpenedSite], resources: &Resources) -> Result<Self> {
+    pub fn new(
+        config: &Serve,
+        sites: &[OpenedSite],
+        resources: &Resources,
+        metrics: Option<Arc<Metrics>>,
+    ) -> Result<Self> {
         let needed = enough_for(sites);
         let engine = engine::first(with_kept(config.instances), &needed, resources)?;
         Ok(Self {
@@ -100,6 +108,7 @@ impl Builder {
             instances: config.instances,
             files: Arc::default(),
             generations: Generations::default(),
+            metrics,
         })
     }
 
@@ -128,6 +137,7 @@ impl Builder {
                 slots: Arc::clone(&self.slots),
                 instances: self.instances,
                 generation: Arc::clone(&generation),
+                metrics: self.metrics.as_ref().map(|metrics| metrics.site(&site.label)),
             };
             let files = Arc::clone(&self.files);
             let (app, runs) = of_site(config.named, &site, self.machine.app(&site, guest, shared, files))?;
@@ -173,7 +183,9 @@ impl Machine {
             Instances::New => Renewal::New,
         };
         let (linked, how) = self.linkers.link(&guest, &code, &template, renewal)?;
-        Ok((App::new(linked, template, site, shared)?, format!("{} {how}", guest.name())))
+        let runs = format!("{} {how}", guest.name());
+        let about = About { component: guest.name(), executor: how };
+        Ok((App::new(linked, template, site, shared, about)?, runs))
     }
 
     fn code(&mut self, guest: &Guest, executor: Executor) -> Result<Arc<Code>> {

@@ -29,6 +29,11 @@ impl<T: Send + 'static> Idle<T> {
         Self(Arc::new(Mutex::new(List { instances: VecDeque::new(), has_keeper: false, slots })))
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.0).instances.len()
+    }
+
     /// The one that was used last: most of what it needs is still in the processor's caches.
     pub(super) fn take(&self) -> Option<T> {
         let mut list = lock(&self.0);

@@ -30,6 +30,7 @@ use crate::config::site::Site;
 use crate::instance::{GuestResponse, Template};
 use crate::link::Linked;
 use crate::net::ConnInfo;
+use crate::report::metrics::{Failure, Limit, SiteMetrics};
 use crate::report::tag::{Label, Tag};
 use crate::report::{Meter, Subject};
 use anyhow::Result;
@@ -79,6 +80,11 @@ pub struct App {
     body: BodyLimits,
     stripped: Option<Stripped>,
     label: Label,
+    /// How many of its instances may work at a time.
+    most: u32,
+    /// Counts its requests and instances, where somebody looks.
+    metrics: Option<Arc<SiteMetrics>>,
+    about: About,
     _generation: Arc<Generation>,
 }
 
@@ -91,6 +97,30 @@ pub struct Shared {
     pub instances: u32,
     /// The generation that it belongs to.
     pub generation: Arc<Generation>,
+    /// Counts the requests and instances of the site, where somebody looks.
+    pub metrics: Option<Arc<SiteMetrics>>,
+}
+
+/// What there is to tell about a site.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// How its component is called.
+    pub component: String,
+    /// In which way that runs.
+    pub executor: String,
+}
+
+/// The instances of an app at some moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Those that work for a request.
+    pub in_use: u32,
+    /// Those that wait for one.
+    pub idle: usize,
+    /// How many may work at a time.
+    pub most: u32,
+    /// Requests that wait for an instance.
+    pub waiting: u32,
 }
 
 /// A request on its way to a guest.
@@ -126,18 +156,28 @@ pub enum NoAnswer {
 
 impl App {
     /// A component that was linked, within the limits of its site.
-    pub fn new(linked: Linked, template: Arc<Template>, site: &Site, shared: Shared) -> Result<Self> {
-        let Shared { slots, instances, generation } = shared;
+    pub fn new(
+        linked: Linked,
+        template: Arc<Template>,
+        site: &Site,
+        shared: Shared,
+        about: About,
+    ) -> Result<Self> {
+        let Shared { slots, instances, generation, metrics } = shared;
         let times = Times { head: site.limits.time, silence: site.silence, queue: slots.max_wait() };
         let own = site.limits.instances;
+        let counts = metrics.as_ref().map(|metrics| Arc::clone(&metrics.instances));
         Ok(Self {
-            executor: Executor::new(linked, template, site.reuse, &slots)?,
+            executor: Executor::new(linked, template, site.reuse, &slots, counts)?,
             own_slots: (own < instances).then(|| Slots::new(own, slots.max_wait())),
+            most: own.min(instances),
             slots,
             times,
             body: site.body,
             stripped: Stripped::of(site),
             label: Label::new(&site.label),
+            metrics,
+            about,
             _generation: generation,
         })
     }
@@ -150,6 +190,27 @@ impl App {
     /// The prefix that its paths lose, if they do.
     pub fn stripped(&self) -> Option<&Stripped> {
         self.stripped.as_ref()
+    }
+
+    /// What counts its requests, where somebody looks.
+    pub fn metrics(&self) -> Option<&Arc<SiteMetrics>> {
+        self.metrics.as_ref()
+    }
+
+    /// What there is to tell about it.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Its instances. Only a server that counts knows those that work.
+    pub fn load(&self) -> Load {
+        let counts = self.metrics.as_ref().map(|metrics| &metrics.instances);
+        Load {
+            in_use: counts.map_or(0, |counts| counts.in_use.get()),
+            idle: self.executor.idle(),
+            most: self.most,
+            waiting: counts.map_or(0, |counts| counts.waiting.get()),
+        }
     }
 
     /// Answers a request that came by this connection. A `meter` adds up how long its guest runs.
@@ -166,9 +227,12 @@ impl App {
     {
         let is_head = *request.method() == Method::HEAD;
         if request.body().size_hint().lower() > self.body.size {
+            Limit::Body.hit();
             return Err(NoAnswer::BodyTooLarge);
         }
-        let slot = self.slots.take(self.own_slots.as_ref()).await.ok_or(NoAnswer::Busy(self.times.queue))?;
+        let counts = self.metrics.as_ref().map(|metrics| &*metrics.instances);
+        let slot = self.slots.take(self.own_slots.as_ref(), counts).await;
+        let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?;
         let (mut parts, body) = request.into_parts();
         if let Some(stripped) = &self.stripped {
             stripped.strip(&mut parts.uri);
@@ -184,7 +248,10 @@ impl App {
             tag: subject.tag().clone(),
         };
         let app = Arc::clone(&self);
-        let guest = async move { app.executor.answer(job).await };
+        let guest = async move {
+            let _working = app.metrics.as_ref().map(|metrics| metrics.instances.in_use.raise());
+            app.executor.answer(job).await
+        };
         let mut running = Running::new(Box::pin(guest), self.times, slot, conn.hangup.clone(), meter);
         let mut response = match head(&mut running, receiver).await {
             Ok(response) => response,
@@ -195,6 +262,9 @@ impl App {
             Err(_) if end.is_some_and(|end| end.was_too_large()) => return Err(NoAnswer::BodyTooLarge),
             Err(silence) => {
                 error!("the guest did not answer {subject}: {silence}");
+                if let Some(failure) = silence.failure() {
+                    failure.count(subject.tag().site.as_str());
+                }
                 return Err(NoAnswer::Failed);
             }
         };
@@ -223,6 +293,17 @@ enum Silence {
     Nothing,
     #[error("it reported {0}")]
     Error(ErrorCode),
+}
+
+impl Silence {
+    /// The way in which the guest has failed, if that is what has happened.
+    fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Fault(fault) => fault.failure(),
+            Self::Nothing => Some(Failure::NoResponse),
+            Self::Error(_) => Some(Failure::Reported),
+        }
+    }
 }
 
 /// Runs the guest until it has set its response.

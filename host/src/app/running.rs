@@ -7,9 +7,11 @@
 //! waits. Whenever the guest waits, so does a [vigil](Running::poll_patience) for the client and for the time.
 
 use super::Times;
+use super::executor::Denied;
 use super::slots::Slot;
 use crate::net::Hangup;
 use crate::net::hangup::Left;
+use crate::report::metrics::Failure;
 use crate::report::{Meter, Subject};
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
@@ -47,6 +49,18 @@ pub(super) enum Fault {
     /// The client has left.
     #[error("the client has left")]
     ClientLeft,
+}
+
+impl Fault {
+    /// The way in which the guest has failed, if that is what has happened.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Failed(error) if error.is::<Denied>() => Some(Failure::Memory),
+            Self::Failed(_) => Some(Failure::Trap),
+            Self::Busy(_) | Self::Late(_) | Self::Silent(_) => Some(Failure::Time),
+            Self::ClientLeft => None,
+        }
+    }
 }
 
 /// What a guest has still to do.
@@ -176,8 +190,14 @@ impl Running {
             let limit = self.times.head;
             match tokio::time::timeout(limit, poll_fn(|context| self.poll_guest(context))).await {
                 Ok(Ok(())) => {}
-                Ok(Err(fault)) => error!("the guest failed after its response to {subject}: {fault}"),
+                Ok(Err(fault)) => {
+                    error!("the guest failed after its response to {subject}: {fault}");
+                    if let Some(failure) = fault.failure() {
+                        failure.count(subject.tag().site.as_str());
+                    }
+                }
                 Err(_) => {
+                    Failure::Time.count(subject.tag().site.as_str());
                     error!("the guest was stopped {} s after its response to {subject}", limit.as_secs());
                 }
             }

@@ -23,6 +23,11 @@ impl Live {
         self.0.store(Arc::new(sites));
     }
 
+    /// The sites, in the order of the configuration.
+    pub fn apps(&self) -> Vec<Arc<App>> {
+        self.0.load().apps.clone()
+    }
+
     /// What answers a request that is routed by this.
     pub fn route<R>(&self, find: impl FnOnce(&Router) -> Result<usize, R>) -> Result<Arc<App>, R> {
         let sites = self.0.load();

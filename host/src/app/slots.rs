@@ -1,9 +1,11 @@
 //! How many instances live at a time: those that answer requests, for which others wait, and those that are kept in between.
 
+use crate::report::metrics::{InstanceCounts, Limit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 /// How many requests may wait, as a multiple of the instances: more could hardly be served in time.
 const WAITING_PER_INSTANCE: u32 = 4;
@@ -60,22 +62,29 @@ impl Slots {
     }
 
     /// A slot, perhaps after a while; `None` when too many requests wait already, or this one has waited for too long. A site
-    /// that may have fewer than all sites together has slots `of_site`, too.
-    pub(super) async fn take(&self, of_site: Option<&Self>) -> Option<Slot> {
+    /// that may have fewer than all sites together has slots `of_site`, too. `counts` has the requests that wait.
+    pub(super) async fn take(&self, of_site: Option<&Self>, counts: Option<&InstanceCounts>) -> Option<Slot> {
         let of_site = match of_site {
-            Some(slots) => Some(slots.permit().await?),
+            Some(slots) => Some(slots.permit(counts).await?),
             None => None,
         };
-        Some(Slot { _permit: self.permit().await?, _of_site: of_site })
+        Some(Slot { _permit: self.permit(counts).await?, _of_site: of_site })
     }
 
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+    async fn permit(&self, counts: Option<&InstanceCounts>) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Some(permit);
         }
-        let _place = Place::take(self)?;
-        let permit = tokio::time::timeout(self.max_wait, Arc::clone(&self.free).acquire_owned());
-        permit.await.ok()?.ok()
+        let Some(_place) = Place::take(self) else {
+            Limit::Queue.hit();
+            return None;
+        };
+        let _waiting = counts.map(|counts| counts.waiting.raise());
+        let Ok(permit) = timeout(self.max_wait, Arc::clone(&self.free).acquire_owned()).await else {
+            Limit::QueueTime.hit();
+            return None;
+        };
+        permit.ok()
     }
 
     /// The right to keep an instance, unless enough are kept.
@@ -119,10 +128,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_freed_slot_goes_to_a_request_that_waits() {
         let slots = Arc::new(Slots::new(1, MAX_WAIT));
-        let slot = slots.take(None).await.unwrap();
+        let slot = slots.take(None, None).await.unwrap();
         let waiting = tokio::spawn({
             let slots = Arc::clone(&slots);
-            async move { slots.take(None).await.is_some() }
+            async move { slots.take(None, None).await.is_some() }
         });
         tokio::task::yield_now().await;
         assert_eq!(slots.waiting.load(Ordering::Relaxed), 1);
@@ -134,15 +143,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_is_bounded_in_number_and_in_time() {
         let slots = Arc::new(Slots::new(1, MAX_WAIT));
-        let _slot = slots.take(None).await.unwrap();
+        let _slot = slots.take(None, None).await.unwrap();
         let waiting: Vec<_> = (0..4)
             .map(|_| {
                 let slots = Arc::clone(&slots);
-                tokio::spawn(async move { slots.take(None).await.is_some() })
+                tokio::spawn(async move { slots.take(None, None).await.is_some() })
             })
             .collect();
         tokio::task::yield_now().await;
-        assert!(slots.take(None).await.is_none(), "the fifth is turned away at once");
+        assert!(slots.take(None, None).await.is_none(), "the fifth is turned away at once");
         for waiting in waiting {
             assert!(!waiting.await.unwrap(), "the others after the longest wait");
         }
@@ -153,13 +162,13 @@ mod tests {
     async fn a_site_has_no_more_than_its_own_share() {
         let all = Slots::new(2, MAX_WAIT);
         let small = Slots::new(1, MAX_WAIT);
-        let slot = all.take(Some(&small)).await.unwrap();
-        assert!(all.take(Some(&small)).await.is_none(), "it has one");
-        let other = all.take(None).await.unwrap();
-        assert!(all.take(None).await.is_none(), "there are two");
+        let slot = all.take(Some(&small), None).await.unwrap();
+        assert!(all.take(Some(&small), None).await.is_none(), "it has one");
+        let other = all.take(None, None).await.unwrap();
+        assert!(all.take(None, None).await.is_none(), "there are two");
         drop(other);
         drop(slot);
-        assert!(all.take(Some(&small)).await.is_some());
+        assert!(all.take(Some(&small), None).await.is_some());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The body of a request, as a guest reads it: within limits of time and size, and not beyond its request.
 
 use crate::config::limits::BodyLimits;
+use crate::report::metrics::Limit;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -147,6 +148,7 @@ where
         let Some(source) = body.as_mut() else { return Poll::Ready(Some(Err(Error::ConnectionTerminated))) };
         let Poll::Ready(frame) = Pin::new(source).poll_frame(context) else {
             return patience.poll_wait(context).map(|TooSlow| {
+                Limit::BodyTime.hit();
                 shared.fault.store(Fault::Slow as u8, Ordering::Relaxed);
                 *body = None;
                 Some(Err(Error::ConnectionReadTimeout))
@@ -155,6 +157,7 @@ where
         let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
         let length = data.map_or(0, |data| data.len() as u64);
         let Some(left) = room.checked_sub(length) else {
+            Limit::Body.hit();
             shared.fault.store(Fault::Large as u8, Ordering::Relaxed);
             *body = None;
             return Poll::Ready(Some(Err(Error::HttpRequestBodySize(None))));

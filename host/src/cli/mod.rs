@@ -145,6 +145,10 @@ pub struct Serve {
     #[arg(long)]
     pub watch: bool,
 
+    /// Who looks after it.
+    #[command(flatten)]
+    pub admin: Admin,
+
     /// How it stops.
     #[command(flatten)]
     pub stopping: Stopping,
@@ -273,6 +277,18 @@ pub struct Connections {
          closed, except those of this machine and of proxies [default: {}]", defaults::MAX_CONNECTIONS_PER_ADDRESS
     ))]
     pub max_connections_per_address: Option<u32>,
+}
+
+/// Where a server tells how it is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Admin {
+    /// Answer /metrics, /healthz, /readyz and /status at this address, in the clear
+    #[arg(long, value_name = "HOST:PORT|unix:PATH")]
+    pub admin: Option<String>,
+
+    /// Let --admin be an address that other machines can reach
+    #[arg(long)]
+    pub admin_public: bool,
 }
 
 /// How a server stops.

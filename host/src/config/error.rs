@@ -22,16 +22,23 @@ pub enum ConfigError {
         /// What it was given.
         text: String,
     },
-    /// `--addr` was given something else than an address.
+    /// A flag that takes an address to listen on was given something else.
     #[error(
-        "--addr takes HOST:PORT or unix:PATH, such as localhost:8080, [::1]:8080 or unix:/run/site.sock, not `{0}`"
+        "{flag} takes HOST:PORT or unix:PATH, such as localhost:8080, [::1]:8080 or unix:/run/site.sock, not `{text}`"
     )]
-    Listen(String),
+    Listen {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        text: String,
+    },
     /// The path of a unix socket is too long.
     #[error(
-        "--addr unix:PATH takes a path of at most 107 bytes, and `{path}` has {length}; take a shorter one"
+        "{flag} unix:PATH takes a path of at most 107 bytes, and `{path}` has {length}; take a shorter one"
     )]
     SocketPath {
+        /// The flag.
+        flag: &'static str,
         /// The path.
         path: String,
         /// Its length in bytes.
@@ -39,9 +46,23 @@ pub enum ConfigError {
     },
     /// An abstract unix socket.
     #[error(
-        "--addr takes unix:PATH, not `{0}`: every program of this machine reaches a socket without a file"
+        "{flag} takes unix:PATH, not `{text}`: every program of this machine reaches a socket without a file"
     )]
-    AbstractSocket(String),
+    AbstractSocket {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        text: String,
+    },
+    /// Other machines can reach the address of `--admin`.
+    #[error(
+        "--admin {0} can be reached by other machines, and tells much about this one; take a loopback address or \
+         unix:PATH, or add --admin-public"
+    )]
+    AdminPublic(String),
+    /// There is nothing that could be public.
+    #[error("--admin-public says who may reach --admin, which is not there; add --admin HOST:PORT")]
+    NoAdmin,
     /// `--socket-mode` is not a mode.
     #[error("--socket-mode takes permissions in octal, such as 660 or 666, not `{0}`")]
     SocketMode(String),

@@ -1,4 +1,4 @@
-//! Where a server listens, as `--addr` names it.
+//! Where a server listens, as `--addr` and `--admin` name it.
 
 use super::ConfigError;
 use super::grants::{HostPort, host_port};
@@ -32,22 +32,21 @@ impl ListenAddress {
         Self::Tcp(HostPort { host: "localhost".to_owned(), port: 8443 })
     }
 
-    /// Reads the value of `--addr`.
-    pub(super) fn parse(text: &str) -> Result<Self, ConfigError> {
+    /// Reads the value of a flag.
+    pub(super) fn parse(flag: &'static str, text: &str) -> Result<Self, ConfigError> {
+        let wrong = || ConfigError::Listen { flag, text: text.to_owned() };
         let Some(path) = text.strip_prefix("unix:") else {
-            return host_port("--addr", text)
-                .map(Self::Tcp)
-                .map_err(|_| ConfigError::Listen(text.to_owned()));
+            return host_port(flag, text).map(Self::Tcp).map_err(|_| wrong());
         };
         // A line break would make two lines of `Listening on …`.
         if path.is_empty() || path.ends_with('/') || path.chars().any(char::is_control) {
-            return Err(ConfigError::Listen(text.to_owned()));
+            return Err(wrong());
         }
         if path.starts_with('@') {
-            return Err(ConfigError::AbstractSocket(text.to_owned()));
+            return Err(ConfigError::AbstractSocket { flag, text: text.to_owned() });
         }
         if path.len() > MAX_PATH {
-            return Err(ConfigError::SocketPath { path: path.to_owned(), length: path.len() });
+            return Err(ConfigError::SocketPath { flag, path: path.to_owned(), length: path.len() });
         }
         Ok(Self::Unix(PathBuf::from(path)))
     }
@@ -67,26 +66,29 @@ mod tests {
     use super::{ConfigError, HostPort, ListenAddress, MAX_PATH, socket_mode};
     use crate::config::defaults::{ADDR, TLS_ADDR};
 
+    fn parse(text: &str) -> Result<ListenAddress, ConfigError> {
+        ListenAddress::parse("--addr", text)
+    }
+
     #[test]
     fn an_address_is_a_port_or_a_path() {
         let tcp = HostPort { host: "localhost".into(), port: 80 };
-        assert_eq!(ListenAddress::parse("localhost:80"), Ok(ListenAddress::Tcp(tcp)));
-        assert_eq!(ListenAddress::parse(ADDR), Ok(ListenAddress::default()));
-        assert_eq!(ListenAddress::parse(TLS_ADDR), Ok(ListenAddress::default_over_tls()));
+        assert_eq!(parse("localhost:80"), Ok(ListenAddress::Tcp(tcp)));
+        assert_eq!(parse(ADDR), Ok(ListenAddress::default()));
+        assert_eq!(parse(TLS_ADDR), Ok(ListenAddress::default_over_tls()));
         for path in ["/run/a.sock", "a.sock", "./a b", &"x".repeat(MAX_PATH)] {
-            assert_eq!(
-                ListenAddress::parse(&format!("unix:{path}")),
-                Ok(ListenAddress::Unix(path.into())),
-                "{path}"
-            );
+            assert_eq!(parse(&format!("unix:{path}")), Ok(ListenAddress::Unix(path.into())), "{path}");
         }
         for text in ["", "unix:", "unix:/run/", "/run/a.sock", "unix", "UNIX:/a", "unix:/a\nb"] {
-            assert_eq!(ListenAddress::parse(text), Err(ConfigError::Listen(text.into())));
+            assert_eq!(parse(text), Err(ConfigError::Listen { flag: "--addr", text: text.into() }));
         }
         let path = "x".repeat(MAX_PATH + 1);
-        let too_long = ListenAddress::parse(&format!("unix:{path}"));
-        assert_eq!(too_long, Err(ConfigError::SocketPath { path, length: MAX_PATH + 1 }));
-        assert_eq!(ListenAddress::parse("unix:@name"), Err(ConfigError::AbstractSocket("unix:@name".into())));
+        let too_long = parse(&format!("unix:{path}"));
+        assert_eq!(too_long, Err(ConfigError::SocketPath { flag: "--addr", path, length: MAX_PATH + 1 }));
+        assert_eq!(
+            parse("unix:@name"),
+            Err(ConfigError::AbstractSocket { flag: "--addr", text: "unix:@name".into() })
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The validated configuration of each command, made from its command line, or one sentence that says what is wrong.
 //!
+//! - [`admin`]: where a server tells how it is
 //! - [`site`]: a component, with what it is given and its limits; [`prefix`]: the paths that it answers for
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
@@ -12,6 +13,7 @@
 //! - [`sources`]: the command line, the environment and a file together
 //! - this module: the configuration of serving, running and inspecting
 
+pub mod admin;
 pub mod defaults;
 mod error;
 pub mod grants;
@@ -28,6 +30,7 @@ pub mod tls;
 pub use error::ConfigError;
 
 use crate::cli;
+use admin::Admin;
 use clap::ValueEnum;
 use grants::{Grants, HostGrant, NetworkGrants};
 use limits::{Connections, HeadLimits, Limits};
@@ -84,6 +87,8 @@ pub struct Serve {
     pub queue: Duration,
     /// Whether it reloads when the files of its configuration and its components change.
     pub watch: bool,
+    /// Where it tells how it is, if it does.
+    pub admin: Option<Admin>,
     /// How it stops.
     pub stopping: Stopping,
     /// How the process is confined.
@@ -185,6 +190,7 @@ impl Serve {
             idle_timeout,
             stall_timeout,
             watch,
+            admin,
             stopping,
             confinement,
             allow_any_dir,
@@ -201,7 +207,8 @@ impl Serve {
         let queue = seconds("--queue-timeout", queue_timeout, defaults::QUEUE_TIMEOUT)?;
         let head = seconds("--head-timeout", head_timeout, defaults::HEAD_TIMEOUT)?;
         let idle = seconds("--idle-timeout", idle_timeout, defaults::IDLE_TIMEOUT)?;
-        let addresses = addr.iter().map(|text| ListenAddress::parse(text)).collect::<Result<_, _>>()?;
+        let addresses =
+            addr.iter().map(|text| ListenAddress::parse("--addr", text)).collect::<Result<_, _>>()?;
         let cli::Proxies { proxy_protocol_from, forwarded_from, x_forwarded_from } = proxies;
         Ok(Self {
             addresses,
@@ -214,6 +221,7 @@ impl Serve {
             instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
             watch,
+            admin: Admin::new(admin)?,
             stopping: Stopping::new(stopping)?,
             confinement: confinement.into(),
             any_directory: allow_any_dir,
@@ -242,6 +250,7 @@ impl Serve {
             instances,
             queue,
             watch,
+            admin,
             stopping,
             confinement,
             any_directory,
@@ -265,6 +274,7 @@ impl Serve {
             ("max-instances of the server", *instances == other.instances),
             ("queue-timeout", *queue == other.queue),
             ("watch", *watch == other.watch),
+            ("admin", *admin == other.admin),
             ("grace or drain-timeout", *stopping == other.stopping),
             ("the lockdown", *confinement == other.confinement),
             ("allow-any-dir", *any_directory == other.any_directory),

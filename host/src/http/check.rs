@@ -12,7 +12,7 @@ const NO_HOST: HeaderValue = HeaderValue::from_static("localhost");
 
 /// Refuses a request, or makes sure that its field `Host` names the host that it is for, and finds its site. `scheme` is the
 /// one of URLs that lead to this listener.
-pub(super) fn check<B, T>(
+pub fn check<B, T>(
     request: &mut Request<B>,
     scheme: &Scheme,
     find: impl FnOnce(Option<Host<'_>>, &str) -> Result<T, NoSite>,
@@ -68,7 +68,7 @@ pub(super) fn check<B, T>(
 
 /// Why a request has no site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoSite {
+pub enum NoSite {
     /// The only one is not for its host.
     NotAllowed,
     /// None is for its host.

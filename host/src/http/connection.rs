@@ -16,6 +16,7 @@ use crate::config::ClientTimes;
 use crate::config::limits::HeadLimits;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::report::Report;
+use crate::report::metrics::ConnectionCounts;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Response};
 use std::borrow::Cow;
@@ -32,6 +33,8 @@ use tokio::task::coop::unconstrained;
 pub struct Connections {
     sites: Arc<Live>,
     pub(super) report: Report,
+    /// Counts those that are idle, where somebody looks.
+    pub(super) counts: Option<Arc<ConnectionCounts>>,
     pub(super) times: ClientTimes,
     pub(super) http1: Http1,
     pub(super) http2: Http2,
@@ -68,7 +71,13 @@ impl Connections {
     /// Connections whose requests `sites` answer, as far as they come in time.
     pub fn new(sites: Arc<Live>, report: Report, times: ClientTimes, room: Room) -> Self {
         let (http1, http2) = (Http1::new(room), Http2::new(room));
-        Self { sites, report, times, http1, http2, role: Role::Serve, hsts: None }
+        Self { sites, report, counts: None, times, http1, http2, role: Role::Serve, hsts: None }
+    }
+
+    /// The same, of which these count the ones that are idle.
+    #[must_use]
+    pub fn counted(self, counts: Option<Arc<ConnectionCounts>>) -> Self {
+        Self { counts, ..self }
     }
 
     /// The same, with this field `Strict-Transport-Security` in each response. Only for connections over TLS (RFC 6797

@@ -9,7 +9,7 @@
 //! 7. [`redirect`]: redirects by the host
 //! 8. [`shutdown`]: how the server stops
 
-mod check;
+pub mod check;
 mod client;
 pub mod connection;
 mod date;

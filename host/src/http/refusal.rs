@@ -2,6 +2,7 @@
 
 use crate::app::NoAnswer;
 use crate::body::Data;
+use crate::report::metrics::Limit;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::header::{HeaderValue, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
@@ -88,6 +89,17 @@ impl Refusal {
         }
     }
 
+    /// The limit that the request has reached, if this is where that shows.
+    fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::HeadTimeout => Some(Limit::HeadTime),
+            Self::TargetTooLong => Some(Limit::Target),
+            Self::HeadTooLarge => Some(Limit::Head),
+            // What is about bodies and instances is counted where they are.
+            _ => None,
+        }
+    }
+
     /// Whether the connection ends with the answer: what follows may have been meant for another server, or has no
     /// beginning that could be found.
     fn closes(&self) -> bool {
@@ -141,6 +153,9 @@ impl Refusal {
 
     /// The answer to a request of this method, as one piece.
     pub fn answer(&self, method: &Method) -> Response<Bytes> {
+        if let Some(limit) = self.limit() {
+            limit.hit();
+        }
         let text = self.text();
         let length = text.len();
         let body = if *method == Method::HEAD { Bytes::new() } else { Bytes::from(text) };

@@ -8,6 +8,7 @@ use super::proxy::{Forwarding, read_header};
 use super::socket::Socket;
 use super::stall::StallGuard;
 use crate::config::proxies::Proxies;
+use crate::report::metrics::{ConnectionCounts, Limit};
 use crate::report::{Occasionally, Peer};
 use anyhow::{Context as _, Result};
 use std::io::ErrorKind;
@@ -47,6 +48,7 @@ impl Terms {
         }
         self.per_address.count(source).inspect_err(|Full| {
             static WARNING: Occasionally = Occasionally::new();
+            Limit::PerAddress.hit();
             if WARNING.is_due() {
                 let (peer, most) = (Peer::from(source), self.per_address.most());
                 warn!("further connections of {peer} are closed: it has {most}, the limit of --max-connections-per-address");
@@ -60,6 +62,8 @@ impl Terms {
 pub struct Acceptor {
     places: Arc<Semaphore>,
     terms: Arc<Terms>,
+    /// Counts them, where somebody looks.
+    counts: Option<Arc<ConnectionCounts>>,
     /// Each connection holds a clone until it has ended.
     alive: mpsc::Sender<()>,
 }
@@ -81,7 +85,15 @@ impl Acceptor {
     pub fn new(max_connections: usize, terms: Terms) -> (Self, AllEnded) {
         let (alive, ended) = mpsc::channel(1);
         let places = Arc::new(Semaphore::new(max_connections));
-        (Self { places, terms: Arc::new(terms), alive }, AllEnded(ended))
+        (Self { places, terms: Arc::new(terms), counts: None, alive }, AllEnded(ended))
+    }
+
+    /// Has connections counted from now on.
+    pub fn count(&mut self) -> Arc<ConnectionCounts> {
+        let most = self.places.available_permits();
+        let counts = Arc::new(ConnectionCounts::new(most));
+        self.counts = Some(Arc::clone(&counts));
+        counts
     }
 
     /// Accepts connections and runs `serve` for each in a task, until `stop` completes.
@@ -99,6 +111,9 @@ impl Acceptor {
             let accepted = tokio::select! {
                 accepted = async {
                     // Without a place nothing is accepted: the kernel's queue is the waiting room.
+                    if self.places.available_permits() == 0 {
+                        Limit::Connections.hit();
+                    }
                     let place = Arc::clone(&self.places).acquire_owned().await;
                     (place, listener.accept().await)
                 } => accepted,
@@ -119,6 +134,7 @@ impl Acceptor {
                 (Err(_), _) => return Ok(()),
             };
             is_short_of_files = false;
+            let open = self.counts.as_deref().map(ConnectionCounts::accept);
             let Ok(counted) = self.terms.count(source) else { continue };
             let mut connection = self.connection(Socket::new(stream), source, &listener.traits);
             let (serve, alive) = (serve.clone(), self.alive.clone());
@@ -136,7 +152,7 @@ impl Acceptor {
                     serve(connection).await;
                     drop(counted);
                 }
-                drop((place, alive));
+                drop((open, place, alive));
             });
         }
     }

@@ -24,30 +24,41 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Opens every address, in addition to the listeners that are open already. Unix sockets get the permissions `mode`. The kernel breaks a TCP connection whose client
-/// acknowledges nothing for as long as `stall`, even after the server has closed it.
+/// How addresses are opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// The flag that names them, for the operator.
+    pub flag: &'static str,
+    /// The permissions of unix sockets.
+    pub mode: u32,
+    /// The kernel breaks a TCP connection whose client acknowledges nothing for so long, even after the server has closed it.
+    pub stall: Duration,
+}
+
+/// Opens every address, in addition to the listeners that are open already.
 pub fn bind_all(
     mut listeners: Vec<Listener>,
     addresses: &[ListenAddress],
-    mode: u32,
-    stall: Duration,
+    Opening { flag, mode, stall }: Opening,
 ) -> Result<Vec<Listener>> {
     for address in addresses {
         match address {
             ListenAddress::Unix(path) => {
-                let listener = bind_path(path, mode, &listeners)?;
+                let listener = bind_path(path, flag, mode, &listeners)?;
                 listeners.push(listener);
             }
             ListenAddress::Tcp(HostPort { host, port }) if host.eq_ignore_ascii_case("localhost") => {
-                let (v4, v6) = bind_localhost(*port, stall).map_err(|refused| refused.explain(&listeners))?;
+                let (v4, v6) =
+                    bind_localhost(*port, stall).map_err(|refused| refused.explain(flag, &listeners))?;
                 listeners.push(Listener::tcp(v4)?);
                 if let Some(v6) = v6 {
                     listeners.push(Listener::tcp(v6)?);
                 }
             }
             ListenAddress::Tcp(HostPort { host, port }) => {
-                for address in resolve(host, *port)? {
-                    let socket = bind_one(address, stall).map_err(|refused| refused.explain(&listeners))?;
+                for address in resolve(flag, host, *port)? {
+                    let socket =
+                        bind_one(address, stall).map_err(|refused| refused.explain(flag, &listeners))?;
                     listeners.push(Listener::tcp(socket)?);
                 }
             }
@@ -56,15 +67,15 @@ pub fn bind_all(
     Ok(listeners)
 }
 
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>> {
+fn resolve(flag: &str, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
     let found: Vec<_> = (host, port)
         .to_socket_addrs()
         .with_context(|| {
-            format!("cannot find the address of `{host}`; --addr takes a name or address of this machine")
+            format!("cannot find the address of `{host}`; {flag} takes a name or address of this machine")
         })?
         .collect();
     if found.is_empty() {
-        bail!("`{host}` has no address; --addr takes a name or address of this machine");
+        bail!("`{host}` has no address; {flag} takes a name or address of this machine");
     }
     Ok(found)
 }
@@ -96,27 +107,27 @@ struct Refused {
 }
 
 impl Refused {
-    /// Says why, and what to do. `ours` are the listeners of this server so far.
-    fn explain(&self, ours: &[Listener]) -> Error {
+    /// Says why, and what to do. `flag` has named it, and `ours` are the listeners of this server so far.
+    fn explain(&self, flag: &str, ours: &[Listener]) -> Error {
         let Self { address, error } = *self;
         let ours = ours.iter().find(|listener| listener.traits.address.overlaps(address));
         let hint = match (error, ours) {
             (Errno::ADDRINUSE, Some(listener)) => {
                 let traits = &listener.traits;
                 return anyhow!(
-                    "cannot listen on {address}: this server listens on {traits} already; leave one --addr out"
+                    "cannot listen on {address}: this server listens on {traits} already; leave {flag} out, or take another port"
                 );
             }
             (Errno::ADDRINUSE, None) => {
-                "another program has it: stop that, or take another port with --addr HOST:PORT"
+                format!("another program has it: stop that, or take another port with {flag} HOST:PORT")
             }
             (Errno::ADDRNOTAVAIL, _) => {
-                "it is not an address of this machine: take another with --addr HOST:PORT"
+                format!("it is not an address of this machine: take another with {flag} HOST:PORT")
             }
             (Errno::ACCESS | Errno::PERM, _) => {
-                "low ports are the superuser's: take one from 1024 on, such as --addr localhost:8080"
+                format!("low ports are the superuser's: take one from 1024 on, such as {flag} localhost:8080")
             }
-            _ => "take another address with --addr HOST:PORT",
+            _ => format!("take another address with {flag} HOST:PORT"),
         };
         anyhow!("cannot listen on {address}: {}; {hint}", std::io::Error::from(error))
     }

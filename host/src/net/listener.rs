@@ -133,6 +133,11 @@ impl Listener {
         self.file.as_ref()
     }
 
+    /// Takes over to remove the file of its socket, which is done when that is dropped.
+    pub fn take_file(&mut self) -> Option<SocketFile> {
+        self.file.take()
+    }
+
     /// The directory from which its socket is removed at the end.
     pub fn directory(&self) -> Option<&Path> {
         self.file.as_ref().map(SocketFile::directory)

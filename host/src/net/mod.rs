@@ -30,3 +30,4 @@ mod unix;
 pub use conn::{Conn, ConnInfo, Reach};
 pub use hangup::Hangup;
 pub use listener::Listener;
+pub use unix::SocketFile;

@@ -6,6 +6,7 @@
 //! not delivered, megabytes for each connection.
 
 use super::conn::Stream;
+use crate::report::metrics::Limit;
 use rustix::ioctl::{Getter, ioctl};
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
@@ -57,6 +58,7 @@ impl<S: Stream + AsFd> StallGuard<S> {
             ready!(stalled.until.as_mut().poll(context));
             let now = unacknowledged(stream);
             if now == stalled.unacknowledged {
+                Limit::Stall.hit();
                 stream.reset_on_close();
                 let message = "the client has stopped reading";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)));

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 /// The file of a unix socket that this server has made. It is removed when this is dropped, unless another file has taken
 /// its place.
 #[derive(Debug)]
-pub(super) struct SocketFile {
+pub struct SocketFile {
     path: PathBuf,
     id: FileId,
 }
@@ -48,17 +48,18 @@ impl Drop for SocketFile {
     }
 }
 
-/// Listens at a path, with these permissions. `others` are the listeners of this server so far.
-pub(super) fn bind_path(path: &Path, mode: u32, others: &[Listener]) -> Result<Listener> {
-    bind_and_listen(path, mode, others).with_context(|| format!("cannot listen on unix:{}", path.display()))
+/// Listens at a path that this flag names, with these permissions. `others` are the listeners of this server so far.
+pub(super) fn bind_path(path: &Path, flag: &str, mode: u32, others: &[Listener]) -> Result<Listener> {
+    bind_and_listen(path, flag, mode, others)
+        .with_context(|| format!("cannot listen on unix:{}", path.display()))
 }
 
-fn bind_and_listen(path: &Path, mode: u32, others: &[Listener]) -> Result<Listener> {
+fn bind_and_listen(path: &Path, flag: &str, mode: u32, others: &[Listener]) -> Result<Listener> {
     let address = SocketAddrUnix::new(path)?;
     let socket = socket()?;
     match bind(&socket, &address) {
         Err(Errno::ADDRINUSE) => {
-            remove_stale(path, &address, others)?;
+            remove_stale(path, flag, &address, others)?;
             bind(&socket, &address).map_err(|error| explain(path, error))?;
         }
         outcome => outcome.map_err(|error| explain(path, error))?,
@@ -75,7 +76,7 @@ fn socket() -> rustix::io::Result<OwnedFd> {
 }
 
 /// Removes what stands at the path if it is a socket on which no process listens.
-fn remove_stale(path: &Path, address: &SocketAddrUnix, others: &[Listener]) -> Result<()> {
+fn remove_stale(path: &Path, flag: &str, address: &SocketAddrUnix, others: &[Listener]) -> Result<()> {
     let metadata = match path.symlink_metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         metadata => metadata?,
@@ -85,7 +86,7 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix, others: &[Listener]) -> R
     }
     let id = FileId(metadata.dev(), metadata.ino());
     if others.iter().filter_map(Listener::file).any(|file| file.id == id) {
-        bail!("this server listens there already; leave one --addr out");
+        bail!("this server listens there already; leave {flag} out, or take another path");
     }
     // The socket does not block: where a queue is full, the answer is `EAGAIN`.
     match connect(&socket()?, address) {
@@ -130,19 +131,19 @@ mod tests {
     fn a_socket_is_removed_with_its_listener_unless_another_has_taken_its_place() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let listener = bind_path(&path, 0o600, &[]).unwrap();
+        let listener = bind_path(&path, "--addr", 0o600, &[]).unwrap();
         UnixStream::connect(&path).unwrap();
         drop(listener);
         assert!(!path.exists());
 
-        let listener = bind_path(&path, 0o600, &[]).unwrap();
+        let listener = bind_path(&path, "--addr", 0o600, &[]).unwrap();
         fs::remove_file(&path).unwrap();
         let other = UnixListener::bind(&path).unwrap();
         drop(listener);
         assert!(path.exists());
         drop(other);
         // No process listens on it any more.
-        bind_path(&path, 0o600, &[]).unwrap();
+        bind_path(&path, "--addr", 0o600, &[]).unwrap();
         assert!(!path.exists());
     }
 
@@ -151,7 +152,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let fails = |expected: &str, others: &[_]| {
-            let error = format!("{:#}", bind_path(&path, 0o600, others).unwrap_err());
+            let error = format!("{:#}", bind_path(&path, "--addr", 0o600, others).unwrap_err());
             assert!(error.contains(expected), "{error}");
             assert!(path.symlink_metadata().is_ok());
         };
@@ -169,7 +170,7 @@ mod tests {
         let other = UnixListener::bind(&path).unwrap();
         fails("another program", &[]);
         drop(other);
-        let ours = bind_path(&path, 0o600, &[]).unwrap();
+        let ours = bind_path(&path, "--addr", 0o600, &[]).unwrap();
         fails("this server", &[ours]);
     }
 }

@@ -1,6 +1,7 @@
 //! The access log: a line for each request, on standard output or in a file.
 
 use super::format::Format;
+use super::metrics::Log as Lines;
 use super::outcome::{Needs, Outcome};
 use super::writer::{Stream, Trouble, Writer};
 use std::cell::RefCell;
@@ -32,11 +33,13 @@ impl AccessLog {
         let explain = move |trouble| {
             match trouble {
                 Trouble::Dropped(lines) | Trouble::Withheld(lines) => {
+                    Lines::Access.drop_lines(lines);
                     warn!(
                         "{lines} lines of the access log were dropped: {place} does not take them fast enough"
                     );
                 }
                 Trouble::Failed(lines, error) => {
+                    Lines::Access.drop_lines(lines);
                     warn!("{lines} lines of the access log were dropped: cannot write to {place}: {error}");
                 }
                 Trouble::Broken(error) => {

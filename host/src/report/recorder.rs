@@ -2,6 +2,8 @@
 //! client has left.
 
 use super::access_log::AccessLog;
+use super::metrics::SiteMetrics;
+use super::metrics::site::Seen;
 use super::outcome::{Needs, Outcome, RequestLine, Via};
 use super::request_id::RequestId;
 use super::subject::Subject;
@@ -25,29 +27,32 @@ const CLIENT_LEFT: u16 = 499;
 
 /// Where outcomes go.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
+pub struct Report(Option<Arc<Readers>>);
+
+/// Who reads outcomes: at least one of these.
+#[derive(Debug)]
+struct Readers {
     access_log: Option<AccessLog>,
+    /// Counts what is for no site.
+    unrouted: Option<Arc<SiteMetrics>>,
     needs: Needs,
 }
 
 impl Report {
-    /// Outcomes that go to this log.
-    pub fn new(access_log: Option<AccessLog>) -> Self {
-        let needs = access_log.as_ref().map(AccessLog::needs).unwrap_or_default();
-        Self { access_log, needs }
-    }
-
-    /// Whether outcomes go anywhere.
-    fn is_wanted(&self) -> bool {
-        self.access_log.is_some()
+    /// Outcomes that go to this log, and are counted. `unrouted` counts those of requests that are for no site.
+    pub fn new(access_log: Option<AccessLog>, unrouted: Option<Arc<SiteMetrics>>) -> Self {
+        if access_log.is_none() && unrouted.is_none() {
+            return Self(None);
+        }
+        let mut needs = access_log.as_ref().map(AccessLog::needs).unwrap_or_default();
+        needs.times |= unrouted.is_some();
+        Self(Some(Arc::new(Readers { access_log, unrouted, needs })))
     }
 
     /// Begins to follow a request, unless outcomes go nowhere.
     pub fn begin<B>(&self, via: Via, request: &Request<B>, subject: &Subject) -> Option<Recorder> {
-        if !self.is_wanted() {
-            return None;
-        }
-        let Needs { times, cpu, host, fields } = self.needs;
+        let readers = self.0.as_ref()?;
+        let Needs { times, cpu, host, fields } = readers.needs;
         let headers = request.headers();
         let field = |name| if fields { field(headers, name) } else { None };
         let Tag { site, id } = subject.tag().clone();
@@ -67,14 +72,15 @@ impl Report {
             cpu: None,
         };
         let since = times.then(Instant::now);
-        Some(Recorder { report: self.clone(), outcome, since, meter: cpu.then(Meter::default) })
+        let (readers, meter) = (Arc::clone(readers), cpu.then(Meter::default));
+        Some(Recorder { readers, metrics: None, outcome, since, meter })
     }
 
     /// Records a request whose head could not be read. `line` is what arrived of its first line; the answer had this
     /// status and so many bytes.
     pub fn record_unreadable(&self, via: Via, line: &[u8], status: u16, bytes: u64) {
-        if self.is_wanted() {
-            self.record(&Outcome {
+        if let Some(readers) = &self.0 {
+            let outcome = Outcome {
                 site: Label::default(),
                 id: RequestId::next(),
                 via,
@@ -88,13 +94,30 @@ impl Report {
                 head: None,
                 total: None,
                 cpu: None,
-            });
+            };
+            readers.record(&outcome, None);
         }
     }
+}
 
-    fn record(&self, outcome: &Outcome) {
+impl Readers {
+    /// Records an outcome, which these count if it is one of a site's.
+    fn record(&self, outcome: &Outcome, metrics: Option<&SiteMetrics>) {
         if let Some(log) = &self.access_log {
             log.record(outcome);
+        }
+        let metrics = metrics.or_else(|| {
+            let unrouted = self.unrouted.as_deref()?;
+            unrouted.begin();
+            Some(unrouted)
+        });
+        if let Some(metrics) = metrics {
+            let &Outcome { status, bytes, head, total, .. } = outcome;
+            let method = match &outcome.line {
+                RequestLine::Read(subject, _) => subject.method(),
+                RequestLine::Raw(_) => "",
+            };
+            metrics.end(Seen { method, status, bytes, head, total });
         }
     }
 }
@@ -136,7 +159,9 @@ impl Meter {
 /// A request that is being answered. Its outcome is recorded when this is dropped.
 #[derive(Debug)]
 pub struct Recorder {
-    report: Report,
+    readers: Arc<Readers>,
+    /// Those of its site, once that is known.
+    metrics: Option<Arc<SiteMetrics>>,
     outcome: Outcome,
     /// When it arrived, if times are needed.
     since: Option<Instant>,
@@ -170,14 +195,24 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.outcome.total = self.since.map(|since| since.elapsed());
         self.outcome.cpu = self.meter.as_ref().and_then(Meter::total);
-        self.report.record(&self.outcome);
+        self.readers.record(&self.outcome, self.metrics.as_deref());
     }
 }
 
-/// Notes in the subject of a request, and in the recorder that follows it, which site the request is for.
-pub fn for_site(site: &Label, subject: Subject, recorder: &mut Option<Recorder>) -> Subject {
+/// Notes in the subject of a request, and in the recorder that follows it, which site the request is for, and what counts it
+/// there.
+pub fn for_site(
+    site: &Label,
+    metrics: Option<&Arc<SiteMetrics>>,
+    subject: Subject,
+    recorder: &mut Option<Recorder>,
+) -> Subject {
     if let Some(recorder) = recorder {
         recorder.outcome.site = site.clone();
+        recorder.metrics = metrics.map(Arc::clone);
+        if let Some(metrics) = metrics {
+            metrics.begin();
+        }
     }
     subject.with_site(site.clone())
 }

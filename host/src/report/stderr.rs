@@ -4,7 +4,9 @@
 //! reader. Before that, and where the thread cannot be started, lines are written directly: the process starts no thread
 //! before it has [restricted itself](crate::lockdown).
 
+use super::metrics::Log;
 use super::rate::Rate;
+use super::recent;
 use super::text::one_line;
 use super::writer::{Stream, Trouble, Writer};
 use std::fmt::{self, Write as _};
@@ -71,15 +73,22 @@ fn is_about_clients(metadata: &Metadata<'_>) -> bool {
 #[allow(clippy::needless_pass_by_value)]
 fn explain(trouble: Trouble) -> Option<String> {
     match trouble {
-        Trouble::Dropped(lines) => Some(format!(
-            "wasi-httpd: warning: {lines} lines were dropped here: standard error is not read fast enough\n"
-        )),
-        Trouble::Withheld(lines) => Some(format!(
-            "wasi-httpd: warning: {lines} lines that guests printed are not shown: together they may print {} KiB a \
-             second\n",
-            GUEST_BYTES_PER_SECOND / 1024
-        )),
+        Trouble::Dropped(lines) => {
+            Log::Error.drop_lines(lines);
+            Some(format!(
+                "wasi-httpd: warning: {lines} lines were dropped here: standard error is not read fast enough\n"
+            ))
+        }
+        Trouble::Withheld(lines) => {
+            Log::Guest.drop_lines(lines);
+            Some(format!(
+                "wasi-httpd: warning: {lines} lines that guests printed are not shown: together they may print {} KiB \
+                 a second\n",
+                GUEST_BYTES_PER_SECOND / 1024
+            ))
+        }
         Trouble::Failed(lines, error) => {
+            Log::Error.drop_lines(lines);
             Some(format!("wasi-httpd: warning: {lines} lines were dropped here: {error}\n"))
         }
         Trouble::Broken(_) | Trouble::NotReopened(_) => None,
@@ -160,6 +169,7 @@ where
         let level = if *event.metadata().level() == Level::ERROR { "error" } else { "warning" };
         let mut message = Message(String::new());
         event.record(&mut message);
+        recent::keep(level == "error", &message.0);
         writeln!(writer, "wasi-httpd: {level}: {}", message.0)
     }
 }

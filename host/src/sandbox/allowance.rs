@@ -1,6 +1,7 @@
 //! Limits the growth of one instance's memories and tables.
 
 use crate::engine::sizes::Sizes;
+use crate::report::metrics::Limit;
 use wasmtime::ResourceLimiter;
 
 /// How far an instance may still grow.
@@ -30,13 +31,19 @@ impl ResourceLimiter for Allowance {
         let left = self.memory.checked_sub(desired.saturating_sub(current));
         // A growth that is allowed here and fails in the runtime stays counted: the guest is close to its limit anyway.
         self.memory = left.unwrap_or(self.memory);
-        self.exceeded |= left.is_none();
+        if left.is_none() {
+            self.exceeded = true;
+            Limit::Memory.hit();
+        }
         Ok(left.is_some())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         let allowed = desired <= self.table;
-        self.exceeded |= !allowed;
+        if !allowed {
+            self.exceeded = true;
+            Limit::Table.hit();
+        }
         Ok(allowed)
     }
 }

@@ -25,7 +25,7 @@ pub struct Checked {
 pub fn check(config: &Serve) -> Result<Checked> {
     check_directories(config)?;
     let sites = build::open(config)?;
-    Builder::new(config, &sites, &Resources::open())?.build(config, sites)?;
+    Builder::new(config, &sites, &Resources::open(), None)?.build(config, sites)?;
     let mut checked = Checked::default();
     for site in &config.sites {
         let of_site =

@@ -17,6 +17,7 @@ mod reload;
 
 pub use check::{Checked, check};
 
+use crate::admin;
 use crate::allocator;
 use crate::app::build::{Builder, Built};
 use crate::app::sites::Live;
@@ -59,6 +60,7 @@ const SPARE_THREADS: usize = 512;
 struct Ready {
     listeners: Vec<Listener>,
     tls: Option<OpenedTls>,
+    admin: Option<admin::Opened>,
     acceptor: Acceptor,
     max_connections: usize,
     ended: AllEnded,
@@ -110,8 +112,9 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
 
 /// Compiles the components, which starts threads that remain, and completes the lockdown.
 fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
-    let Opened { listeners, tls, sites, rules, resources, log, lists, is_root, lockdown, .. } = opened;
-    let mut builder = Builder::new(&config, &sites, &resources)?;
+    let Opened { listeners, tls, admin, sites, rules, resources, log, lists, is_root, lockdown, .. } = opened;
+    let metrics = admin.as_ref().map(|admin| Arc::clone(&admin.metrics));
+    let mut builder = Builder::new(&config, &sites, &resources, metrics)?;
     let built = builder.build(&config, sites)?;
     let max_connections = max_connections(config.connections.most, config.instances);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
@@ -122,6 +125,7 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
     Ok(Ready {
         listeners,
         tls,
+        admin,
         acceptor,
         max_connections,
         ended,
@@ -142,7 +146,8 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     let Ready {
         listeners,
         mut tls,
-        acceptor,
+        admin,
+        mut acceptor,
         max_connections,
         ended,
         builder,
@@ -161,7 +166,8 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     if access_log.is_some() {
         signals::survive_file_limit()?;
     }
-    let report = Report::new(access_log.clone());
+    let unrouted = admin.as_ref().map(|admin| admin.metrics.unrouted());
+    let report = Report::new(access_log.clone(), unrouted);
     let room = Room {
         head: config.head,
         connections: max_connections,
@@ -169,8 +175,12 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         queue: config.queue,
     };
     let sites = Arc::new(Live::new(sites));
-    let connections = Arc::new(Connections::new(Arc::clone(&sites), report, config.client, room));
+    let counts = admin.is_some().then(|| acceptor.count());
     let mut phase = wait_for_signals(config.stopping)?;
+    let admin = admin.zip(counts.clone());
+    let admin = admin.map(|(admin, counts)| admin.prepare(counts, Arc::clone(&sites), phase.clone()));
+    let connections = Connections::new(Arc::clone(&sites), report, config.client, room).counted(counts);
+    let connections = Arc::new(connections);
     for line in how {
         stderr::line(&line);
     }
@@ -199,6 +209,8 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         Some(tls) => listen::over_tls(&listening, listeners, tls, &connections, config.tls),
     }
     drop(listening);
+    // After the others: programs that start a server take the first address that it names.
+    let admin = admin.map(admin::Prepared::start);
     notify::ready();
     tokio::spawn(notify::keep_alive());
 
@@ -214,6 +226,8 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     if let Some(log) = access_log {
         log.finish(CUT_TIMEOUT);
     }
+    // It has answered until here.
+    drop(admin);
     Ok(())
 }
 

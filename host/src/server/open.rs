@@ -1,17 +1,19 @@
 //! Opening: everything that the process needs before it restricts itself.
 
 use super::reload::{Certificates, PairFiles, made_from};
+use crate::admin;
 use crate::app::build::{self, OpenedSite};
-use crate::config::Serve;
+use crate::config::admin::Admin;
 use crate::config::listen::ListenAddress;
 use crate::config::log::Place;
 use crate::config::site::Site;
 use crate::config::sources::Sources;
 use crate::config::tls::{Source, Tls};
+use crate::config::{ConfigError, Serve};
 use crate::engine::Resources;
 use crate::lockdown::privileges::refuse_root;
 use crate::lockdown::{Granted, Lockdown, breadth};
-use crate::net::bind::bind_all;
+use crate::net::bind::{Opening, bind_all};
 use crate::net::tls::handshake::Handshakes;
 use crate::net::tls::store::{Choice, Store};
 use crate::net::tls::{self, dev};
@@ -32,6 +34,7 @@ use tracing::warn;
 pub(super) struct Opened {
     pub(super) listeners: Vec<Listener>,
     pub(super) tls: Option<OpenedTls>,
+    pub(super) admin: Option<admin::Opened>,
     pub(super) sites: Vec<OpenedSite>,
     /// The files of their rules.
     pub(super) rules: Vec<RuleFiles>,
@@ -178,18 +181,32 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
             ListenAddress::default()
         });
     }
-    let bind = |open, addresses: &[_]| bind_all(open, addresses, config.socket_mode, config.client.stall);
-    let mut listeners = bind(inherited, &config.addresses)?;
+    let (mode, stall) = (config.socket_mode, config.client.stall);
+    let bind = |open, flag, addresses: &[_]| bind_all(open, addresses, Opening { flag, mode, stall });
+    let mut listeners = bind(inherited, "--addr", &config.addresses)?;
     if let (Some(opened), Some(Tls { redirects, .. })) = (&mut tls, &config.tls) {
         let count = listeners.len();
-        listeners = bind(listeners, redirects)?;
+        listeners = bind(listeners, "--redirect-http", redirects)?;
         opened.redirects = listeners.split_off(count);
         for listener in &mut listeners {
             listener.traits.scheme = Scheme::HTTPS;
         }
     }
-    let redirects = tls.iter().flat_map(|tls| &tls.redirects);
-    let mut traits = listeners.iter().chain(redirects).map(|listener| &listener.traits);
+    let mut admin = None;
+    if let Some(Admin { address, public }) = &config.admin {
+        // With the others, so that one that takes the place of another is found.
+        let count = listeners.len();
+        listeners = bind(listeners, "--admin", std::slice::from_ref(address))?;
+        let own = listeners.split_off(count);
+        if let Some(listener) = own.iter().find(|listener| listener.traits.reach == Reach::Network && !public)
+        {
+            return Err(ConfigError::AdminPublic(listener.traits.to_string()).into());
+        }
+        admin = Some(admin::Opened::new(own));
+    }
+    let others =
+        tls.iter().flat_map(|tls| &tls.redirects).chain(admin.iter().flat_map(|admin| &admin.listeners));
+    let mut traits = listeners.iter().chain(others).map(|listener| &listener.traits);
     let reachable = traits.find(|traits| traits.reach == Reach::Network);
     let is_root = !config.confinement.allow_root && refuse_root(reachable)?;
     let lists = listeners.iter().all(|listener| listener.traits.reach == Reach::Loopback);
@@ -204,7 +221,7 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     let log = open_log(config)?;
     let resources = Resources::open();
     let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(Opened { listeners, tls, sites, rules, resources, log, workers, lists, is_root, lockdown })
+    Ok(Opened { listeners, tls, admin, sites, rules, resources, log, workers, lists, is_root, lockdown })
 }
 
 /// What the process needs from now on.
@@ -214,7 +231,9 @@ pub(super) fn granted(opened: &Opened, config: &Serve, sources: &Sources) -> Gra
         granted.add(site.guest.granted());
     }
     granted.cache.extend(opened.resources.cache().map(Path::to_owned));
-    granted.remove.extend(opened.listeners.iter().filter_map(Listener::directory).map(Path::to_owned));
+    let admin = opened.admin.iter().flat_map(|admin| &admin.listeners);
+    let listeners = opened.listeners.iter().chain(admin);
+    granted.remove.extend(listeners.filter_map(Listener::directory).map(Path::to_owned));
     granted.network.notifies = notify::is_expected();
     if let Some(Stream::File(log)) = &opened.log
         && opened.lockdown.is_some()

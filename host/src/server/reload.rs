@@ -14,7 +14,7 @@ use crate::config::tls::{self, Pair, Tls};
 use crate::http::shutdown::Phase;
 use crate::net::tls::store::{Choice, Store};
 use crate::report::access_log::AccessLog;
-use crate::report::stderr;
+use crate::report::{metrics, stderr};
 use crate::signals::{self, Hangups};
 use crate::site::rules::RuleFiles;
 use crate::watch::Files;
@@ -75,7 +75,9 @@ impl Certificates {
 
     /// Reads them again.
     fn reload(&self) {
-        match Choice::read(&self.from.pairs) {
+        let read = Choice::read(&self.from.pairs);
+        metrics::Reload::Certificates.count(read.is_ok());
+        match read {
             Ok((choice, warnings)) => {
                 self.store.replace(choice);
                 stderr::line("Certificates were read again");
@@ -156,7 +158,9 @@ impl Reloader {
 
     fn reload_all(&mut self) {
         self.wait_for_generations();
-        match self.replace_all() {
+        let replaced = self.replace_all();
+        metrics::Reload::Configuration.count(replaced.is_ok());
+        match replaced {
             Ok(()) => stderr::line(&format!("Reloaded {}", sites(&self.given))),
             Err(error) => warn!("nothing was reloaded, and the server goes on as it was: {error:#}"),
         }

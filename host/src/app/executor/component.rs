@@ -1,10 +1,11 @@
 //! Instances of the component runtime: a new one for each request, or reused as they are left.
 
-use super::begin;
+use super::{begin, blame};
 use crate::app::Job;
 use crate::app::idle::Idle;
 use crate::app::slots::Slots;
 use crate::instance::{State, Template};
+use crate::report::metrics::InstanceCounts;
 use anyhow::Result;
 use std::sync::Arc;
 use wasmtime::Store;
@@ -18,6 +19,7 @@ pub(in crate::app) struct Executor {
     /// How many requests each instance answers.
     uses: u32,
     idle: Idle<Instance>,
+    counts: Option<Arc<InstanceCounts>>,
 }
 
 /// An instance, between its requests.
@@ -33,8 +35,13 @@ impl Executor {
         template: Arc<Template>,
         uses: u32,
         slots: &Arc<Slots>,
+        counts: Option<Arc<InstanceCounts>>,
     ) -> Result<Self> {
-        Ok(Self { component: ProxyPre::new(component)?, template, uses, idle: Idle::new(slots) })
+        Ok(Self { component: ProxyPre::new(component)?, template, uses, idle: Idle::new(slots), counts })
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.count()
     }
 
     pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
@@ -45,7 +52,9 @@ impl Executor {
         };
         let (request, outparam) = begin(instance.store.data_mut(), job)?;
         let handler = instance.guest.wasi_http_incoming_handler();
-        handler.call_handle(&mut instance.store, request, outparam).await?;
+        if let Err(error) = handler.call_handle(&mut instance.store, request, outparam).await {
+            return Err(blame(error, instance.store.data_mut()));
+        }
         instance.uses += 1;
         if instance.uses < self.uses && instance.store.data_mut().end_request() {
             // Before its slot is free: all instances together are no more than there are slots.
@@ -55,6 +64,9 @@ impl Executor {
     }
 
     async fn instantiate(&self) -> wasmtime::Result<Instance> {
+        if let Some(counts) = &self.counts {
+            counts.created.increment();
+        }
         let mut store = self.template.store(self.component.engine(), self.template.state(), State::allowance);
         let guest = self.component.instantiate_async(&mut store).await?;
         Ok(Instance { store, guest, uses: 0 })

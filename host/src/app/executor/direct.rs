@@ -3,11 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use super::begin;
+use super::{begin, blame};
 use crate::app::Job;
 use crate::app::idle::Idle;
 use crate::app::slots::Slots;
 use crate::link::direct::module::{Instance, Module};
+use crate::report::metrics::InstanceCounts;
 use std::sync::Arc;
 
 /// Requests that one instance answers when it is restored after each: a fault of the runtime itself could outlive a request,
@@ -20,6 +21,7 @@ pub(in crate::app) struct Executor {
     module: Module,
     kind: Kind,
     idle: Idle<Used>,
+    counts: Option<Arc<InstanceCounts>>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,13 +41,22 @@ struct Used {
 }
 
 impl Executor {
-    pub(super) fn new(module: Module, uses: u32, slots: &Arc<Slots>) -> Self {
+    pub(super) fn new(
+        module: Module,
+        uses: u32,
+        slots: &Arc<Slots>,
+        counts: Option<Arc<InstanceCounts>>,
+    ) -> Self {
         let kind = match module.new_because() {
             _ if uses > 1 => Kind::Reused { uses },
             None => Kind::Restored,
             Some(_) => Kind::New,
         };
-        Self { module, kind, idle: Idle::new(slots) }
+        Self { module, kind, idle: Idle::new(slots), counts }
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.count()
     }
 
     pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
@@ -55,10 +66,12 @@ impl Executor {
         };
         let mut used = match idle {
             Some(used) => used,
-            None => Used { instance: self.module.instantiate().await?, uses: 0 },
+            None => self.instantiate().await?,
         };
         let (request, outparam) = begin(used.instance.state(), job)?;
-        used.instance.handle(&request, &outparam).await?;
+        if let Err(error) = used.instance.handle(&request, &outparam).await {
+            return Err(blame(error, used.instance.state()));
+        }
         used.uses += 1;
         let is_kept = match self.kind {
             Kind::New => false,
@@ -70,9 +83,19 @@ impl Executor {
             Kind::Reused { uses } => used.instance.state().end_request() && used.uses < uses,
         };
         if is_kept {
+            if let (Some(counts), Kind::Restored) = (&self.counts, self.kind) {
+                counts.restored.increment();
+            }
             // Before its slot is free: all instances together are no more than there are slots.
             self.idle.keep(used);
         }
         Ok(())
+    }
+
+    async fn instantiate(&self) -> wasmtime::Result<Used> {
+        if let Some(counts) = &self.counts {
+            counts.created.increment();
+        }
+        Ok(Used { instance: self.module.instantiate().await?, uses: 0 })
     }
 }

@@ -7,6 +7,7 @@ use super::Job;
 use super::slots::Slots;
 use crate::instance::{State, Template};
 use crate::link::Linked;
+use crate::report::metrics::InstanceCounts;
 use anyhow::Result;
 use http::uri::Scheme;
 use std::sync::Arc;
@@ -28,13 +29,22 @@ impl Executor {
         template: Arc<Template>,
         uses: u32,
         slots: &Arc<Slots>,
+        counts: Option<Arc<InstanceCounts>>,
     ) -> Result<Self> {
         Ok(match linked {
             Linked::Component(component) => {
-                Self::Component(component::Executor::new(component, template, uses, slots)?)
+                Self::Component(component::Executor::new(component, template, uses, slots, counts)?)
             }
-            Linked::Direct(module) => Self::Direct(direct::Executor::new(*module, uses, slots)),
+            Linked::Direct(module) => Self::Direct(direct::Executor::new(*module, uses, slots, counts)),
         })
+    }
+
+    /// How many instances wait for a request.
+    pub(super) fn idle(&self) -> usize {
+        match self {
+            Self::Component(executor) => executor.idle(),
+            Self::Direct(executor) => executor.idle(),
+        }
     }
 
     /// Has an instance answer a request. It is kept for another one only if it has done so to its end and within its
@@ -45,6 +55,16 @@ impl Executor {
             Self::Direct(executor) => executor.answer(job).await,
         }
     }
+}
+
+/// An instance was denied memory or elements of a table before it failed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it was denied memory or elements of a table; --max-memory and --max-table allow more")]
+pub(super) struct Denied;
+
+/// Adds to the failure of an instance that it was denied something before.
+fn blame(error: wasmtime::Error, state: &mut State) -> wasmtime::Error {
+    if state.allowance().was_exceeded() { error.context(Denied) } else { error }
 }
 
 /// Gives an instance a request, and the means to respond.

@@ -69,8 +69,14 @@ const SAMPLES: [&str; 20] = [
 ];
 
 /// What some flags need beside them.
-const CONTEXTS: [&[&str]; 5] =
-    [&[], &["--tls-dev"], &["--tls-cert=/c", "--tls-key=/k"], &["--tls-cert=/c"], &["--tls-key=/k"]];
+const CONTEXTS: [&[&str]; 6] = [
+    &[],
+    &["--tls-dev"],
+    &["--tls-cert=/c", "--tls-key=/k"],
+    &["--tls-cert=/c"],
+    &["--tls-key=/k"],
+    &["--admin=localhost:0"],
+];
 
 /// The keys of a file.
 fn keys_of_files() -> Vec<Key> {
@@ -162,11 +168,11 @@ fn the_command_line_counts_before_the_environment_and_that_before_the_file() {
     let config = load(&["--max-head", "18"], &variables, text).unwrap();
     assert_eq!((config.head.size, config.head.fields), (18 * 1024, 51));
     assert_eq!(config.connections.most, Some(5));
-    let addresses = ["c:3", "d:4"].map(|text| ListenAddress::parse(text).unwrap());
+    let addresses = ["c:3", "d:4"].map(|text| ListenAddress::parse("--addr", text).unwrap());
     assert_eq!(config.addresses, addresses);
     // A list replaces the whole other one.
     let config = load(&["--addr", "e:5"], &variables, text).unwrap();
-    assert_eq!(config.addresses, [ListenAddress::parse("e:5").unwrap()]);
+    assert_eq!(config.addresses, [ListenAddress::parse("--addr", "e:5").unwrap()]);
     // What is off in one source is on in none below it.
     assert!(load(&[], &[("WASI_HTTPD_QUIET", "false")], "quiet = true").unwrap().log.place.is_some());
     assert!(load(&["-q"], &[("WASI_HTTPD_QUIET", "false")], "quiet = false").unwrap().log.place.is_none());

@@ -21,6 +21,7 @@ use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
 use crate::net::proxy::header;
 use crate::net::tls::handshake::{NO_TLS, is_client_hello};
+use crate::report::metrics::ConnectionCounts;
 use crate::report::{Recorded, Recorder, for_site};
 use crate::sandbox::may_hang;
 use bytes::Bytes;
@@ -105,7 +106,11 @@ impl Connections {
         let mut exchange = Exchange::new(stream, Arc::clone(&self.http1.large_heads));
         let mut patience = Patience::WithAll;
         let mut is_new = true;
+        let mut idle = self.counts.as_deref().map(ConnectionCounts::idle);
         loop {
+            if let Some(idle) = &mut idle {
+                idle.set(true);
+            }
             tokio::select! {
                 // A request that is there is answered, also by a server that stops.
                 biased;
@@ -123,6 +128,9 @@ impl Connections {
                 }
             }
             is_new = false;
+            if let Some(idle) = &mut idle {
+                idle.set(false);
+            }
             let state = Shared {
                 info: &info,
                 progress: exchange.progress(),
@@ -264,7 +272,7 @@ impl Connections {
         let version = request.version();
         let answered = match self.check(&mut request, &identified) {
             Ok(Answerer::Site(app)) => {
-                let subject = for_site(app.label(), subject, &mut recorder);
+                let subject = for_site(app.label(), app.metrics(), subject, &mut recorder);
                 match app.respond(request, info, subject, meter).await {
                     Ok(response) => Ok(response.map(Either::Left)),
                     Err(why) => Err(Refusal::instead(why)),

@@ -25,6 +25,7 @@ use super::shutdown::{Known, Phase, may_have_changed, reached};
 use crate::allocator;
 use crate::net::conn::{Conn, ConnInfo, Stream};
 use crate::net::linger::{self, Patience};
+use crate::report::metrics::{ConnectionCounts, Limit};
 use crate::sandbox::may_hang;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -156,6 +157,7 @@ impl Connections {
         let mut known = Known::default();
         let mut tick = pin!(sleep(TICK));
         let mut watch = Watch::new(&self.times);
+        let mut idle = self.counts.as_deref().map(ConnectionCounts::idle);
         poll_fn(|context| {
             let mut is_new = known.is_new(context);
             loop {
@@ -215,12 +217,20 @@ impl Connections {
                     tick.as_mut().reset(Instant::now() + TICK);
                     // It has forgotten the waker.
                     is_new = true;
+                    if let Some(idle) = &mut idle {
+                        idle.set(!is_busy);
+                    }
                     let (has_settings, open_head) = (wire.has_settings(), wire.open_head());
                     reason = reason.or(watch.look(Seen { is_busy, has_settings, open_head }));
                 }
                 match (closing, reason) {
                     (Some(since), _) if Instant::now() - since >= CLOSE_TIMEOUT => return Poll::Ready(()),
                     (None, Some(reason)) => {
+                        match reason {
+                            _ if wire.is_flooded() => Limit::Frames.hit(),
+                            Reason::NO_ERROR => {}
+                            _ => Limit::HeadTime.hit(),
+                        }
                         closing = Some(Instant::now());
                         streams.clear();
                         connection.abrupt_shutdown(reason);

@@ -14,6 +14,7 @@ use crate::http::connection::{Answerer, Connections};
 use crate::http::date;
 use crate::http::refusal::Refusal;
 use crate::net::ConnInfo;
+use crate::report::metrics::Limit;
 use crate::report::{Recorder, Subject, for_site};
 use bytes::{Buf, Bytes};
 use h2::server::SendResponse;
@@ -126,6 +127,15 @@ impl Broken {
             Self::Incomplete | Self::Library(_) => Some(Reason::INTERNAL_ERROR),
         }
     }
+
+    /// The limit that was reached, if it is one.
+    fn limit(&self) -> Option<Limit> {
+        match self {
+            Self::Stalled => Some(Limit::Stall),
+            Self::Refused => Some(Limit::Streams),
+            Self::Left | Self::Incomplete | Self::Library(_) => None,
+        }
+    }
 }
 
 impl Connections {
@@ -152,6 +162,9 @@ impl Connections {
         };
         if let Err(broken) = &outcome {
             debug!("a stream of {}: {broken}", info.peer);
+            if let Some(limit) = broken.limit() {
+                limit.hit();
+            }
             if let Some(reason) = broken.reason() {
                 respond.send_reset(reason);
             }
@@ -184,7 +197,7 @@ impl Connections {
             Err(refusal) => refuse(refusal),
             Ok(Answerer::Host(response)) => response.map(|()| Content::Host(Bytes::new())),
             Ok(Answerer::Site(app)) => {
-                subject = for_site(app.label(), subject, &mut recorder);
+                subject = for_site(app.label(), app.metrics(), subject, &mut recorder);
                 let answered = match share.instance().await {
                     Ok(permit) => {
                         instance = Some(permit);

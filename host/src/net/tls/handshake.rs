@@ -4,6 +4,7 @@ use super::HTTP2;
 use super::stream::Encrypted;
 use crate::net::conn::{Conn, Stream, readable};
 use crate::net::linger::{self, Patience};
+use crate::report::metrics::{Handshake as Outcome, Limit};
 use http::uri::Scheme;
 use rustls::server::Acceptor;
 use rustls::{ProtocolVersion, ServerConfig};
@@ -61,14 +62,24 @@ impl Handshakes {
     pub async fn begin<S: Stream>(&self, conn: Conn<S>) -> Option<Beginning<S>> {
         let peer = conn.info.peer;
         match timeout(self.limit, self.try_begin(conn)).await {
-            Ok(Ok(beginning)) => beginning,
+            Ok(Ok(beginning)) => {
+                match &beginning {
+                    Some(Beginning::Encrypted(_) | Beginning::Http2(_)) => {}
+                    Some(Beginning::Clear(_)) => Outcome::Clear.count(),
+                    None => Outcome::Failed.count(),
+                }
+                beginning
+            }
             // Most are of programs that look for open ports: no failure of the server.
             Ok(Err(error)) => {
                 debug!("handshake of {peer}: {error}");
+                Outcome::Failed.count();
                 None
             }
             Err(_) => {
                 debug!("handshake of {peer}: it took too long");
+                Outcome::Late.count();
+                Limit::HeadTime.hit();
                 None
             }
         }
@@ -105,7 +116,9 @@ impl Handshakes {
             }
         };
         info.scheme = Scheme::HTTPS;
-        info.tls = tls.get_ref().1.protocol_version().and_then(name);
+        let version = tls.get_ref().1.protocol_version();
+        if version == Some(ProtocolVersion::TLSv1_2) { Outcome::Tls12 } else { Outcome::Tls13 }.count();
+        info.tls = version.and_then(name);
         let is_http2 = tls.get_ref().1.alpn_protocol() == Some(HTTP2);
         let files = info.files.get_or_insert_default().clone();
         let conn = Conn { stream: Encrypted::new(tls, files), info };
