@@ -138,3 +138,9 @@ fn no_request_is_lost_over_tls_either() {
     let clients = authority.clients();
     hand_over(&site, &files.flags(), |address| Client::connect_over_tls(address, &clients));
 }
+
+/// Clients whose answers say that the connection ends need not repeat anything.
+#[test]
+fn with_a_grace_period_no_request_is_repeated() {
+    assert_eq!(hand_over(&Site::new(), &["--grace", "1"], Client::connect), 0);
+}

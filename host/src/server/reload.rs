@@ -150,7 +150,9 @@ impl Reloader {
             return;
         }
         self.wait_for_generations();
-        match self.replace_sites(self.given.clone()) {
+        let replaced = self.replace_sites(self.given.clone());
+        metrics::Reload::Rules.count(replaced.is_ok());
+        match replaced {
             Ok(()) => stderr::line("Rules were read again"),
             Err(error) => warn!("rules stay as they are: {error:#}"),
         }

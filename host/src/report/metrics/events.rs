@@ -99,7 +99,9 @@ kinds! {
     Reload:
     /// The files of certificates.
     Certificates = "certificates",
-    /// The configuration, and with it components and rules.
+    /// The files of rules.
+    Rules = "rules",
+    /// The configuration, and with it all of these and components.
     Configuration = "configuration",
 }
 
