@@ -1,6 +1,7 @@
 //! `wasi-httpd check`, and the checks of a start: what is wrong with a site is known before the first request.
 
 use std::process::Output;
+use tests::guests::{self, GuestFile};
 use tests::programs;
 use tests::site::Site;
 
@@ -108,4 +109,27 @@ fn completions_and_the_manual_page_name_every_flag() {
         }
     }
     assert!(man.contains("COMMAND INSPECT"), "{man}");
+}
+
+#[test]
+fn what_a_component_imports_and_is_not_granted_is_told() {
+    let site = Site::new();
+    let asks = guests::handler_with(
+        "(import \"wasi:http/outgoing-handler@0.2.12\" \"handle\" (func $ask (param i32 i32 i32 i32)))",
+        guests::ANSWER,
+    );
+    let guest = GuestFile::new(asks);
+    let path = guest.path.to_str().unwrap();
+    let told = format!(
+        "Not granted to the guest `{path}`: wasi:http/outgoing-handler@0.2.12 (--allow-host HOST[:PORT] allows it)"
+    );
+    let output = check(&site, &[path]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(lines(&output.stdout), [told.as_str(), "The configuration is valid."]);
+    assert_eq!(
+        lines(&check(&site, &[path, "--allow-host", "localhost"]).stdout),
+        ["The configuration is valid."]
+    );
+    let server = programs!().ours_with_guest(&guest.path, &["--dir", site.root().to_str().unwrap()]);
+    assert!(server.lines().contains(&told), "{:?}", server.lines());
 }

@@ -349,3 +349,21 @@ fn a_server_ends_with_its_terminal() {
     process.signal("HUP");
     assert_eq!(process.wait().0.code(), Some(0));
 }
+
+#[test]
+fn a_server_that_stops_reloads_nothing() {
+    let site = Site::new();
+    directory(&site, "1");
+    fs::write(site.outside().join("guest.wasm"), begins('0')).unwrap();
+    let configured = Configured::start(site, "dir = '1'\nguest = 'guest.wasm'\n", &["--drain-timeout", "1"]);
+    let mut client = configured.server.connect();
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.head().status, 200);
+    let address = configured.server.address();
+    configured.server.signal("TERM");
+    eventually("no more connections are accepted", || std::net::TcpStream::connect(address).is_err());
+    configured.server.signal("HUP");
+    let (status, _, lines) = configured.server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(!lines.iter().any(|line| line.starts_with("Reloaded ")), "{lines:#?}");
+}

@@ -205,7 +205,7 @@ fn without_being_asked_for_the_rules_are_only_files_that_nobody_gets() {
 }
 
 #[test]
-fn rules_that_cannot_be_obeyed_are_a_500_and_a_line_that_says_where() {
+fn rules_that_cannot_be_obeyed_are_told_with_their_line() {
     for (file, content, complaint) in [
         (
             "_headers",
@@ -213,7 +213,6 @@ fn rules_that_cannot_be_obeyed_are_a_500_and_a_line_that_says_where() {
             "_headers, line 2: the server itself sets `Content-Length`",
         ),
         ("_redirects", "/a /b 999", "_redirects, line 1: a status is 301, 302,"),
-        ("_redirects", "/a /b\n/b /a", "_redirects, line 1: this redirect leads back to where it came from"),
         ("_redirects", "/a /:b/x", "_redirects, line 1: nothing in the path is called `:b`"),
         ("_redirects", "/:b/* https://:b/ 302", "_redirects, line 1: a target on another host is"),
     ] {
@@ -245,6 +244,20 @@ fn rules_that_cannot_be_obeyed_are_a_500_and_a_line_that_says_where() {
             assert_eq!(server.get("/").status, 404);
         }
         std::fs::remove_file(site.path("_headers")).unwrap();
+    });
+}
+
+#[test]
+fn a_redirect_in_a_circle_is_a_500_and_a_line_that_says_where() {
+    let site = Site::new().with("FILES_RULES", "on");
+    site.file("_redirects", "/a /b\n/b /a");
+    on_each_runtime!(site, |server| {
+        let response = server.get("/a");
+        assert_eq!(response.status, 500);
+        assert!(response.text().contains("its log says which"), "{}", response.text());
+        server.wait_for_error(|line| {
+            line.contains("_redirects, line 1: this redirect leads back to where it came from")
+        });
     });
 }
 

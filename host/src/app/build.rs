@@ -10,6 +10,7 @@ use crate::component::{Digest, Guest, Purpose};
 use crate::config::{Executor, Instances, Serve, site};
 use crate::engine::sizes::Sizes;
 use crate::engine::{self, Resources};
+use crate::inspect;
 use crate::instance::{FileMemory, Stdio, Template};
 use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
@@ -27,6 +28,13 @@ pub struct OpenedSite {
     config: site::Site,
     /// Its component, and what that is given.
     pub guest: Opened,
+}
+
+impl OpenedSite {
+    /// Says what its component imports and is not granted, if there is such a thing.
+    pub fn ungranted(&self) -> Option<String> {
+        inspect::ungranted(&self.guest.guest, &self.config.grants)
+    }
 }
 
 /// Opens what the sites are given. A component that several sites name is read once.

@@ -101,6 +101,18 @@ pub fn inspect(config: &Inspect) -> Result<()> {
     }
 }
 
+/// Says which imports of a guest that serves would be granted by flags that were not given; `None` if there are none.
+pub fn ungranted(guest: &Guest, grants: &Grants) -> Option<String> {
+    let refused = guest.anatomy.imports.iter().filter_map(|import| {
+        match knowledge::verdict(import, Purpose::Serve, grants) {
+            Verdict::Refused { flag: Some(flag), .. } => Some(format!("{} ({flag} allows it)", import.name)),
+            _ => None,
+        }
+    });
+    let refused: Vec<_> = refused.collect();
+    (!refused.is_empty()).then(|| format!("Not granted to {}: {}", guest.name(), refused.join(", ")))
+}
+
 /// JSON with a final newline and no control characters. JSON itself requires escapes for C0 only; this escapes DEL and C1
 /// as well, which terminals interpret.
 fn escaped(json: &str) -> String {

@@ -1,7 +1,7 @@
 //! Checking a configuration: everything up to the listeners.
 
 use super::open::check_directories;
-use crate::app::build::{self, Builder};
+use crate::app::build::{self, Builder, OpenedSite};
 use crate::config::Serve;
 use crate::config::log::Place;
 use crate::config::tls::{Source, Tls};
@@ -25,8 +25,9 @@ pub struct Checked {
 pub fn check(config: &Serve) -> Result<Checked> {
     check_directories(config)?;
     let sites = build::open(config)?;
+    let mut checked =
+        Checked { notes: sites.iter().filter_map(OpenedSite::ungranted).collect(), ..Checked::default() };
     Builder::new(config, &sites, &Resources::open(), None)?.build(config, sites)?;
-    let mut checked = Checked::default();
     for site in &config.sites {
         let of_site =
             |fault: String| if config.named { format!("site {}: {fault}", site.label) } else { fault };

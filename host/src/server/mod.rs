@@ -19,7 +19,7 @@ pub use check::{Checked, check};
 
 use crate::admin;
 use crate::allocator;
-use crate::app::build::{Builder, Built};
+use crate::app::build::{Builder, Built, OpenedSite};
 use crate::app::sites::Live;
 use crate::config::Serve;
 use crate::config::sources::Sources;
@@ -67,6 +67,8 @@ struct Ready {
     builder: Builder,
     built: Built,
     rules: Vec<RuleFiles>,
+    /// What components import and are not granted, for the operator.
+    ungranted: Vec<String>,
     log: Option<Stream>,
     lists: bool,
     is_root: bool,
@@ -114,6 +116,7 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
 fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
     let Opened { listeners, tls, admin, sites, rules, resources, log, lists, is_root, lockdown, .. } = opened;
     let metrics = admin.as_ref().map(|admin| Arc::clone(&admin.metrics));
+    let ungranted = sites.iter().filter_map(OpenedSite::ungranted).collect();
     let mut builder = Builder::new(&config, &sites, &resources, metrics)?;
     let built = builder.build(&config, sites)?;
     let max_connections = max_connections(config.connections.most, config.instances);
@@ -132,6 +135,7 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
         builder,
         built,
         rules,
+        ungranted,
         log,
         lists,
         is_root,
@@ -153,6 +157,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         builder,
         built: Built { sites, how },
         rules,
+        ungranted,
         log,
         lists,
         is_root,
@@ -181,7 +186,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
     let admin = admin.map(|(admin, counts)| admin.prepare(counts, Arc::clone(&sites), phase.clone()));
     let connections = Connections::new(Arc::clone(&sites), report, config.client, room).counted(counts);
     let connections = Arc::new(connections);
-    for line in how {
+    for line in how.into_iter().chain(ungranted) {
         stderr::line(&line);
     }
     stderr::line(
