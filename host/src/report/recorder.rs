@@ -50,7 +50,12 @@ impl Report {
     }
 
     /// Begins to follow a request, unless outcomes go nowhere.
-    pub fn begin<B>(&self, via: Via, request: &Request<B>, subject: &Subject) -> Option<Recorder> {
+    pub fn begin<B>(
+        &self,
+        via: impl FnOnce() -> Via,
+        request: &Request<B>,
+        subject: &Subject,
+    ) -> Option<Recorder> {
         let readers = self.0.as_ref()?;
         let Needs { times, cpu, host, fields } = readers.needs;
         let headers = request.headers();
@@ -59,7 +64,7 @@ impl Report {
         let outcome = Outcome {
             site,
             id,
-            via,
+            via: via(),
             arrived: SystemTime::now(),
             line: RequestLine::Read(subject.clone(), request.version()),
             host: if host { named_host(request) } else { None },
@@ -73,7 +78,7 @@ impl Report {
         };
         let since = times.then(Instant::now);
         let (readers, meter) = (Arc::clone(readers), cpu.then(Meter::default));
-        Some(Recorder { readers, metrics: None, outcome, since, meter })
+        Some(Recorder(Box::new(Followed { readers, metrics: None, outcome, since, meter })))
     }
 
     /// Records a request whose head could not be read. `line` is what arrived of its first line; the answer had this
@@ -156,9 +161,13 @@ impl Meter {
     }
 }
 
-/// A request that is being answered. Its outcome is recorded when this is dropped.
+/// A request that is being answered. Its outcome is recorded when this is dropped. It is moved from one future to the next more
+/// than ten times, so that what it knows is in memory of its own.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Recorder(Box<Followed>);
+
+#[derive(Debug)]
+struct Followed {
     readers: Arc<Readers>,
     /// Those of its site, once that is known.
     metrics: Option<Arc<SiteMetrics>>,
@@ -171,27 +180,27 @@ pub struct Recorder {
 impl Recorder {
     /// What measures its guest, if that is needed.
     pub fn meter(&self) -> Option<Meter> {
-        self.meter.clone()
+        self.0.meter.clone()
     }
 
     /// It has no answer but this status.
     pub fn set_status(&mut self, status: u16) {
-        self.outcome.status = status;
+        self.0.outcome.status = status;
     }
 
     /// The answer begins, with this status.
     pub fn begin_answer(&mut self, status: u16) {
         self.set_status(status);
-        self.outcome.head = self.since.map(|since| since.elapsed());
+        self.0.outcome.head = self.0.since.map(|since| since.elapsed());
     }
 
     /// So many bytes of its body were handed to the connection.
     pub fn count(&mut self, bytes: u64) {
-        self.outcome.bytes += bytes;
+        self.0.outcome.bytes += bytes;
     }
 }
 
-impl Drop for Recorder {
+impl Drop for Followed {
     fn drop(&mut self) {
         self.outcome.total = self.since.map(|since| since.elapsed());
         self.outcome.cpu = self.meter.as_ref().and_then(Meter::total);
@@ -208,8 +217,8 @@ pub fn for_site(
     recorder: &mut Option<Recorder>,
 ) -> Subject {
     if let Some(recorder) = recorder {
-        recorder.outcome.site = site.clone();
-        recorder.metrics = metrics.map(Arc::clone);
+        recorder.0.outcome.site = site.clone();
+        recorder.0.metrics = metrics.map(Arc::clone);
         if let Some(metrics) = metrics {
             metrics.begin();
         }
