@@ -164,6 +164,10 @@ pub struct Serve {
     /// The access log.
     #[command(flatten)]
     pub log: Log,
+
+    /// Traces.
+    #[command(flatten)]
+    pub otlp: Otlp,
 }
 
 /// The arguments of serving that each site may have for itself.
@@ -246,6 +250,26 @@ pub struct Log {
     /// Write no access log
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Where traces go, and how many.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Otlp {
+    /// The collector.
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Send a span of each request to this OpenTelemetry collector, such as http://127.0.0.1:4318, and continue the \
+                traces of clients (traceparent); for programs built with the feature otlp"
+    )]
+    pub otlp: Option<String>,
+
+    /// How many traces are sent.
+    #[arg(long, value_name = "RATIO", allow_negative_numbers = true, help = format!(
+        "Send this share of the traces that begin here, from 0 to 1; those of clients are sent as they say \
+         [default: {}]", defaults::OTLP_SAMPLE
+    ))]
+    pub otlp_sample: Option<String>,
 }
 
 /// One of several sites.

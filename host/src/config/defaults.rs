@@ -66,6 +66,9 @@ pub const MAX_OUTPUT: u32 = 64;
 /// sites that they preload.
 pub const HSTS_MAX_AGE: u32 = 31_536_000;
 
+/// The share of traces that is sent, of those that begin here: who has more than a collector can take knows it.
+pub const OTLP_SAMPLE: &str = "1";
+
 /// Seconds in which a server that will stop goes on as before. What takes it out of a load balancer can ask for some.
 pub const GRACE: u32 = 0;
 

@@ -179,6 +179,25 @@ pub enum ConfigError {
     /// The file of the access log has no name.
     #[error("--access-log takes a file, `-` for standard output, or `off`, and was given nothing")]
     NoLogFile,
+    /// `--otlp` is not the URL of a collector.
+    #[error("--otlp takes the URL of a collector, such as http://127.0.0.1:4318, not `{0}`")]
+    OtlpUrl(String),
+    /// The collector speaks TLS.
+    #[error(
+        "--otlp speaks no TLS, so `{0}` is no collector for it; take one on this machine by http:, which can pass traces on"
+    )]
+    OtlpOverTls(String),
+    /// `--otlp-sample` is not a share.
+    #[error("--otlp-sample takes a number from 0 to 1, such as 0.1 for a tenth of the traces, not `{0}`")]
+    OtlpSample(String),
+    /// There is nothing to be a share of.
+    #[error("--otlp-sample says how many traces go to --otlp, which is not there; add --otlp URL")]
+    NoOtlp,
+    /// The program was built without traces.
+    #[error(
+        "--otlp needs a program that was built with traces: cargo build --release -p host --features otlp"
+    )]
+    WithoutOtlp,
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),

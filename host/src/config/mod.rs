@@ -5,7 +5,7 @@
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
 //! - [`limits`]: the memory and time that a guest may use
-//! - [`log`]: the access log
+//! - [`log`]: the access log; [`otlp`]: traces
 //! - [`proxies`]: which proxies are believed
 //! - [`stopping`]: how long a server takes to stop
 //! - [`tls`]: certificates, and what is done about clear HTTP
@@ -20,6 +20,7 @@ pub mod grants;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod otlp;
 pub mod prefix;
 pub mod proxies;
 pub mod site;
@@ -35,6 +36,7 @@ use clap::ValueEnum;
 use grants::{Grants, HostGrant, NetworkGrants};
 use limits::{Connections, HeadLimits, Limits};
 use listen::ListenAddress;
+use otlp::Otlp;
 use proxies::Proxies;
 use site::Site;
 use std::ffi::OsString;
@@ -97,6 +99,8 @@ pub struct Serve {
     pub any_directory: bool,
     /// The access log.
     pub log: log::Log,
+    /// Where traces go, if they are sent.
+    pub otlp: Option<Otlp>,
     /// Whether the sites are named: requests for other names are refused. Otherwise, there is one site, and whether
     /// it answers for a name depends on the listener and on `--allow-name`.
     pub named: bool,
@@ -195,6 +199,7 @@ impl Serve {
             confinement,
             allow_any_dir,
             log,
+            otlp,
         } = arguments;
         let mut pairs: Vec<Pair> = Vec::new();
         for pair in sites.iter().flat_map(|site| &site.pairs) {
@@ -226,6 +231,7 @@ impl Serve {
             confinement: confinement.into(),
             any_directory: allow_any_dir,
             log: log::Log::new(log)?,
+            otlp: Otlp::new(otlp)?,
             named,
             sites,
         })
@@ -255,6 +261,7 @@ impl Serve {
             confinement,
             any_directory,
             log,
+            otlp,
             named: _,
             sites: _,
         } = self;
@@ -279,6 +286,7 @@ impl Serve {
             ("the lockdown", *confinement == other.confinement),
             ("allow-any-dir", *any_directory == other.any_directory),
             ("--access-log and --log-format", *log == other.log),
+            ("--otlp and --otlp-sample", *otlp == other.otlp),
         ];
         same.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect()
     }

@@ -5,6 +5,7 @@
 //! - [`guest_output`]: what guests print while they serve; [`terminal`]: what a guest that runs as a command prints
 //! - [`recorder`]: follows each request to its [`outcome`]; [`access_log`]: a line for it, in a
 //!   [`format`](mod@format) with a [`date`]
+//! - [`otlp`]: what is sent to a collector of traces
 //! - [`metrics`]: what is counted; [`recent`]: the last warnings
 //! - [`request_id`], [`tag`]: what marks the lines of a request; [`subject`], [`text`]: how requests and other strangers' text
 //!   are shown; [`rate`]: how much in a second; [`occasionally`]: warnings that clients can cause
@@ -16,6 +17,11 @@ pub mod guest_output;
 pub mod log_file;
 pub mod metrics;
 mod occasionally;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+#[cfg(not(feature = "otlp"))]
+#[path = "otlp/absent.rs"]
+pub mod otlp;
 pub mod outcome;
 mod rate;
 pub mod recent;

@@ -4,6 +4,7 @@
 use super::access_log::AccessLog;
 use super::metrics::SiteMetrics;
 use super::metrics::site::Seen;
+use super::otlp::{Traced, Tracer};
 use super::outcome::{Needs, Outcome, RequestLine, Via};
 use super::request_id::RequestId;
 use super::subject::Subject;
@@ -35,28 +36,37 @@ struct Readers {
     access_log: Option<AccessLog>,
     /// Counts what is for no site.
     unrouted: Option<Arc<SiteMetrics>>,
+    tracer: Option<Tracer>,
     needs: Needs,
 }
 
 impl Report {
-    /// Outcomes that go to this log, and are counted. `unrouted` counts those of requests that are for no site.
-    pub fn new(access_log: Option<AccessLog>, unrouted: Option<Arc<SiteMetrics>>) -> Self {
-        if access_log.is_none() && unrouted.is_none() {
+    /// Outcomes that go to this log, are counted, and become spans. `unrouted` counts those of requests that are for no site.
+    pub fn new(
+        access_log: Option<AccessLog>,
+        unrouted: Option<Arc<SiteMetrics>>,
+        tracer: Option<Tracer>,
+    ) -> Self {
+        if access_log.is_none() && unrouted.is_none() && tracer.is_none() {
             return Self(None);
         }
         let mut needs = access_log.as_ref().map(AccessLog::needs).unwrap_or_default();
         needs.times |= unrouted.is_some();
-        Self(Some(Arc::new(Readers { access_log, unrouted, needs })))
+        if tracer.is_some() {
+            needs = Needs { times: true, cpu: true, host: true, fields: true };
+        }
+        Self(Some(Arc::new(Readers { access_log, unrouted, tracer, needs })))
     }
 
-    /// Begins to follow a request, unless outcomes go nowhere.
+    /// Begins to follow a request, unless outcomes go nowhere. If it is traced, its head names its span from now on.
     pub fn begin<B>(
         &self,
         via: impl FnOnce() -> Via,
-        request: &Request<B>,
+        request: &mut Request<B>,
         subject: &Subject,
     ) -> Option<Recorder> {
         let readers = self.0.as_ref()?;
+        let trace = readers.tracer.as_ref().map(|tracer| tracer.begin(request.headers_mut()));
         let Needs { times, cpu, host, fields } = readers.needs;
         let headers = request.headers();
         let field = |name| if fields { field(headers, name) } else { None };
@@ -78,7 +88,7 @@ impl Report {
         };
         let since = times.then(Instant::now);
         let (readers, meter) = (Arc::clone(readers), cpu.then(Meter::default));
-        Some(Recorder(Box::new(Followed { readers, metrics: None, outcome, since, meter })))
+        Some(Recorder(Box::new(Followed { readers, metrics: None, outcome, since, meter, trace })))
     }
 
     /// Records a request whose head could not be read. `line` is what arrived of its first line; the answer had this
@@ -100,16 +110,19 @@ impl Report {
                 total: None,
                 cpu: None,
             };
-            readers.record(&outcome, None);
+            readers.record(&outcome, None, None);
         }
     }
 }
 
 impl Readers {
     /// Records an outcome, which these count if it is one of a site's.
-    fn record(&self, outcome: &Outcome, metrics: Option<&SiteMetrics>) {
+    fn record(&self, outcome: &Outcome, metrics: Option<&SiteMetrics>, trace: Option<&Traced>) {
         if let Some(log) = &self.access_log {
             log.record(outcome);
+        }
+        if let Some(tracer) = &self.tracer {
+            tracer.record(trace, outcome);
         }
         let metrics = metrics.or_else(|| {
             let unrouted = self.unrouted.as_deref()?;
@@ -175,6 +188,8 @@ struct Followed {
     /// When it arrived, if times are needed.
     since: Option<Instant>,
     meter: Option<Meter>,
+    /// Its place in a trace, if it is traced.
+    trace: Option<Traced>,
 }
 
 impl Recorder {
@@ -204,7 +219,7 @@ impl Drop for Followed {
     fn drop(&mut self) {
         self.outcome.total = self.since.map(|since| since.elapsed());
         self.outcome.cpu = self.meter.as_ref().and_then(Meter::total);
-        self.readers.record(&self.outcome, self.metrics.as_deref());
+        self.readers.record(&self.outcome, self.metrics.as_deref(), self.trace.as_ref());
     }
 }
 

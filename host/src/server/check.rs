@@ -8,6 +8,7 @@ use crate::config::tls::{Source, Tls};
 use crate::engine::Resources;
 use crate::net::tls::certificate::Certificate;
 use crate::report::log_file::LogFile;
+use crate::report::otlp::Collector;
 use crate::site::{self, Faults};
 use anyhow::Result;
 use std::time::SystemTime;
@@ -37,6 +38,9 @@ pub fn check(config: &Serve) -> Result<Checked> {
     if let Some(Place::File(path)) = &config.log.place
         && let Err(error) = LogFile::check(path)
     {
+        checked.faults.push(format!("{error:#}"));
+    }
+    if let Some(Err(error)) = config.otlp.as_ref().map(Collector::find) {
         checked.faults.push(format!("{error:#}"));
     }
     if let Some(Tls { source: Source::Files(pairs), .. }) = &config.tls {

@@ -35,6 +35,7 @@ use crate::net::listener::Listener;
 use crate::net::per_address::PerAddress;
 use crate::notify;
 use crate::report::access_log::AccessLog;
+use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
@@ -50,7 +51,7 @@ use tokio::runtime;
 use tokio::sync::watch;
 use tracing::warn;
 
-/// How long connections may take to be cut, and the last lines of the access log to be written.
+/// How long connections may take to be cut, and the last lines of the access log and the last spans to be written.
 const CUT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Threads that may block in addition to one for each instance. Each request to a file system that hangs holds one.
@@ -70,6 +71,7 @@ struct Ready {
     /// What components import and are not granted, for the operator.
     ungranted: Vec<String>,
     log: Option<Stream>,
+    collector: Option<Collector>,
     lists: bool,
     is_root: bool,
     walls: Option<Walls>,
@@ -114,7 +116,20 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
 
 /// Compiles the components, which starts threads that remain, and completes the lockdown.
 fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
-    let Opened { listeners, tls, admin, sites, rules, resources, log, lists, is_root, lockdown, .. } = opened;
+    let Opened {
+        listeners,
+        tls,
+        admin,
+        sites,
+        rules,
+        resources,
+        log,
+        collector,
+        lists,
+        is_root,
+        lockdown,
+        ..
+    } = opened;
     let metrics = admin.as_ref().map(|admin| Arc::clone(&admin.metrics));
     let ungranted = sites.iter().filter_map(OpenedSite::ungranted).collect();
     let mut builder = Builder::new(&config, &sites, &resources, metrics)?;
@@ -137,6 +152,7 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
         rules,
         ungranted,
         log,
+        collector,
         lists,
         is_root,
         walls,
@@ -159,6 +175,7 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         rules,
         ungranted,
         log,
+        collector,
         lists,
         is_root,
         walls,
@@ -172,7 +189,10 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         signals::survive_file_limit()?;
     }
     let unrouted = admin.as_ref().map(|admin| admin.metrics.unrouted());
-    let report = Report::new(access_log.clone(), unrouted);
+    let tracing =
+        collector.map(Collector::start).transpose().context("cannot start the thread that sends spans")?;
+    let (tracer, exporter) = tracing.unzip();
+    let report = Report::new(access_log.clone(), unrouted, tracer);
     let room = Room {
         head: config.head,
         connections: max_connections,
@@ -228,8 +248,12 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
             tokio::time::sleep(CUT_TIMEOUT).await;
         } => {}
     }
+    let last_spans = exporter.map(|exporter| exporter.stop(CUT_TIMEOUT));
     if let Some(log) = access_log {
         log.finish(CUT_TIMEOUT);
+    }
+    if let Some(sent) = last_spans {
+        sent.await;
     }
     // It has answered until here.
     drop(admin);

@@ -20,6 +20,7 @@ use crate::net::tls::{self, dev};
 use crate::net::{Listener, Reach};
 use crate::notify;
 use crate::report::log_file::LogFile;
+use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
 use crate::site::rules::{self, RuleFiles};
 use crate::site::{self, Faults};
@@ -41,6 +42,8 @@ pub(super) struct Opened {
     pub(super) resources: Resources,
     /// Where the access log goes.
     pub(super) log: Option<Stream>,
+    /// Where traces go.
+    pub(super) collector: Option<Collector>,
     /// Threads that serve: as many as there are processors that the process may use.
     pub(super) workers: NonZeroUsize,
     /// Whether listings are on by default.
@@ -219,9 +222,23 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     let rules = give_rules(config)?;
     let sites = build::open(config)?;
     let log = open_log(config)?;
+    let collector = config.otlp.as_ref().map(Collector::find).transpose()?;
     let resources = Resources::open();
     let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    Ok(Opened { listeners, tls, admin, sites, rules, resources, log, workers, lists, is_root, lockdown })
+    Ok(Opened {
+        listeners,
+        tls,
+        admin,
+        sites,
+        rules,
+        resources,
+        log,
+        collector,
+        workers,
+        lists,
+        is_root,
+        lockdown,
+    })
 }
 
 /// What the process needs from now on.
@@ -235,6 +252,10 @@ pub(super) fn granted(opened: &Opened, config: &Serve, sources: &Sources) -> Gra
     let listeners = opened.listeners.iter().chain(admin);
     granted.remove.extend(listeners.filter_map(Listener::directory).map(Path::to_owned));
     granted.network.notifies = notify::is_expected();
+    if let Some(collector) = &opened.collector {
+        granted.network.tcp = true;
+        granted.network.connect.extend([Some(collector.port())]);
+    }
     if let Some(Stream::File(log)) = &opened.log
         && opened.lockdown.is_some()
     {

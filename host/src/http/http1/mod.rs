@@ -266,7 +266,7 @@ impl Connections {
         let identified = identify(&mut request, state.info);
         let info = identified.as_deref().unwrap_or(state.info);
         let subject = subject(&request, info);
-        let mut recorder = self.report.begin(|| info.via(), &request, &subject);
+        let mut recorder = self.report.begin(|| info.via(), &mut request, &subject);
         let meter = recorder.as_ref().and_then(Recorder::meter);
         let method = request.method().clone();
         let version = request.version();

@@ -183,7 +183,7 @@ impl Connections {
         let identified = rewritten.and_then(|()| identify(&mut request, info));
         let info = identified.as_deref().unwrap_or(info);
         let mut subject = subject(&request, info);
-        let mut recorder = self.report.begin(|| info.via(), &request, &subject);
+        let mut recorder = self.report.begin(|| info.via(), &mut request, &subject);
         let Some(share) = share else {
             if let Some(recorder) = &mut recorder {
                 recorder.set_status(StatusCode::SERVICE_UNAVAILABLE.as_u16());
