@@ -230,7 +230,7 @@ mod tests {
             Request::builder().uri("/a").header("host", "example.com").header("traceparent", EXAMPLE);
         let mut request = request.body(()).unwrap();
         let subject = Subject::new(request.method(), request.uri());
-        let mut recorder = report.begin(via(), &mut request, &subject);
+        let mut recorder = report.begin(via, &mut request, &subject);
         assert!(recorder.as_ref().unwrap().meter().is_some());
         let metrics: Option<&Arc<SiteMetrics>> = None;
         for_site(&Label::new("blog"), metrics, subject, &mut recorder);
