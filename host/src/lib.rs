@@ -5,18 +5,19 @@
 //!
 //! 1. [`cli`]: the command line
 //! 2. [`config`]: the validated configuration
-//! 3. [`component`]: the guest, recognised and compiled
-//! 4. [`engine`]: the wasmtime engine, with pools of the sizes that the guest needs
+//! 3. [`component`]: guests, recognised and compiled
+//! 4. [`engine`]: the wasmtime engine, with pools of the sizes that guests need
 //! 5. [`sandbox`]: what an instance may touch; [`wasi`]: what its calls mean; [`instance`]: its state; [`link`]: the glue
 //! 6. [`net`]: listeners and connections; [`http`](mod@http): the requests on a connection
-//! 7. [`app`]: hands a request to an instance and takes its response; [`body`]: the bodies of both
-//! 8. [`report`]: access log and standard error
+//! 7. [`app`]: finds the site of a request, hands it to an instance and takes its response; [`body`]: the bodies of both
+//! 8. [`report`]: access log, standard error, metrics, traces
 //! 9. [`admin`]: how the server is, for who looks after it
 //! 10. [`lockdown`]: what the kernel refuses the whole process
 //! 11. [`signals`][]: shutdown; [`notify`]: what the service manager is told
 //!
-//! [`prepare`](mod@prepare) does steps 3 to 5, and [`site`] checks what the file server will read. [`server`] is the life of a server, [`run`](mod@run) that of a command.
-//! [`inspect`] only parses the component.
+//! [`server`] is the life of a server, with its reloads, and [`run`](mod@run) that of a command. Both open guests by
+//! [`prepare`](mod@prepare). [`site`] checks what the file server will read, and [`watch`] finds what has changed. [`inspect`]
+//! only parses the component.
 //!
 //! Imports go one way: server → net, http → app → link → instance → sandbox, wasi → body. All modules may use report.
 
