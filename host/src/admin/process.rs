@@ -14,7 +14,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Bytes that are read of a file in `/proc`. `status` has some 1,500.
 const MAX_FILE: usize = 8 * 1024;
 
-/// Files in `/proc` that are opened before the process restricts itself, and read as often as somebody asks. A value is `None`
+/// Files in `/proc` that are opened before the process restricts itself, and read at each request for them. A value is `None`
 /// where there is no `/proc`.
 #[derive(Debug)]
 pub struct Process {

@@ -75,7 +75,7 @@ pub struct Builder {
     instances: u32,
     files: Arc<FileMemory>,
     generations: Generations,
-    /// Counts the requests and instances of sites, where somebody looks.
+    /// Counts the requests and instances of sites, with `--admin`.
     metrics: Option<Arc<Metrics>>,
 }
 

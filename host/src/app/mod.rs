@@ -82,7 +82,7 @@ pub struct App {
     label: Label,
     /// How many of its instances may work at a time.
     most: u32,
-    /// Counts its requests and instances, where somebody looks.
+    /// Counts its requests and instances, with `--admin`.
     metrics: Option<Arc<SiteMetrics>>,
     about: About,
     _generation: Arc<Generation>,
@@ -97,7 +97,7 @@ pub struct Shared {
     pub instances: u32,
     /// The generation that it belongs to.
     pub generation: Arc<Generation>,
-    /// Counts the requests and instances of the site, where somebody looks.
+    /// Counts the requests and instances of the site, with `--admin`.
     pub metrics: Option<Arc<SiteMetrics>>,
 }
 
@@ -192,7 +192,7 @@ impl App {
         self.stripped.as_ref()
     }
 
-    /// What counts its requests, where somebody looks.
+    /// What counts its requests, with `--admin`.
     pub fn metrics(&self) -> Option<&Arc<SiteMetrics>> {
         self.metrics.as_ref()
     }

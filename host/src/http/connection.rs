@@ -33,7 +33,7 @@ use tokio::task::coop::unconstrained;
 pub struct Connections {
     sites: Arc<Live>,
     pub(super) report: Report,
-    /// Counts those that are idle, where somebody looks.
+    /// Counts those that are idle, with `--admin`.
     pub(super) counts: Option<Arc<ConnectionCounts>>,
     pub(super) times: ClientTimes,
     pub(super) http1: Http1,

@@ -62,7 +62,7 @@ impl Terms {
 pub struct Acceptor {
     places: Arc<Semaphore>,
     terms: Arc<Terms>,
-    /// Counts them, where somebody looks.
+    /// Counts them, with `--admin`.
     counts: Option<Arc<ConnectionCounts>>,
     /// Each connection holds a clone until it has ended.
     alive: mpsc::Sender<()>,

@@ -105,7 +105,7 @@ pub struct Outcome {
     pub cpu: Option<Duration>,
 }
 
-/// Which parts of outcomes somebody reads. The others are neither measured nor copied.
+/// Which parts of outcomes are read. The others are neither measured nor copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Needs {

@@ -21,7 +21,7 @@ pub struct Line {
     pub text: String,
 }
 
-/// `None` where nobody looks.
+/// `None` without `--admin`.
 static LINES: Mutex<Option<VecDeque<Line>>> = Mutex::new(None);
 
 /// Keeps them from now on.
@@ -51,7 +51,7 @@ mod tests {
     use super::{MAX_KEPT, MAX_LENGTH, keep, lines, start};
 
     #[test]
-    fn the_last_ones_are_kept_once_somebody_looks() {
+    fn the_last_ones_are_kept_once_they_are_read() {
         keep(true, "before");
         assert_eq!(lines(), []);
         start();

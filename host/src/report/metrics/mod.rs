@@ -3,7 +3,7 @@
 //! - [`site`]: the requests of a site, counted for each of them; [`counter`], [`histogram`]: with what
 //! - [`instances`]: where the instances of a site came from
 //! - [`connections`]: connections, accepted and open
-//! - [`events`]: what is rare, and so counted whether or not somebody looks
+//! - [`events`]: what is rare, and so counted with and without `--admin`
 //! - [`text`]: the format in which Prometheus reads it
 //!
 //! No label comes from what a client sends. What is counted for each request is reached by a handle, without looking anything
