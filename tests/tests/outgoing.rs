@@ -86,6 +86,7 @@ fn refuses(authority: &str, options: &[&str], flag: &str) {
     let (_, _, errors) = server.wait();
     let usual = [
         "Running ",
+        "Not granted to ",
         "Locked down: ",
         "Listening on ",
         "wasi-httpd: warning: at most ",
