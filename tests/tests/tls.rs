@@ -179,7 +179,9 @@ fn a_file_that_has_become_shorter_cuts_the_answer_short() {
     let mut rest = Vec::new();
     let error = client.reader().read_to_end(&mut rest).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{error}");
-    server.wait_for_error(|line| line.contains("GET /big.bin was cut short: a file has become shorter"));
+    server.wait_for_error(|line| {
+        line.contains("GET /big.bin [") && line.contains("] was cut short: a file has become shorter")
+    });
 }
 
 #[test]
