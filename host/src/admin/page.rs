@@ -3,6 +3,7 @@
 
 use super::chart::{Line, draw, largest, scale, scale_of_bytes};
 use super::status::{Count, Site, Status};
+use guest::html::Text;
 use std::fmt::{self, Display, Write as _};
 
 const STYLE: &str = include_str!("page.css");
@@ -169,9 +170,9 @@ fn sites(html: &mut String, sites: &[Site]) {
         let _ = write!(
             html,
             "<tr><td>{}<td class=\"text\" data-name=\"Component\"><span>{} <span class=\"soft\">{}</span></span>",
-            Escaped(&site.name),
-            Escaped(&site.component),
-            Escaped(&site.executor)
+            Text(&site.name),
+            Text(&site.component),
+            Text(&site.executor)
         );
         let mut cell = |name: &str, value: &dyn Display, is_bad: bool| {
             let class = if is_bad { " class=\"bad\"" } else { "" };
@@ -199,7 +200,7 @@ fn lists(html: &mut String, status: &Status) {
         } else {
             html.push_str("<ul>");
             for Count { what, count } in counts {
-                let _ = write!(html, "<li><span>{}</span><b>{}</b></li>", Escaped(what), Grouped(*count));
+                let _ = write!(html, "<li><span>{}</span><b>{}</b></li>", Text(what), Grouped(*count));
             }
             html.push_str("</ul>");
         }
@@ -237,7 +238,7 @@ fn warnings(html: &mut String, status: &Status) {
                 html,
                 "<li><time>{} ago</time><span{class}>{}</span></li>",
                 Span(warning.age),
-                Escaped(&warning.text)
+                Text(&warning.text)
             );
         }
         html.push_str("</ul>");
@@ -253,25 +254,6 @@ fn capital(text: &str) -> String {
 #[allow(clippy::cast_precision_loss)]
 fn to_f64(number: u64) -> f64 {
     number as f64
-}
-
-/// Text in a page.
-struct Escaped<'a>(&'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            match character {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                other => f.write_char(other)?,
-            }
-        }
-        Ok(())
-    }
 }
 
 /// A value, or a dash where there is none.
@@ -358,7 +340,7 @@ impl Display for Span {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bytes, Escaped, Grouped, Nonce, Number, Or, Span};
+    use super::{Bytes, Grouped, Nonce, Number, Or, Span, Text};
 
     #[test]
     fn figures_are_short() {
@@ -394,7 +376,7 @@ mod tests {
     #[test]
     fn text_from_strangers_is_text() {
         let text = "<script>alert('&\"')</script>";
-        assert_eq!(Escaped(text).to_string(), "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;");
+        assert_eq!(Text(text).to_string(), "&lt;script&gt;alert(&#39;&amp;&quot;&#39;)&lt;/script&gt;");
     }
 
     #[test]
