@@ -223,7 +223,19 @@ mod tests {
     use super::{Directory, DirectoryGrant, Identity, PATH_TTL, removed_directory};
     use std::cell::Cell;
     use std::os::fd::AsRawFd as _;
+    use std::path::PathBuf;
     use std::time::Duration;
+    use tempfile::TempDir;
+
+    /// An empty directory called `site` in a place of its own.
+    fn opened(is_pinned: bool) -> (TempDir, PathBuf, Directory) {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("site");
+        std::fs::create_dir(&path).unwrap();
+        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
+        let directory = Directory::open(&grant, is_pinned).unwrap();
+        (place, path, directory)
+    }
 
     #[test]
     fn a_removed_directory_is_empty_and_stays_so() {
@@ -237,12 +249,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_gone_is_empty_until_it_is_back() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("site");
-        std::fs::create_dir(&path).unwrap();
+        let (place, path, directory) = opened(false);
         std::fs::write(path.join("a.txt"), "a").unwrap();
-        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant, false).unwrap();
         let now = Cell::new(Duration::ZERO);
         let entries_now = || {
             let path = format!("/proc/self/fd/{}", directory.at(now.get()).unwrap().dir.as_raw_fd());
@@ -266,11 +274,7 @@ mod tests {
 
     #[test]
     fn a_pinned_directory_stays_as_long_as_there_is_one_in_its_place() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("site");
-        std::fs::create_dir(&path).unwrap();
-        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant, true).unwrap();
+        let (place, path, directory) = opened(true);
         let identity = |ticks| {
             let opened = directory.at(PATH_TTL * ticks).unwrap();
             Identity::from(&opened.dir.metadata().unwrap())
@@ -284,11 +288,7 @@ mod tests {
 
     #[test]
     fn the_path_is_examined_once_a_millisecond() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("site");
-        std::fs::create_dir(&path).unwrap();
-        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant, false).unwrap();
+        let (place, path, directory) = opened(false);
         let identity = |now| {
             let opened = directory.at(now).unwrap();
             Identity::from(&opened.dir.metadata().unwrap())
@@ -307,11 +307,7 @@ mod tests {
 
     #[test]
     fn threads_see_the_same_directory() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("site");
-        std::fs::create_dir(&path).unwrap();
-        let grant = DirectoryGrant { host: path.clone(), guest: "/".to_owned() };
-        let directory = Directory::open(&grant, false).unwrap();
+        let (place, path, directory) = opened(false);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
