@@ -16,8 +16,9 @@ use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
 use crate::report::metrics::Metrics;
-use anyhow::{Context as _, Result};
+use anyhow::{Error, Result};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 use wasmtime::Engine;
@@ -42,11 +43,12 @@ pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
     let mut guests: HashMap<Option<PathBuf>, Arc<Guest>> = HashMap::new();
     let sites = config.sites.iter().map(|site| {
         let mut open = || {
-            let guest = match guests.get(&site.guest) {
-                Some(guest) => Arc::clone(guest),
-                None => Arc::new(Guest::read(site.guest.as_deref())?),
+            let guest = match guests.entry(site.guest.clone()) {
+                Entry::Occupied(entry) => Arc::clone(entry.get()),
+                Entry::Vacant(entry) => {
+                    Arc::clone(entry.insert(Arc::new(Guest::read(site.guest.as_deref())?)))
+                }
             };
-            guests.insert(site.guest.clone(), Arc::clone(&guest));
             prepare::give(guest, Purpose::Serve, &site.grants, &site.limits)
         };
         let guest = of_site(config.named, site, open())?;
@@ -56,8 +58,10 @@ pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
 }
 
 /// Says which of several sites an error is about.
-fn of_site<T>(named: bool, site: &site::Site, outcome: Result<T>) -> Result<T> {
-    if named { outcome.with_context(|| format!("site {}", site.label)) } else { outcome }
+pub fn of_site<T, E: Into<Error>>(named: bool, site: &site::Site, outcome: Result<T, E>) -> Result<T> {
+    outcome.map_err(
+        |error| if named { error.into().context(format!("site {}", site.label)) } else { error.into() },
+    )
 }
 
 /// What a builder has made.

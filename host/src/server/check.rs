@@ -1,6 +1,6 @@
 //! Checking a configuration: everything up to the listeners.
 
-use super::open::check_directories;
+use super::open::{check_directories, of_site};
 use crate::app::build::{self, Builder, OpenedSite};
 use crate::config::Serve;
 use crate::config::log::Place;
@@ -30,10 +30,9 @@ pub fn check(config: &Serve) -> Result<Checked> {
         Checked { notes: sites.iter().filter_map(OpenedSite::ungranted).collect(), ..Checked::default() };
     Builder::new(config, &sites, &Resources::open(), None)?.build(config, sites)?;
     for site in &config.sites {
-        let of_site =
-            |fault: String| if config.named { format!("site {}: {fault}", site.label) } else { fault };
         let Faults { errors, warnings } = site::check(site);
-        checked.faults.extend(errors.into_iter().chain(warnings).map(of_site));
+        let faults = errors.into_iter().chain(warnings);
+        checked.faults.extend(faults.map(|fault| of_site(config, site, fault)));
     }
     if let Some(Place::File(path)) = &config.log.place
         && let Err(error) = LogFile::check(path)

@@ -39,7 +39,6 @@ use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
 use crate::report::{Report, stderr};
 use crate::signals::{self, Signals};
-use crate::site::rules::RuleFiles;
 use crate::watch::Files;
 use anyhow::{Context as _, Result};
 use listen::Listening;
@@ -65,19 +64,14 @@ struct Ready {
     acceptor: Acceptor,
     max_connections: usize,
     ended: AllEnded,
-    builder: Builder,
-    built: Built,
-    rules: Vec<RuleFiles>,
-    /// What components import and are not granted, for the operator.
-    ungranted: Vec<String>,
+    sites: Arc<Live>,
+    /// How components run, and what they import and are not granted, for the operator.
+    about: Vec<String>,
+    reloader: Reloader,
     log: Option<Stream>,
     collector: Option<Collector>,
-    lists: bool,
     is_root: bool,
     walls: Option<Walls>,
-    sources: Sources,
-    /// As it was given.
-    given: Serve,
     config: Serve,
 }
 
@@ -96,10 +90,10 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
     // The limit of a control group is read from files.
     let workers = opened.workers;
     let blocking_threads = config.instances as usize + SPARE_THREADS;
-    let ready = compile(opened, sources, given, config)?;
+    let ready = compile(opened, sources, given, config, watched)?;
 
     stderr::start();
-    engine::start_ticking(ready.builder.engine())?;
+    engine::start_ticking(ready.reloader.builder.engine())?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
@@ -108,17 +102,23 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
         .on_thread_park(allocator::trim)
         .build()
         .context("cannot start the threads of the server")?;
-    let outcome = runtime.block_on(run(ready, watched));
+    let outcome = runtime.block_on(run(ready));
     // Does not wait for tasks that outlived the shutdown.
     runtime.shutdown_background();
     outcome
 }
 
 /// Compiles the components, which starts threads that remain, and completes the lockdown.
-fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) -> Result<Ready> {
+fn compile(
+    opened: Opened,
+    sources: Sources,
+    given: Serve,
+    mut config: Serve,
+    watched: Option<Files>,
+) -> Result<Ready> {
     let Opened {
         listeners,
-        tls,
+        mut tls,
         admin,
         sites,
         rules,
@@ -131,9 +131,14 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
         ..
     } = opened;
     let metrics = admin.as_ref().map(|admin| Arc::clone(&admin.metrics));
-    let ungranted = sites.iter().filter_map(OpenedSite::ungranted).collect();
+    let ungranted: Vec<_> = sites.iter().filter_map(OpenedSite::ungranted).collect();
     let mut builder = Builder::new(&config, &sites, &resources, metrics)?;
-    let built = builder.build(&config, sites)?;
+    let Built { sites, how: mut about } = builder.build(&config, sites)?;
+    about.extend(ungranted);
+    let sites = Arc::new(Live::new(sites));
+    let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
+    let reloader =
+        Reloader { sources, given, lists, builder, sites: Arc::clone(&sites), certificates, watched, rules };
     let max_connections = max_connections(config.connections.most, config.instances);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));
@@ -147,40 +152,32 @@ fn compile(opened: Opened, sources: Sources, given: Serve, mut config: Serve) ->
         acceptor,
         max_connections,
         ended,
-        builder,
-        built,
-        rules,
-        ungranted,
+        sites,
+        about,
+        reloader,
         log,
         collector,
-        lists,
         is_root,
         walls,
-        sources,
-        given,
         config,
     })
 }
 
-async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
+async fn run(ready: Ready) -> Result<()> {
     let Ready {
         listeners,
-        mut tls,
+        tls,
         admin,
         mut acceptor,
         max_connections,
         ended,
-        builder,
-        built: Built { sites, how },
-        rules,
-        ungranted,
+        sites,
+        about,
+        reloader,
         log,
         collector,
-        lists,
         is_root,
         walls,
-        sources,
-        given,
         config,
     } = ready;
     let access_log = log.map(|stream| AccessLog::start(stream, config.log.format.clone()));
@@ -199,14 +196,13 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         instances: config.instances,
         queue: config.queue,
     };
-    let sites = Arc::new(Live::new(sites));
     let counts = admin.is_some().then(|| acceptor.count());
     let mut phase = wait_for_signals(config.stopping)?;
     let admin = admin.zip(counts.clone());
     let admin = admin.map(|(admin, counts)| admin.prepare(counts, Arc::clone(&sites), phase.clone()));
-    let connections = Connections::new(Arc::clone(&sites), report, config.client, room).counted(counts);
+    let connections = Connections::new(sites, report, config.client, room).counted(counts);
     let connections = Arc::new(connections);
-    for line in how.into_iter().chain(ungranted) {
+    for line in about {
         stderr::line(&line);
     }
     stderr::line(
@@ -219,8 +215,6 @@ async fn run(ready: Ready, watched: Option<Files>) -> Result<()> {
         tokio::task::spawn_blocking(probe).await.context("a thread failed")?;
     }
 
-    let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
-    let reloader = Reloader { sources, given, lists, builder, sites, certificates, watched, rules };
     reload::start(reloader, access_log.clone(), phase.clone())?;
     let listening = Listening { acceptor, phase: phase.clone() };
     match tls {

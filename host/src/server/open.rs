@@ -22,9 +22,9 @@ use crate::notify;
 use crate::report::log_file::LogFile;
 use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
+use crate::site;
 use crate::site::rules::{self, RuleFiles};
-use crate::site::{self, Faults};
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use http::uri::Scheme;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -72,23 +72,18 @@ pub(super) fn check_directories(config: &Serve) -> Result<()> {
     config.sites.iter().try_for_each(|site| breadth::refuse(&site.grants.directories))
 }
 
-/// Refuses sites with wrong rules, and reports what is missing in them.
-pub(super) fn check_sites(config: &Serve) -> Result<()> {
+/// Warns of what sites lack of what their settings name.
+pub(super) fn warn_of_missing(config: &Serve) {
     for site in &config.sites {
-        let of_site = if config.named { format!("site {}: ", site.label) } else { String::new() };
-        let Faults { errors, warnings } = site::check(site);
-        match &errors[..] {
-            [] => {}
-            [error] => bail!("{of_site}{error}"),
-            [first, rest @ ..] => {
-                bail!("{of_site}{first} (and {} more; `wasi-httpd check` lists them)", rest.len())
-            }
-        }
-        for warning in warnings {
-            warn!("{of_site}{warning}");
+        for warning in site::missing(site) {
+            warn!("{}", of_site(config, site, warning));
         }
     }
-    Ok(())
+}
+
+/// Says which of several sites a fault is about.
+pub(super) fn of_site(config: &Serve, site: &Site, fault: String) -> String {
+    if config.named { format!("site {}: {fault}", site.label) } else { fault }
 }
 
 /// Reads the rules of sites and gives them to their components. Returns the files of those that have rules.
@@ -96,11 +91,7 @@ pub(super) fn give_rules(config: &mut Serve) -> Result<Vec<RuleFiles>> {
     let mut files = Vec::new();
     for site in &mut config.sites {
         let given = rules::give(site);
-        files.extend(if config.named {
-            given.with_context(|| format!("site {}", site.label))?
-        } else {
-            given?
-        });
+        files.extend(build::of_site(config.named, site, given)?);
     }
     Ok(files)
 }
@@ -218,8 +209,8 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     }
     // Low ports are bound.
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
-    check_sites(config)?;
     let rules = give_rules(config)?;
+    warn_of_missing(config);
     let sites = build::open(config)?;
     let log = open_log(config)?;
     let collector = config.otlp.as_ref().map(Collector::find).transpose()?;

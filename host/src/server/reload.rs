@@ -5,7 +5,7 @@
 //! so that what it compiles does not slow down requests. Either everything that was read is right, and takes the place of what
 //! was there at once, or nothing changes and a warning says why.
 
-use super::open::{check_directories, check_sites, give_rules};
+use super::open::{check_directories, give_rules, warn_of_missing};
 use crate::app::build::{self, Builder, Built};
 use crate::app::sites::Live;
 use crate::config::Serve;
@@ -179,7 +179,6 @@ impl Reloader {
             bail!("{first}{others} can be changed by a restart only");
         }
         check_directories(&given)?;
-        check_sites(&given)?;
         let pairs = pairs(&given);
         let certificates = match &self.certificates {
             Some(old) => {
@@ -191,6 +190,7 @@ impl Reloader {
         let watched = self.watched.as_ref().map(|files| files.replaced_by(made_from(&self.sources, &given)));
         self.replace_sites(given.clone())?;
         // From here on, nothing can fail.
+        warn_of_missing(&given);
         if let Some((certificates, (choice, warnings))) = certificates {
             certificates.store.replace(choice);
             self.certificates = Some(certificates);
@@ -265,8 +265,8 @@ fn sites(config: &Serve) -> String {
     }
 }
 
-/// Starts the thread that reloads. SIGHUP also has the file of `log` opened again. From now on, SIGHUP does not end the process, unless its terminal is gone. This needs a
-/// runtime.
+/// Starts the thread that reloads. SIGHUP also has the file of `log` opened again. From now on, SIGHUP does not end the
+/// process, unless its terminal is gone. This needs a runtime.
 pub(super) fn start(reloader: Reloader, log: Option<AccessLog>, phase: watch::Receiver<Phase>) -> Result<()> {
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("reload".to_owned());

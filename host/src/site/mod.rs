@@ -19,19 +19,38 @@ pub struct Faults {
 
 /// Checks what a site serves, if it does so by the built-in guest.
 pub fn check(config: &Site) -> Faults {
+    served(config).map(|(root, settings)| check_directory(root, &settings)).unwrap_or_default()
+}
+
+/// What a site lacks of what its settings name: what [`check`] warns of.
+pub fn missing(config: &Site) -> Vec<String> {
+    served(config).map(|(root, settings)| missing_in(root, &settings)).unwrap_or_default()
+}
+
+/// The directory that the built-in guest serves, and its settings; `None` for other guests.
+fn served(config: &Site) -> Option<(&Path, Settings)> {
     // Settings were validated with the configuration, and the first directory is the one that is served.
-    let settings = Settings::checked(&config.grants.environment);
-    let (Ok(settings), Some(directory), None) = (settings, config.grants.directories.first(), &config.guest)
-    else {
-        return Faults::default();
-    };
-    check_directory(&directory.host, &settings)
+    let (directory, None) = (config.grants.directories.first()?, &config.guest) else { return None };
+    Some((&directory.host, Settings::checked(&config.grants.environment).ok()?))
 }
 
 fn check_directory(root: &Path, settings: &Settings) -> Faults {
-    let mut faults = Faults::default();
+    let mut faults = Faults { errors: Vec::new(), warnings: missing_in(root, settings) };
+    if settings.rules {
+        // A missing directory is reported where it is opened for guests.
+        if let Ok(directory) = File::open(root)
+            && let Err(wrong) = rules::read(&directory, root, settings.names)
+        {
+            faults.errors.extend(wrong.0);
+        }
+    }
+    faults
+}
+
+fn missing_in(root: &Path, settings: &Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
     let mut missing = |variable: &str, name: &str, kind: &str| {
-        faults.warnings.push(format!(
+        warnings.push(format!(
             "{variable} is `{}`, but there is no such {kind} in {}",
             name.escape_debug(),
             root.display()
@@ -47,15 +66,7 @@ fn check_directory(root: &Path, settings: &Settings) -> Faults {
     {
         missing("FILES_ERROR_PAGE", pages.as_str(), "directory");
     }
-    if settings.rules {
-        // A missing directory is reported where it is opened for guests.
-        if let Ok(directory) = File::open(root)
-            && let Err(wrong) = rules::read(&directory, root, settings.names)
-        {
-            faults.errors.extend(wrong.0);
-        }
-    }
-    faults
+    warnings
 }
 
 #[cfg(test)]

@@ -63,11 +63,6 @@ impl RuleFiles {
         Some(Self { root: root.clone(), policy: settings.names, files })
     }
 
-    /// Notes that they are about to be read.
-    pub fn note(&mut self) {
-        self.files.note();
-    }
-
     /// Whether they are to be read again, see [`Files::have_changed`].
     pub fn have_changed(&mut self) -> bool {
         self.files.have_changed()
@@ -252,9 +247,6 @@ mod tests {
         assert!(files.have_changed());
         let environment = files.environment(&site.grants.environment).unwrap();
         assert_eq!(given(&environment)[0].1, "/*\n  X-A: 2\n");
-        fs::write(root.join("_redirects"), "/a /b\n").unwrap();
-        files.note();
-        assert!(!files.have_changed(), "that they were read on request counts");
     }
 
     #[test]
