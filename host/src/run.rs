@@ -1,5 +1,6 @@
 //! `wasi-httpd run`: runs a command, from its configuration to its exit status.
 
+use crate::component::interface::Edition;
 use crate::component::{Purpose, trap};
 use crate::config::{Confinement, Run};
 use crate::engine::{self, Resources};
@@ -22,9 +23,9 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tracing::warn;
 use wasmtime::Store;
-use wasmtime::component::InstancePre;
+use wasmtime::component::Accessor;
 use wasmtime_wasi::I32Exit;
-use wasmtime_wasi::p2::bindings::CommandPre;
+use wasmtime_wasi::{p2, p3};
 
 /// The status that a shell shows for a program that SIGPIPE ended: 128 plus the signal's number.
 const PIPE_STATUS: u8 = 141;
@@ -37,6 +38,12 @@ enum End {
     ReaderGone,
     /// It trapped, or failed in another way.
     Failed(String),
+}
+
+/// A command, ready to be instantiated.
+enum Command {
+    V02(p2::bindings::CommandPre<State>),
+    V03(p3::bindings::CommandPre<State>),
 }
 
 /// Runs a command until it ends, its time is up or a signal ends the process.
@@ -59,8 +66,13 @@ pub fn run(config: &Run) -> Result<ExitCode> {
         lockdown.restrict(granted);
     }
     let Opened { guest, sizes, sandbox } = opened;
-    let engine = engine::first(config.limits.instances, &sizes, &resources)?;
-    let component = Linkers::new(&engine)?.component(&guest)?;
+    let edition = guest.edition(Purpose::Run);
+    let engine = engine::first(edition, config.limits.instances, &sizes, &resources)?;
+    let component = Linkers::new(edition, &engine)?.component(&guest)?;
+    let command = match edition {
+        Edition::V03 => Command::V03(p3::bindings::CommandPre::new(component)?),
+        Edition::V02 | Edition::Unknown => Command::V02(p2::bindings::CommandPre::new(component)?),
+    };
     let stdio = Stdio::Inherited(config.arguments.clone());
     let template = Arc::new(Template::new(sandbox, stdio, Arc::new(FileMemory::default())));
     // Standard error is the guest's, so that only a wall that is missing is said.
@@ -79,7 +91,8 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     let time = config.time;
     let name = config.guest.display().to_string();
     signals::handle(move |signals| watch(signals, starts, time, name))?;
-    let status = runtime.block_on(start(component, template, started))?;
+    let store = template.store(&engine, template.state(), State::allowance);
+    let status = runtime.block_on(start(&command, store, &template, started))?;
     // Does not wait for operations that the guest left behind, such as a read of standard input.
     runtime.shutdown_background();
     Ok(ExitCode::from(status))
@@ -109,15 +122,14 @@ async fn watch(mut signals: Signals, starts: oneshot::Receiver<()>, time: Option
 }
 
 async fn start(
-    component: InstancePre<State>,
-    template: Arc<Template>,
+    command: &Command,
+    store: Store<State>,
+    template: &Template,
     started: oneshot::Sender<()>,
 ) -> Result<u8> {
-    let store = template.store(component.engine(), template.state(), State::allowance);
-    let command = CommandPre::new(component)?;
-
+    // The thread that watches ends with the process.
     let _ = started.send(());
-    let end = run_once(&command, store).await;
+    let end = run_once(command, store).await;
     // After a denial, guests often trap or print an error without a cause, so the cause is added here. This is not needed
     // if a line that names the flag was printed already.
     let denial = template.sandbox().network().denials.first().filter(|_| !terminal::flag_was_named());
@@ -134,10 +146,19 @@ async fn start(
     }
 }
 
-async fn run_once(command: &CommandPre<State>, mut store: Store<State>) -> End {
+async fn run_once(command: &Command, mut store: Store<State>) -> End {
     let running = async {
-        let command = command.instantiate_async(&mut store).await?;
-        command.wasi_cli_run().call_run(&mut store).await
+        match command {
+            Command::V02(command) => {
+                let command = command.instantiate_async(&mut store).await?;
+                command.wasi_cli_run().call_run(&mut store).await
+            }
+            Command::V03(command) => {
+                let command = command.instantiate_async(&mut store).await?;
+                let run = async |store: &Accessor<State>| command.wasi_cli_run().call_run(store).await;
+                store.run_concurrent(run).await.flatten()
+            }
+        }
     };
     match running.await {
         Ok(Ok(())) => End::Status(0),

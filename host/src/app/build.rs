@@ -1,11 +1,12 @@
 //! How sites are made: [`open`] opens what they are given, and a [`Builder`] compiles and links them.
 //!
-//! All sites share one engine, the pool of its instances, and the code of equal components. A generation that does not fit the
-//! pool gets an engine of its own.
+//! All sites whose components are of one edition of WASI share one engine, the pool of its instances, and the code of equal
+//! components. A generation that does not fit the pool gets an engine of its own.
 
 use super::route::{Names, Router};
 use super::sites::{Generations, Sites};
 use super::{About, App, Shared, Slots, with_kept};
+use crate::component::interface::Edition;
 use crate::component::{Digest, Guest, Purpose};
 use crate::config::{Executor, Instances, Serve, site};
 use crate::engine::sizes::Sizes;
@@ -16,7 +17,7 @@ use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
 use crate::report::metrics::Metrics;
-use anyhow::{Error, Result};
+use anyhow::{Context as _, Error, Result};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
@@ -74,7 +75,10 @@ pub struct Built {
 
 /// Makes generations of sites.
 pub struct Builder {
-    machine: Machine,
+    /// For WASI 0.2 and 0.3, where there is a component of it.
+    machines: Vec<Machine>,
+    /// Whether engines that are made from now on tick at once.
+    is_ticking: bool,
     slots: Arc<Slots>,
     instances: u32,
     files: Arc<FileMemory>,
@@ -85,6 +89,7 @@ pub struct Builder {
 
 /// An engine and what was compiled for it.
 struct Machine {
+    edition: Edition,
     engine: Engine,
     sizes: Sizes,
     linkers: Linkers,
@@ -105,17 +110,22 @@ struct Kept {
 const MAX_CODE_AGE: u32 = 1;
 
 impl Builder {
-    /// Makes the engine for these sites. This starts threads.
+    /// Makes the engines for these sites. This starts threads.
     pub fn new(
         config: &Serve,
         sites: &[OpenedSite],
         resources: &Resources,
         metrics: Option<Arc<Metrics>>,
     ) -> Result<Self> {
-        let needed = enough_for(sites);
-        let engine = engine::first(with_kept(config.instances), &needed, resources)?;
+        let machine = |edition| -> Result<Option<Machine>> {
+            let Some(needed) = enough_for(edition, sites) else { return Ok(None) };
+            let engine = engine::first(edition, with_kept(config.instances), &needed, resources)?;
+            Machine::new(edition, engine, needed).map(Some)
+        };
+        let machines = [machine(Edition::V02)?, machine(Edition::V03)?].into_iter().flatten().collect();
         Ok(Self {
-            machine: Machine::new(engine, needed)?,
+            machines,
+            is_ticking: false,
             slots: Arc::new(Slots::new(config.instances, config.queue)),
             instances: config.instances,
             files: Arc::default(),
@@ -124,9 +134,10 @@ impl Builder {
         })
     }
 
-    /// The engine of the sites that were built last.
-    pub fn engine(&self) -> &Engine {
-        &self.machine.engine
+    /// Starts the threads that interrupt guests: those of the engines that were made, and of each that is made later.
+    pub fn start_ticking(&mut self) -> Result<()> {
+        self.is_ticking = true;
+        self.machines.iter().try_for_each(|machine| engine::start_ticking(&machine.engine))
     }
 
     /// How many generations are alive.
@@ -136,11 +147,8 @@ impl Builder {
 
     /// Compiles and links sites that were opened with this configuration.
     pub fn build(&mut self, config: &Serve, sites: Vec<OpenedSite>) -> Result<Built> {
-        let needed = enough_for(&sites);
-        if self.machine.sizes.or(needed) != self.machine.sizes {
-            let engine = engine::new(with_kept(self.instances), &needed, None)?;
-            engine::start_ticking(&engine)?;
-            self.machine = Machine::new(engine, needed)?;
+        for edition in [Edition::V02, Edition::V03] {
+            self.make_room(edition, &sites)?;
         }
         let generation = Arc::new(self.generations.begin());
         let (mut apps, mut how) = (Vec::new(), Vec::new());
@@ -152,13 +160,17 @@ impl Builder {
                 metrics: self.metrics.as_ref().map(|metrics| metrics.site(&site.label)),
             };
             let files = Arc::clone(&self.files);
-            let (app, runs) = of_site(config.named, &site, self.machine.app(&site, guest, shared, files))?;
+            let edition = guest.guest.edition(Purpose::Serve);
+            let machine = self.machines.iter_mut().find(|machine| machine.edition == edition);
+            // A component of another edition is no server.
+            let machine = machine.context("there is no engine for the component")?;
+            let (app, runs) = of_site(config.named, &site, machine.app(&site, guest, shared, files))?;
             apps.push(Arc::new(app));
             let start =
                 if config.named { format!("Site {}: running", site.label) } else { "Running".to_owned() };
             how.push(format!("{start} {runs}"));
         }
-        self.machine.forget();
+        self.machines.iter_mut().for_each(Machine::forget);
         let router = if config.named {
             Router::named(config.sites.iter().map(|site| (site.names.as_slice(), site.prefix.as_str())))
         } else {
@@ -166,17 +178,37 @@ impl Builder {
         };
         Ok(Built { sites: Sites::new(router, apps), how })
     }
+
+    /// Makes a new engine for components of this edition, if there is none that is large enough for them.
+    fn make_room(&mut self, edition: Edition, sites: &[OpenedSite]) -> Result<()> {
+        let Some(needed) = enough_for(edition, sites) else { return Ok(()) };
+        let mut machines = self.machines.iter();
+        if machines.any(|machine| machine.edition == edition && machine.sizes.or(needed) == machine.sizes) {
+            return Ok(());
+        }
+        let engine = engine::new(edition, with_kept(self.instances), &needed, None)?;
+        if self.is_ticking {
+            engine::start_ticking(&engine)?;
+        }
+        let machine = Machine::new(edition, engine, needed)?;
+        self.machines.retain(|machine| machine.edition != edition);
+        self.machines.push(machine);
+        Ok(())
+    }
 }
 
-/// What is enough for each of the sites.
-fn enough_for(sites: &[OpenedSite]) -> Sizes {
-    sites.iter().fold(Sizes::default(), |sizes, site| sizes.or(site.guest.sizes))
+/// What is enough for each of the sites whose components are of this edition; `None` where there are none.
+fn enough_for(edition: Edition, sites: &[OpenedSite]) -> Option<Sizes> {
+    let guests = sites.iter().map(|site| &site.guest);
+    let sizes =
+        guests.filter(|guest| guest.guest.edition(Purpose::Serve) == edition).map(|guest| guest.sizes);
+    sizes.reduce(Sizes::or)
 }
 
 impl Machine {
-    fn new(engine: Engine, sizes: Sizes) -> Result<Self> {
-        let linkers = Linkers::new(&engine)?;
-        Ok(Self { engine, sizes, linkers, codes: HashMap::new() })
+    fn new(edition: Edition, engine: Engine, sizes: Sizes) -> Result<Self> {
+        let linkers = Linkers::new(edition, &engine)?;
+        Ok(Self { edition, engine, sizes, linkers, codes: HashMap::new() })
     }
 
     /// Compiles and links a site. The second value names its component and says how that runs.

@@ -49,7 +49,6 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tracing::error;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 
 /// The field of a response by which a guest asks for more time between two pieces of its body, in seconds, such as a
 /// stream of events that are rare. It is not sent on.
@@ -292,7 +291,7 @@ enum Silence {
     #[error("it returned without a response")]
     Nothing,
     #[error("it reported {0}")]
-    Error(ErrorCode),
+    Error(String),
 }
 
 impl Silence {

@@ -36,6 +36,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use tokio::sync::oneshot;
 
 /// Bytes that a guest may write ahead of the connection. Most bodies that guests write themselves (pages, listings) are
 /// shorter, so that the guest need not wait for the client.
@@ -87,6 +88,10 @@ struct Queue {
     reader: Option<Waker>,
     /// Waits for room.
     writer: Option<Waker>,
+    /// Waits for the end, or for the connection's end to go.
+    watcher: Option<Waker>,
+    /// Takes whether the connection's end has taken all of it.
+    sent: Option<oneshot::Sender<bool>>,
 }
 
 /// A queue that both ends refer to.
@@ -122,6 +127,7 @@ impl Queue {
         if self.end.is_none() {
             self.end = Some(end);
             self.wake_reader();
+            self.wake_watcher();
         }
     }
 
@@ -134,6 +140,19 @@ impl Queue {
     fn wake_writer(&mut self) {
         if let Some(writer) = self.writer.take() {
             writer.wake();
+        }
+    }
+
+    fn wake_watcher(&mut self) {
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+    }
+
+    fn tell_sent(&mut self, is_complete: bool) {
+        if let Some(sent) = self.sent.take() {
+            // Nobody may wait for it any more.
+            let _ = sent.send(is_complete);
         }
     }
 }

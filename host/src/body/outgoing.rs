@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
@@ -50,6 +51,25 @@ impl OutgoingEnd {
             queue.lock().unwrap_or_else(PoisonError::into_inner).finish(End::Unfinished);
         }
     }
+
+    /// Whether both ends of the body are gone.
+    pub fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+
+    /// Waits until the body has ended, or the connection does not want it any more. One task at a time may wait.
+    pub async fn ended(&self) {
+        poll_fn(|context| {
+            let Some(queue) = self.0.upgrade() else { return Poll::Ready(()) };
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if queue.end.is_some() || queue.abandoned {
+                return Poll::Ready(());
+            }
+            queue.watcher = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
 }
 
 /// The next part of a body.
@@ -64,6 +84,11 @@ pub enum Part {
 impl Outgoing {
     pub(super) fn new(queue: Shared) -> Self {
         Self(queue)
+    }
+
+    /// What ends this body from the outside.
+    pub fn end_handle(&self) -> OutgoingEnd {
+        OutgoingEnd::new(&self.0)
     }
 
     /// A body of no bytes.
@@ -108,6 +133,7 @@ impl Outgoing {
             }
             Some(End::Finished(trailers)) => {
                 queue.end = Some(End::Finished(None));
+                queue.tell_sent(true);
                 Poll::Ready(trailers.map(|trailers| Ok(Part::Trailers(trailers))))
             }
             Some(End::Unfinished) => {
@@ -187,9 +213,13 @@ impl Body for Outgoing {
 impl Drop for Outgoing {
     fn drop(&mut self) {
         let mut queue = self.0.lock();
+        // Where the length is known, nobody asks for what follows the last piece.
+        let is_complete = queue.pieces.is_empty() && matches!(queue.end, Some(End::Finished(None)));
+        queue.tell_sent(is_complete);
         queue.abandoned = true;
         queue.pieces.clear();
         queue.wake_writer();
+        queue.wake_watcher();
     }
 }
 
@@ -224,7 +254,7 @@ mod tests {
     use http::HeaderMap;
     use http_body::{Body, Frame};
     use std::io::Write as _;
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
     use wasmtime_wasi::p2::{OutputStream as _, StreamError};
@@ -246,10 +276,10 @@ mod tests {
         }
     }
 
-    fn file(content: &[u8]) -> Arc<std::fs::File> {
+    fn range(content: &[u8], offset: u64, length: u64) -> FileRange {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        Arc::new(file)
+        FileRange { file: Arc::new(file), offset, length }
     }
 
     fn stream(writer: &mut BodyWriter) -> BodyOutput {
@@ -267,7 +297,7 @@ mod tests {
         let content: Vec<u8> = (0..=250).cycle().take(READ_MAX + 10).collect();
         let (mut writer, mut outgoing) = body(None);
         let mut stream = write(&mut writer, b"before ");
-        stream.0.write_file(file(&content), 5, READ_MAX as u64).unwrap();
+        stream.0.write_file(range(&content, 5, READ_MAX as u64)).unwrap();
         stream.write(Bytes::from_static(b" after")).unwrap();
         writer.finish(None).unwrap();
         let expected = [b"before ", &content[5..READ_MAX + 5], b" after"].concat();
@@ -321,7 +351,7 @@ mod tests {
     fn a_file_that_has_become_shorter_is_not_padded() {
         let (mut writer, mut outgoing) = body(None);
         let stream = stream(&mut writer);
-        stream.0.write_file(file(b"0123456789"), 5, 100).unwrap();
+        stream.0.write_file(range(b"0123456789", 5, 100)).unwrap();
         writer.finish(None).unwrap();
         assert_eq!(all(&mut outgoing), (b"56789".to_vec(), Err(Incomplete::Shrunk)));
     }
@@ -345,15 +375,50 @@ mod tests {
 
     #[test]
     fn a_piece_is_taken_as_far_as_there_is_room_for_it() {
-        let range = FileRange { file: file(b"0123456789"), offset: 2, length: 5 };
-        for mut piece in [Piece::File(range), Piece::Bytes(Bytes::from_static(b"23456").into())] {
+        let file = range(b"0123456789", 2, 5);
+        for mut piece in [Piece::File(file), Piece::Bytes(Bytes::from_static(b"23456").into())] {
             assert_eq!(piece.take(2).unwrap().into_bytes(), "23");
             assert_eq!(piece.len(), 3);
             assert_eq!(piece.take(100).unwrap().into_bytes(), "456");
             assert!(piece.is_empty());
         }
-        let mut shrunk = Piece::File(FileRange { file: file(b"0123"), offset: 4, length: 1 });
+        let mut shrunk = Piece::File(range(b"0123", 4, 1));
         assert_eq!(shrunk.take(1).unwrap_err(), Incomplete::Shrunk);
+    }
+
+    #[test]
+    fn whether_all_of_it_was_taken_is_told() {
+        let (mut writer, mut outgoing) = body(Some(4));
+        let sent = writer.when_sent();
+        write(&mut writer, b"text");
+        writer.finish(None).unwrap();
+        assert!(matches!(next(&mut outgoing), Poll::Ready(Some(Ok(_)))));
+        // The library does not ask again where the length is known.
+        drop(outgoing);
+        assert_eq!(sent.blocking_recv(), Ok(true));
+
+        let (mut writer, outgoing) = body(Some(4));
+        let sent = writer.when_sent();
+        write(&mut writer, b"text");
+        writer.finish(None).unwrap();
+        drop(outgoing);
+        assert_eq!(sent.blocking_recv(), Ok(false));
+    }
+
+    #[test]
+    fn its_end_can_be_waited_for() {
+        let mut context = Context::from_waker(Waker::noop());
+        let (writer, outgoing) = body(None);
+        let end = outgoing.end_handle();
+        assert!(pin!(end.ended()).poll(&mut context).is_pending());
+        writer.finish(None).unwrap();
+        assert!(pin!(end.ended()).poll(&mut context).is_ready());
+
+        let (_writer, outgoing) = body(None);
+        let end = outgoing.end_handle();
+        drop(outgoing);
+        assert!(pin!(end.ended()).poll(&mut context).is_ready(), "the connection does not want it");
+        assert!(!end.is_gone());
     }
 
     #[test]

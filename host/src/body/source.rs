@@ -1,6 +1,7 @@
 //! Files as guests read them through streams. Such a stream knows its file and its position, so that the rest of the
 //! file can be handed over without being read.
 
+use super::FileRange;
 use bytes::Bytes;
 use std::fs::File;
 use std::io;
@@ -34,8 +35,8 @@ pub struct FileSource {
 /// What was taken from a file.
 #[derive(Debug)]
 pub enum Taken {
-    /// A range of it, of which nothing was read: the file, the offset and the length in bytes.
-    Range(Arc<File>, u64, u64),
+    /// A range of it, of which nothing was read.
+    Range(FileRange),
     /// Bytes, from a file that has more content than its length says (as those below /proc have).
     Bytes(Bytes),
     /// Nothing: the file ends here.
@@ -50,35 +51,50 @@ impl FileSource {
 
     /// Takes at most `most` bytes from here on; at most `room` of them if they have to be read.
     pub fn take(&self, most: u64, room: usize) -> io::Result<Taken> {
+        if let Some(range) = self.take_range(most)? {
+            return Ok(Taken::Range(range));
+        }
+        let most = usize::try_from(most).unwrap_or(room).min(room);
+        Ok(match self.read(most)? {
+            bytes if bytes.is_empty() => Taken::End,
+            bytes => Taken::Bytes(bytes),
+        })
+    }
+
+    /// Takes at most `most` bytes from here on without reading them; `None` where the file has none by its length.
+    pub fn take_range(&self, most: u64) -> io::Result<Option<FileRange>> {
         let position = self.position.load(Ordering::Relaxed);
+        let length = self.left(position, most)?.min(most);
+        self.position.store(position + length, Ordering::Relaxed);
+        Ok((length > 0).then(|| FileRange { file: Arc::clone(&self.file), offset: position, length }))
+    }
+
+    /// Bytes that the file has after a position by its length, of which `most` are wanted.
+    fn left(&self, position: u64, most: u64) -> io::Result<u64> {
         let known = self.known.filter(|known| known.1.elapsed() < METADATA_TTL);
         let known = known.map_or(0, |known| known.0.saturating_sub(position));
-        let left = if most <= known { known } else { self.file.metadata()?.len().saturating_sub(position) };
-        if left == 0 {
-            let most = usize::try_from(most).unwrap_or(room).min(room);
-            return Ok(match self.read(most)? {
-                bytes if bytes.is_empty() => Taken::End,
-                bytes => Taken::Bytes(bytes),
-            });
-        }
-        let length = left.min(most);
-        self.position.store(position + length, Ordering::Relaxed);
-        Ok(Taken::Range(Arc::clone(&self.file), position, length))
+        Ok(if most <= known { known } else { self.file.metadata()?.len().saturating_sub(position) })
     }
 
     /// Reads at most `most` bytes from here on; none only at the end of the file.
     fn read(&self, most: usize) -> io::Result<Bytes> {
-        let position = self.position.load(Ordering::Relaxed);
         let mut bytes = vec![0; most.min(READ_MAX)];
+        let read = self.read_into(&mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes.into())
+    }
+
+    /// Reads from here on into a buffer, and gives how many bytes there were; none only at the end of the file.
+    pub fn read_into(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let position = self.position.load(Ordering::Relaxed);
         let read = loop {
-            match self.file.read_at(&mut bytes, position) {
+            match self.file.read_at(buffer, position) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read?,
             }
         };
-        bytes.truncate(read);
         self.position.store(position + read as u64, Ordering::Relaxed);
-        Ok(bytes.into())
+        Ok(read)
     }
 }
 

@@ -7,8 +7,9 @@ use http::HeaderMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use thiserror::Error;
+use tokio::sync::oneshot;
 use wasmtime::format_err;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
@@ -52,6 +53,18 @@ impl BodyWriter {
         OutgoingEnd::new(&self.body.queue)
     }
 
+    /// How many bytes the head of the message promises, if it does.
+    pub fn length(&self) -> Option<u64> {
+        self.body.length
+    }
+
+    /// Tells whether the connection has taken all of the body, once it has or is gone.
+    pub fn when_sent(&self) -> oneshot::Receiver<bool> {
+        let (sender, receiver) = oneshot::channel();
+        self.body.queue.lock().sent = Some(sender);
+        receiver
+    }
+
     /// Completes the body, if it is as long as its head promises.
     pub fn finish(self, trailers: Option<HeaderMap>) -> Result<(), WrongLength> {
         let written = self.body.written.load(Ordering::Relaxed);
@@ -72,8 +85,9 @@ impl Drop for BodyWriter {
 
 impl BodyStream {
     /// Adds a range of a file, which counts as written.
-    pub fn write_file(&self, file: Arc<std::fs::File>, offset: u64, length: u64) -> StreamResult<()> {
-        self.add(Piece::File(FileRange { file, offset, length }), length)
+    pub fn write_file(&self, range: FileRange) -> StreamResult<()> {
+        let length = range.length;
+        self.add(Piece::File(range), length)
     }
 
     /// Adds bytes. The caller has asked for [`room`](Self::room).
@@ -104,15 +118,22 @@ impl BodyStream {
 
     /// Waits until there is room, or the body has ended.
     pub async fn ready(&self) {
-        poll_fn(|context| {
-            let mut queue = self.0.queue.lock();
-            if is_closed(&queue) || queue.room() > 0 {
-                return Poll::Ready(());
+        poll_fn(|context| self.poll_room(context).map(drop)).await;
+    }
+
+    /// Bytes that may be written, once there is room.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<StreamResult<usize>> {
+        let mut queue = self.0.queue.lock();
+        if is_closed(&queue) {
+            return Poll::Ready(Err(StreamError::Closed));
+        }
+        match queue.room() {
+            0 => {
+                queue.writer = Some(context.waker().clone());
+                Poll::Pending
             }
-            queue.writer = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+            room => Poll::Ready(Ok(room)),
+        }
     }
 }
 

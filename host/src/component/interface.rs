@@ -6,6 +6,9 @@ use std::fmt;
 /// The version of WASI 0.2 that the runtime implements. It links imports of every earlier 0.2 as well.
 pub const IMPLEMENTED: Version = Version::new(0, 2, 12);
 
+/// The version of WASI 0.3 that the runtime implements.
+pub const IMPLEMENTED_V03: Version = Version::new(0, 3, 0);
+
 /// The name of an interface with its version, if it has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceName<'a> {
@@ -17,15 +20,16 @@ pub struct InterfaceName<'a> {
     pub version: Option<Version>,
 }
 
-/// A version of WASI, as far as this host distinguishes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A version of WASI, as far as this host distinguishes them. Newer ones are greater, and those that this host does not run
+/// are the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Edition {
-    /// A release of 0.2, which this host runs.
-    V02,
-    /// 0.3, or one of its release candidates.
-    V03,
-    /// Anything else.
+    /// Anything that this host does not run, such as release candidates.
     Unknown,
+    /// A release of 0.2.
+    V02,
+    /// A release of 0.3.
+    V03,
 }
 
 impl<'a> InterfaceName<'a> {
@@ -46,11 +50,10 @@ impl<'a> InterfaceName<'a> {
 
     /// The edition that its version belongs to.
     pub fn edition(&self) -> Edition {
-        match &self.version {
-            Some(version) if (version.major, version.minor) == (0, 2) && version.pre.is_empty() => {
-                Edition::V02
-            }
-            Some(version) if (version.major, version.minor) == (0, 3) => Edition::V03,
+        let release = self.version.as_ref().filter(|version| version.pre.is_empty());
+        match release.map(|version| (version.major, version.minor)) {
+            Some((0, 2)) => Edition::V02,
+            Some((0, 3)) => Edition::V03,
             _ => Edition::Unknown,
         }
     }
@@ -99,7 +102,8 @@ mod tests {
         assert_eq!(edition("wasi:cli/run@0.2.99"), Edition::V02);
         assert_eq!(edition("wasi:cli/run@0.2.0-rc-2023-11-10"), Edition::Unknown);
         assert_eq!(edition("wasi:cli/run@0.3.0"), Edition::V03);
-        assert_eq!(edition("wasi:cli/run@0.3.0-rc-2025-09-16"), Edition::V03);
+        assert_eq!(edition("wasi:cli/run@0.3.7"), Edition::V03);
+        assert_eq!(edition("wasi:cli/run@0.3.0-rc-2025-09-16"), Edition::Unknown);
         assert_eq!(edition("wasi:cli/run@1.2.0"), Edition::Unknown);
         assert_eq!(edition("wasi:cli/run"), Edition::Unknown);
     }

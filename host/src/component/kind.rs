@@ -11,7 +11,7 @@ const PREVIEW_1: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A component that answers HTTP requests, is a command, both or neither. Where it exports an interface in several
-    /// editions, the one that this host runs counts.
+    /// editions, the newest that this host runs counts.
     Component {
         /// `wasi:http/incoming-handler` (0.2) or `wasi:http/handler` (0.3).
         http: Option<Edition>,
@@ -44,8 +44,7 @@ impl Kind {
                     let editions = names
                         .filter(|name| wanted.iter().any(|&(package, interface)| name.is(package, interface)))
                         .map(|name| name.edition());
-                    // The edition that runs here, if the component has it.
-                    editions.min_by_key(|edition| *edition as u8)
+                    editions.max()
                 };
                 Self::Component {
                     http: edition(&[("wasi:http", "incoming-handler"), ("wasi:http", "handler")]),
@@ -127,7 +126,9 @@ mod tests {
         assert_eq!(component(&[http, run]), is(Some(Edition::V02), Some(Edition::V02)));
         assert_eq!(component(&["wasi:http/handler@0.3.0"]), is(Some(Edition::V03), None));
         assert_eq!(component(&["wasi:cli/run@0.4.0"]), is(None, Some(Edition::Unknown)));
-        assert_eq!(component(&["wasi:cli/run@0.3.0", run]), is(None, Some(Edition::V02)));
+        assert_eq!(component(&["wasi:cli/run@0.3.0", run]), is(None, Some(Edition::V03)));
+        assert_eq!(component(&["wasi:cli/run@0.4.0", run]), is(None, Some(Edition::V02)));
+        assert_eq!(component(&[http, "wasi:http/handler@0.3.0"]), is(Some(Edition::V03), None));
         assert_eq!(component(&["run", "wasi:http/types@0.2.0"]), is(None, None));
     }
 

@@ -114,26 +114,28 @@ impl Guest {
             return Some(format!("it is {}; {}", self.kind, self.kind.remedy().unwrap_or_default()));
         };
         let (wanted, edition, other) = match purpose {
-            Purpose::Serve => ("wasi:http/incoming-handler@0.2.x", http, command),
-            Purpose::Run => ("wasi:cli/run@0.2.x", command, http),
+            Purpose::Serve => ("wasi:http/incoming-handler@0.2.x or wasi:http/handler@0.3.x", http, command),
+            Purpose::Run => ("wasi:cli/run@0.2.x or @0.3.x", command, http),
         };
-        let edition = match edition {
-            Some(Edition::V02) => return None,
-            edition => edition,
-        };
+        if edition.is_some_and(|edition| edition != Edition::Unknown) {
+            return None;
+        }
         let what = match self.anatomy.exports.as_slice() {
             [] => "it exports nothing".to_owned(),
             exports => format!("it exports {}", exports.join(", ")),
         };
         let file = self.name.as_deref().unwrap_or_default();
         Some(match (purpose, edition, other) {
-            (_, Some(edition), _) | (_, None, Some(edition @ (Edition::V03 | Edition::Unknown))) => {
-                format!("{what}: it speaks {edition}, and this version runs components of WASI 0.2 only")
+            (_, Some(_), _) | (_, None, Some(Edition::Unknown)) => {
+                format!(
+                    "{what}: that is {}, and this version runs components of WASI 0.2 and 0.3; build it for one of them",
+                    Edition::Unknown
+                )
             }
-            (Purpose::Serve, None, Some(Edition::V02)) => {
+            (Purpose::Serve, None, Some(_)) => {
                 format!("{what}, but not {wanted}: it is a command, which `wasi-httpd run {file}` runs")
             }
-            (Purpose::Run, None, Some(Edition::V02)) => {
+            (Purpose::Run, None, Some(_)) => {
                 format!("{what}, but not {wanted}: it answers HTTP requests; `wasi-httpd {file}` serves it")
             }
             (Purpose::Serve, None, None) => {
@@ -147,6 +149,16 @@ impl Guest {
                 )
             }
         })
+    }
+
+    /// The version of WASI in which it is started: it decides in which engine it runs.
+    pub fn edition(&self, purpose: Purpose) -> Edition {
+        let edition = match (self.kind, purpose) {
+            (Kind::Component { http, .. }, Purpose::Serve) => http,
+            (Kind::Component { command, .. }, Purpose::Run) => command,
+            _ => None,
+        };
+        edition.unwrap_or(Edition::Unknown)
     }
 
     /// Compiles it for an engine.

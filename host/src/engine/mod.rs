@@ -1,7 +1,11 @@
-//! The wasmtime engine: how the guest is compiled, and the pools that its instances are allocated from ([`sizes`]).
+//! The wasmtime engines: how guests are compiled, and the pools that their instances are allocated from ([`sizes`]).
+//!
+//! Guests of WASI 0.3 have an engine of their own: concurrency support would make each call of a guest of WASI 0.2 slower by a
+//! quarter.
 
 pub mod sizes;
 
+use crate::component::interface::Edition;
 use anyhow::{Context as _, Result};
 use sizes::Sizes;
 use std::path::{Path, PathBuf};
@@ -30,6 +34,10 @@ const COPY_MAX: u64 = 256 * 1024;
 /// How many freed slots the pool keeps warm. With a single guest a slot is reused as soon as it is free, so that only as
 /// many slots are ever touched as instances were alive at the same time.
 const WARM_SLOTS: u32 = 32;
+
+/// Fiber stacks for each instance of WASI 0.3, on average: one runs the guest, and a call that waits in the middle of a
+/// synchronous function keeps its own. Stacks that are not used take address space only.
+const STACKS_PER_INSTANCE: u32 = 4;
 
 /// What engines need of the process, opened while nothing restricts it.
 #[derive(Debug)]
@@ -61,9 +69,9 @@ fn cache_directory() -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// Makes the first engine, and warns if compiled components cannot be cached, so that each start compiles them again. See
+/// Makes an engine while the process opens things, and warns if compiled components cannot be cached, so that each start compiles them again. See
 /// [`new`]. This starts a thread, which keeps the cache in order.
-pub fn first(instances: u32, sizes: &Sizes, resources: &Resources) -> Result<Engine> {
+pub fn first(edition: Edition, instances: u32, sizes: &Sizes, resources: &Resources) -> Result<Engine> {
     let cache = match &resources.cache {
         Ok(directory) => open_cache(directory).map_err(|error| format!("{error:#}")),
         Err(why) => Err(why.clone()),
@@ -71,18 +79,20 @@ pub fn first(instances: u32, sizes: &Sizes, resources: &Resources) -> Result<Eng
     if let Err(why) = &cache {
         warn!("compiled components are not cached: {why}");
     }
-    new(instances, sizes, cache.ok())
+    new(edition, instances, sizes, cache.ok())
 }
 
-/// Makes an engine, with a pool for `instances` instances.
-pub fn new(instances: u32, sizes: &Sizes, cache: Option<Cache>) -> Result<Engine> {
+/// Makes an engine for guests of this edition, with a pool for `instances` instances.
+pub fn new(edition: Edition, instances: u32, sizes: &Sizes, cache: Option<Cache>) -> Result<Engine> {
+    let is_concurrent = edition == Edition::V03;
+    let stacks = if is_concurrent { instances.saturating_mul(STACKS_PER_INSTANCE) } else { instances };
     let mut pool = PoolingAllocationConfig::new();
     let total = |each: u32| instances.saturating_mul(each.max(1));
     pool.total_component_instances(instances)
         .total_core_instances(total(sizes.core_instances))
         .total_memories(total(sizes.memories))
         .total_tables(total(sizes.tables))
-        .total_stacks(instances)
+        .total_stacks(stacks)
         .max_core_instances_per_component(sizes.core_instances)
         .max_memories_per_component(sizes.memories)
         .max_memories_per_module(sizes.memories)
@@ -101,8 +111,7 @@ pub fn new(instances: u32, sizes: &Sizes, cache: Option<Cache>) -> Result<Engine
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .epoch_interruption(true)
-        // Calls of WASI 0.2 would take a fifth more time.
-        .concurrency_support(false)
+        .concurrency_support(is_concurrent)
         .cache(cache);
     Engine::new(&config).map_err(anyhow::Error::from).with_context(|| {
         format!(

@@ -176,7 +176,7 @@ impl Report {
                 largest_table_elements: table,
                 core_instances,
             },
-            runs: http.filter(|&edition| edition == Edition::V02).map(|_| link::explain(guest)),
+            runs: http.filter(|&edition| edition != Edition::Unknown).map(|_| link::explain(guest)),
             starts: purposes.iter().map(start).collect(),
             remedy: guest.kind.remedy(),
         }

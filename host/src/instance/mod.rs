@@ -7,7 +7,7 @@ use crate::report::tag::Tag;
 use crate::report::terminal::Terminal;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
 use crate::wasi::files::Lately;
-use crate::wasi::{KnownFiles, LastFile, OpenFiles, Streams};
+use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, Streams};
 use http::Response;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -15,7 +15,6 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::filesystem::Dir;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 /// Bytes that one call may have the host copy for the guest. A guest writes at most 1 MiB of a body at a time.
@@ -27,8 +26,8 @@ const EXPECTED_RESOURCES: usize = 12;
 /// Random bytes that one call may ask for; a key needs 32.
 const MAX_RANDOM_BYTES: u64 = 64 * 1024;
 
-/// What a guest sets as its response.
-pub type GuestResponse = Result<Response<Outgoing>, ErrorCode>;
+/// What a guest sets as its response, or the code that it gives instead.
+pub type GuestResponse = Result<Response<Outgoing>, String>;
 
 /// Where a guest's standard streams lead.
 #[derive(Clone, Debug)]
@@ -76,6 +75,7 @@ impl Template {
             requests: self.sandbox.requests(),
             allowance: self.sandbox.allowance(),
             streams: Streams::default(),
+            lent: LentBodies::default(),
             last_file: LastFile::default(),
             request: None,
             template: Arc::clone(self),
@@ -136,10 +136,8 @@ struct WasiContext {
 
 /// The request that an instance answers.
 struct CurrentRequest {
-    /// The number of its `response-outparam`.
-    outparam: u32,
-    /// Takes the response; `None` once it was set.
-    response: Option<oneshot::Sender<GuestResponse>>,
+    /// In WASI 0.2, the number of its `response-outparam`, and what takes the response; `None` once it was set.
+    response: Option<(u32, oneshot::Sender<GuestResponse>)>,
     /// Ends the body of the request, where it has one.
     body: Option<Arc<IncomingEnd>>,
     /// What marks the lines that the guest prints.
@@ -155,6 +153,7 @@ pub struct State {
     requests: Requests,
     allowance: Allowance,
     streams: Streams,
+    lent: LentBodies,
     last_file: LastFile,
     request: Option<CurrentRequest>,
     template: Arc<Template>,
@@ -180,25 +179,25 @@ impl State {
         self.context.iter().flat_map(|context| &context.outputs).flatten()
     }
 
-    /// The instance is about to answer a request, by the `response-outparam` of this number. `body` ends the body of the
-    /// request, and `tag` marks what the instance prints.
+    /// The instance is about to answer a request; in WASI 0.2, by the `response-outparam` of this number. `body` ends the body of
+    /// the request, and `tag` marks what the instance prints.
     pub fn begin_request(
         &mut self,
-        outparam: u32,
-        response: oneshot::Sender<GuestResponse>,
+        response: Option<(u32, oneshot::Sender<GuestResponse>)>,
         body: Option<Arc<IncomingEnd>>,
         tag: Tag,
     ) {
         for output in self.outputs() {
             output.begin_request(tag.clone());
         }
-        self.request = Some(CurrentRequest { outparam, response: Some(response), body, tag });
+        self.request = Some(CurrentRequest { response, body, tag });
     }
 
     /// The instance has set a response. By what it has kept from an earlier request, it answers none.
     pub fn respond(&mut self, outparam: u32, response: GuestResponse) {
-        let current = self.request.as_mut().filter(|request| request.outparam == outparam);
-        if let Some(sender) = current.and_then(|request| request.response.take()) {
+        let current = self.request.as_mut().map(|request| &mut request.response);
+        let current = current.and_then(|current| current.take_if(|(number, _)| *number == outparam));
+        if let Some((_, sender)) = current {
             // Where nobody waits any more, the client has left.
             let _ = sender.send(response);
         }
@@ -227,6 +226,11 @@ impl State {
     /// Its streams, as far as the host can do more with them than read and write.
     pub fn streams(&mut self) -> &mut Streams {
         &mut self.streams
+    }
+
+    /// The bodies of responses that it has made and not given away.
+    pub fn lent_bodies(&mut self) -> &mut LentBodies {
+        &mut self.lent
     }
 
     /// The file that it has examined or opened last.

@@ -2,13 +2,15 @@
 //! most of it is refused when it is called.
 //!
 //! [`calls`] says what the calls of WASI 0.2 mean. [`p2`] links them to components, by the component runtime, and [`direct`] to the
-//! main core module of a component, without it.
+//! main core module of a component, without it. [`p3`] links WASI 0.3, whose calls mean the same as far as there are equal ones.
 
 mod calls;
 pub mod direct;
 mod p2;
+pub mod p3;
 
-use crate::component::{Guest, one_line};
+use crate::component::interface::Edition;
+use crate::component::{Guest, Purpose, one_line};
 use crate::config::Executor;
 use crate::instance::{State, Template};
 use anyhow::{Context as _, Result, anyhow};
@@ -22,6 +24,8 @@ use wasmtime::component::{InstancePre, Linker};
 pub enum Linked {
     /// By the component runtime.
     Component(InstancePre<State>),
+    /// By the component runtime, in WASI 0.3.
+    Concurrent(InstancePre<State>),
     /// Its main core module alone.
     Direct(Box<Module>),
 }
@@ -30,7 +34,8 @@ pub enum Linked {
 pub struct Linkers {
     engine: Engine,
     component: Linker<State>,
-    direct: Functions,
+    /// `None` for guests of WASI 0.3.
+    direct: Option<Functions>,
 }
 
 /// A guest, compiled for one engine. Sites whose guests are the same share it.
@@ -42,9 +47,13 @@ pub struct Code {
 }
 
 impl Linkers {
-    /// All that guests may import.
-    pub fn new(engine: &Engine) -> Result<Self> {
-        Ok(Self { engine: engine.clone(), component: p2::linker(engine)?, direct: Functions::new(engine)? })
+    /// All that guests of this edition may import, for the engine that is made for them.
+    pub fn new(edition: Edition, engine: &Engine) -> Result<Self> {
+        let (component, direct) = match edition {
+            Edition::V03 => (p3::linker(engine)?, None),
+            Edition::V02 | Edition::Unknown => (p2::linker(engine)?, Some(Functions::new(engine)?)),
+        };
+        Ok(Self { engine: engine.clone(), component, direct })
     }
 
     /// Compiles a guest and links it as a component, which may import nothing that the host does not offer.
@@ -62,9 +71,10 @@ impl Linkers {
     pub fn code(&self, guest: &Guest, executor: Executor) -> Result<Code> {
         let is_known = executor == Executor::Auto && guest.is_built_in();
         let mut component = if is_known { None } else { Some(self.component(guest)?) };
-        let direct = match executor {
-            Executor::Auto => DirectCode::new(&self.engine, guest, &self.direct),
-            Executor::Component => Err("--executor component asks for it".to_owned()),
+        let direct = match (executor, &self.direct) {
+            (_, None) => Err(IS_CONCURRENT.to_owned()),
+            (Executor::Auto, Some(functions)) => DirectCode::new(&self.engine, guest, functions),
+            (Executor::Component, _) => Err("--executor component asks for it".to_owned()),
         };
         if direct.is_err() && component.is_none() {
             component = Some(self.component(guest)?);
@@ -100,15 +110,27 @@ impl Linkers {
                     Some(component) => component.clone(),
                     None => self.component(guest)?,
                 };
-                Ok((Linked::Component(component), by_runtime(&why)))
+                let linked = match self.direct {
+                    Some(_) => Linked::Component(component),
+                    None => Linked::Concurrent(component),
+                };
+                Ok((linked, by_runtime(&why)))
             }
         }
     }
 }
 
-/// Says how a guest would be run, without compiling it, in words that follow its name.
+/// Why a guest of WASI 0.3 runs as it does.
+const IS_CONCURRENT: &str = "it is a component of WASI 0.3";
+
+/// Says how a guest that serves would be run, without compiling it, in words that follow its name.
 pub fn explain(guest: &Guest) -> String {
-    direct::explain(&guest.bytes).unwrap_or_else(|why| by_runtime(&why))
+    match guest.edition(Purpose::Serve) {
+        Edition::V03 => by_runtime(IS_CONCURRENT),
+        Edition::V02 | Edition::Unknown => {
+            direct::explain(&guest.bytes).unwrap_or_else(|why| by_runtime(&why))
+        }
+    }
 }
 
 fn by_runtime(why: &str) -> String {

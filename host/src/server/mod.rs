@@ -24,7 +24,6 @@ use crate::app::sites::Live;
 use crate::config::Serve;
 use crate::config::sources::Sources;
 use crate::config::stopping::Stopping;
-use crate::engine;
 use crate::http::connection::{Connections, Room};
 use crate::http::shutdown::{Phase, reached};
 use crate::lockdown::{self, Lockdown, Walls};
@@ -90,10 +89,10 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
     // The limit of a control group is read from files.
     let workers = opened.workers;
     let blocking_threads = config.instances as usize + SPARE_THREADS;
-    let ready = compile(opened, sources, given, config, watched)?;
+    let mut ready = compile(opened, sources, given, config, watched)?;
 
     stderr::start();
-    engine::start_ticking(ready.reloader.builder.engine())?;
+    ready.reloader.builder.start_ticking()?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()

@@ -4,12 +4,14 @@
 //! - [`files`]: opening and examining files below a directory; [`last_file`], [`known_files`], [`open_files`]: with few system
 //!   calls
 //! - [`streams`]: which of an instance's streams are files and bodies, so that one can be handed to the other
+//! - [`lent_body`]: bodies of responses that are made and not yet sent
 //! - [`messages`]: fields and lengths of HTTP messages
 
 mod entries;
 pub mod files;
 mod known_files;
 mod last_file;
+mod lent_body;
 pub mod messages;
 mod open_files;
 mod streams;
@@ -17,5 +19,6 @@ mod streams;
 pub use entries::Entries;
 pub use known_files::KnownFiles;
 pub use last_file::{Found, LastFile};
+pub use lent_body::{LentBodies, LentBody};
 pub use open_files::{MAX_OPEN_FILES, OpenFiles};
-pub use streams::Streams;
+pub use streams::{OpenBodies, Streams};

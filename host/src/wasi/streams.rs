@@ -5,7 +5,7 @@
 //! file. All other streams are left to the runtime.
 
 use crate::body::{BodyStream, BodyWriter, FileSource, OutgoingEnd};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// What an instance's streams are, by number. A number that was given to another stream since is recognised by the
 /// first stream being gone.
@@ -14,7 +14,33 @@ pub struct Streams {
     files: Vec<(u32, Weak<FileSource>)>,
     bodies: Vec<(u32, Weak<BodyStream>)>,
     /// The bodies that the instance has begun in its current request.
-    open: Vec<OutgoingEnd>,
+    open: OpenBodies,
+}
+
+/// Bodies that an instance has begun. It is shared with what has to end them before the instance is dropped.
+#[derive(Clone, Debug, Default)]
+pub struct OpenBodies(Arc<Mutex<Vec<OutgoingEnd>>>);
+
+impl OpenBodies {
+    fn lock(&self) -> MutexGuard<'_, Vec<OutgoingEnd>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, body: OutgoingEnd) {
+        let mut open = self.lock();
+        // A guest can begin any number of bodies and drop them.
+        if open.len() == open.capacity() {
+            open.retain(|body| !body.is_gone());
+        }
+        open.push(body);
+    }
+
+    /// Ends those that are not finished.
+    pub fn end_all(&self) {
+        for body in self.lock().drain(..) {
+            body.end();
+        }
+    }
 }
 
 impl Streams {
@@ -35,14 +61,17 @@ impl Streams {
 
     /// The instance has begun a body.
     pub fn begin_body(&mut self, body: &BodyWriter) {
-        self.open.push(body.end_handle());
+        self.open.begin(body.end_handle());
     }
 
     /// Ends the bodies that were begun and not finished.
-    pub fn end_bodies(&mut self) {
-        for body in self.open.drain(..) {
-            body.end();
-        }
+    pub fn end_bodies(&self) {
+        self.open.end_all();
+    }
+
+    /// The bodies that were begun.
+    pub fn open_bodies(&self) -> OpenBodies {
+        self.open.clone()
     }
 }
 

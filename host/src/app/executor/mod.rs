@@ -1,6 +1,8 @@
-//! How instances come to answer requests: by the [component] runtime, or [directly](direct).
+//! How instances come to answer requests: by the [component] runtime, [directly](direct), or, in WASI 0.3, in the event loop of
+//! the [concurrent] runtime.
 
 mod component;
+mod concurrent;
 mod direct;
 
 use super::Job;
@@ -16,9 +18,10 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme as GuestScheme;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
-/// Answers requests with instances of a component of `wasi:http` 0.2.
+/// Answers requests with instances of a component.
 pub(super) enum Executor {
     Component(component::Executor),
+    Concurrent(concurrent::Executor),
     Direct(direct::Executor),
 }
 
@@ -35,6 +38,9 @@ impl Executor {
             Linked::Component(component) => {
                 Self::Component(component::Executor::new(component, template, uses, slots, counts)?)
             }
+            Linked::Concurrent(component) => {
+                Self::Concurrent(concurrent::Executor::new(component, template, uses, slots, counts)?)
+            }
             Linked::Direct(module) => Self::Direct(direct::Executor::new(*module, uses, slots, counts)),
         })
     }
@@ -43,6 +49,7 @@ impl Executor {
     pub(super) fn idle(&self) -> usize {
         match self {
             Self::Component(executor) => executor.idle(),
+            Self::Concurrent(executor) => executor.idle(),
             Self::Direct(executor) => executor.idle(),
         }
     }
@@ -52,6 +59,7 @@ impl Executor {
     pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
         match self {
             Self::Component(executor) => executor.answer(job).await,
+            Self::Concurrent(executor) => executor.answer(job).await,
             Self::Direct(executor) => executor.answer(job).await,
         }
     }
@@ -78,6 +86,6 @@ fn begin(
     let request = http.new_incoming_request(scheme, request)?;
     // The response itself comes by way of the state.
     let outparam = http.new_response_outparam_from_callback(|_| ())?;
-    state.begin_request(outparam.rep(), response, end, tag);
+    state.begin_request(Some((outparam.rep(), response)), end, tag);
     Ok((request, outparam))
 }

@@ -232,7 +232,7 @@ pub fn set_response(
             *response.headers_mut() = headers.into();
             Ok(response)
         }
-        Err(code) => Err(code),
+        Err(code) => Err(code.to_string()),
     };
     state.respond(number, response);
     Ok(())

@@ -37,7 +37,10 @@ fn hand_over(body: &BodyStream, file: &FileSource, most: u64, room: usize) -> St
     }
     let taken = file.take(most, room).map_err(|error| StreamError::LastOperationFailed(error.into()))?;
     match taken {
-        Taken::Range(file, offset, length) => body.write_file(file, offset, length).map(|()| length),
+        Taken::Range(range) => {
+            let length = range.length;
+            body.write_file(range).map(|()| length)
+        }
         Taken::Bytes(bytes) => {
             let length = bytes.len() as u64;
             body.write(bytes).map(|()| length)

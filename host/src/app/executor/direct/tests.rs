@@ -4,6 +4,7 @@ use super::super::begin;
 use crate::app::Job;
 use crate::body::request_body;
 use crate::component::Purpose;
+use crate::component::interface::Edition;
 use crate::config::grants::{DirectoryGrant, Grants};
 use crate::config::limits::{BodyLimits, Limits};
 use crate::engine::{self, Resources};
@@ -68,7 +69,7 @@ async fn a_restored_instance_is_a_new_one() {
     };
     let module = tokio::task::spawn_blocking(move || {
         let Opened { guest, sizes, sandbox } = open(None, Purpose::Serve, &grants, &limits).unwrap();
-        let engine = engine::first(4, &sizes, &Resources::open()).unwrap();
+        let engine = engine::first(Edition::V02, 4, &sizes, &Resources::open()).unwrap();
         let functions = Functions::new(&engine).unwrap();
         let code = DirectCode::new(&engine, &guest, &functions).unwrap();
         let template = Arc::new(Template::new(sandbox, Stdio::Marked, Arc::default()));

@@ -1,0 +1,32 @@
+//! Links WASI 0.3 and `wasi:http` 0.3 to components, beside WASI 0.2, whose interfaces such components may import as well: the
+//! runtime's own functions, and in the place of some of them what the [calls](super::calls) of WASI 0.2 do.
+
+mod codes;
+mod directories;
+mod files;
+pub mod responses;
+
+use super::p2;
+use crate::component::interface::IMPLEMENTED_V03;
+use crate::instance::State;
+use anyhow::Result;
+use wasmtime::Engine;
+use wasmtime::component::{Linker, LinkerInstance};
+
+/// A linker with everything that a guest may import.
+pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
+    let mut linker = p2::linker(engine)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    directories::add_to_linker(&mut linker)?;
+    files::add_to_linker(&mut linker)?;
+    responses::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
+    Ok(linker)
+}
+
+/// An interface in the version that the runtime implements.
+fn interface<'a>(linker: &'a mut Linker<State>, name: &str) -> wasmtime::Result<LinkerInstance<'a, State>> {
+    linker.instance(&format!("{name}@{IMPLEMENTED_V03}"))
+}
