@@ -17,7 +17,7 @@ use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
 use crate::report::metrics::Metrics;
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, bail};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
@@ -219,6 +219,13 @@ impl Machine {
         shared: Shared,
         files: Arc<FileMemory>,
     ) -> Result<(App, String)> {
+        if site.concurrent > 1 && self.edition != Edition::V03 {
+            bail!(
+                "--reuse-concurrent is for components of WASI 0.3, and {} is of {}; leave it out, or use --reuse",
+                guest.name(),
+                self.edition
+            );
+        }
         let code = self.code(&guest, site.executor)?;
         let template = Arc::new(Template::new(sandbox, Stdio::Marked, files));
         let renewal = match site.instances {

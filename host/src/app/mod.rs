@@ -35,7 +35,7 @@ use crate::report::tag::{Label, Tag};
 use crate::report::{Meter, Subject};
 use anyhow::Result;
 use bytes::Bytes;
-use executor::Executor;
+use executor::{Executor, Reuse};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -75,6 +75,8 @@ pub struct App {
     slots: Arc<Slots>,
     /// Its own, where it may have fewer.
     own_slots: Option<Slots>,
+    /// Instead of them, where an instance answers several requests at a time: places for requests in all of its instances.
+    places: Option<Slots>,
     times: Times,
     body: BodyLimits,
     stripped: Option<Stripped>,
@@ -165,11 +167,15 @@ impl App {
         let Shared { slots, instances, generation, metrics } = shared;
         let times = Times { head: site.limits.time, silence: site.silence, queue: slots.max_wait() };
         let own = site.limits.instances;
+        let most = own.min(instances);
+        let reuse = Reuse { uses: site.reuse, concurrent: site.concurrent, instances: most };
         let counts = metrics.as_ref().map(|metrics| Arc::clone(&metrics.instances));
         Ok(Self {
-            executor: Executor::new(linked, template, site.reuse, &slots, counts)?,
+            executor: Executor::new(linked, template, reuse, &slots, counts)?,
             own_slots: (own < instances).then(|| Slots::new(own, slots.max_wait())),
-            most: own.min(instances),
+            places: (site.concurrent > 1)
+                .then(|| Slots::new(most.saturating_mul(site.concurrent), slots.max_wait())),
+            most,
             slots,
             times,
             body: site.body,
@@ -230,7 +236,10 @@ impl App {
             return Err(NoAnswer::BodyTooLarge);
         }
         let counts = self.metrics.as_ref().map(|metrics| &*metrics.instances);
-        let slot = self.slots.take(self.own_slots.as_ref(), counts).await;
+        let slot = match &self.places {
+            Some(places) => places.take(None, counts).await,
+            None => self.slots.take(self.own_slots.as_ref(), counts).await,
+        };
         let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?;
         let (mut parts, body) = request.into_parts();
         if let Some(stripped) = &self.stripped {

@@ -199,6 +199,13 @@ pub struct Site {
     ))]
     pub reuse: Option<u32>,
 
+    /// Requests for each instance at a time.
+    #[arg(long, value_name = "REQUESTS", allow_negative_numbers = true, help = format!(
+        "Have each instance of a component of WASI 0.3 answer this many requests at a time; --reuse is then {} unless it is \
+         given, and a trap fails all of them [default: {}]", defaults::REUSE_OF_CONCURRENT, defaults::REUSE_CONCURRENT
+    ))]
+    pub reuse_concurrent: Option<u32>,
+
     /// Run the component directly where it fits (auto), or always on the component runtime (component) [default: auto]
     #[arg(long, value_name = "EXECUTOR", hide_possible_values = true)]
     pub executor: Option<Executor>,

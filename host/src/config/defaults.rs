@@ -20,6 +20,12 @@ pub const MAX_INSTANCES: u32 = 1000;
 /// Requests for each instance. With one, no state can leak from one request to the next.
 pub const REUSE: u32 = 1;
 
+/// Requests that an instance answers at a time.
+pub const REUSE_CONCURRENT: u32 = 1;
+
+/// Requests that an instance answers in all where it answers several at a time: what one leaves behind is bounded.
+pub const REUSE_OF_CONCURRENT: u32 = 1_000;
+
 /// Seconds for the head of a request. A client that needs longer is stuck or holds the connection on purpose.
 pub const HEAD_TIMEOUT: u32 = 30;
 

@@ -201,6 +201,16 @@ pub enum ConfigError {
     /// A limit is zero.
     #[error("{0} takes a number above zero")]
     Zero(&'static str),
+    /// An instance cannot answer more requests at a time than in all.
+    #[error(
+        "--reuse-concurrent {concurrent} is more than --reuse {reuse}; make --reuse larger, or leave it out"
+    )]
+    ConcurrentBeyondReuse {
+        /// At a time.
+        concurrent: u32,
+        /// In all.
+        reuse: u32,
+    },
     /// Instances cannot be both new and reused.
     #[error(
         "--instances new gives each request its own instance, and --reuse {0} does not; leave one of them out"

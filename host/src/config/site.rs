@@ -32,6 +32,8 @@ pub struct Site {
     pub limits: Limits,
     /// How many requests each instance answers.
     pub reuse: u32,
+    /// How many of them at a time.
+    pub concurrent: u32,
     /// In which way the component runs.
     pub executor: Executor,
     /// Where its instances come from.
@@ -84,6 +86,7 @@ impl Site {
             grants,
             max_instances,
             reuse,
+            reuse_concurrent,
             executor,
             instances,
             size,
@@ -94,7 +97,12 @@ impl Site {
         } = arguments;
         let max_instances = max_instances.unwrap_or(defaults::MAX_INSTANCES);
         let limits = Limits::new(max_instances, size, Some(timeout.unwrap_or(defaults::TIMEOUT)))?;
-        let reuse = above_zero("--reuse", reuse, defaults::REUSE)?;
+        let concurrent = above_zero("--reuse-concurrent", reuse_concurrent, defaults::REUSE_CONCURRENT)?;
+        let usual = if concurrent > 1 { defaults::REUSE_OF_CONCURRENT } else { defaults::REUSE };
+        let reuse = above_zero("--reuse", reuse, usual)?;
+        if reuse < concurrent {
+            return Err(ConfigError::ConcurrentBeyondReuse { concurrent, reuse });
+        }
         if reuse > 1 && instances == Some(Instances::New) {
             return Err(ConfigError::NewAndReused(reuse));
         }
@@ -110,6 +118,7 @@ impl Site {
             grants,
             limits,
             reuse,
+            concurrent,
             executor: executor.unwrap_or_default(),
             instances: instances.unwrap_or_default(),
             body: BodyLimits::new(body)?,

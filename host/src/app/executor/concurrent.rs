@@ -1,7 +1,7 @@
 //! Instances of WASI 0.3, each in an event loop of its own: a new one for each request, or reused as they are left.
 //!
 //! A request is over when the guest has no task left and the body of its response has ended. What the guest has begun and not
-//! ended by then never ends.
+//! ended by then never ends. [`workers`](super::workers) has instances that answer several requests at a time.
 
 use super::blame;
 use crate::app::Job;
@@ -27,21 +27,35 @@ use wasmtime_wasi_http::p3::bindings::{Service, ServicePre};
 use wasmtime_wasi_http::p3::{Request, Response};
 use wasmtime_wasi_http::{Error, WasiHttpView as _};
 
-/// Answers requests with instances of a component.
+/// Answers requests with instances of a component, each with one at a time.
 pub(in crate::app) struct Executor {
-    component: ServicePre<State>,
-    template: Arc<Template>,
+    instances: Instances,
     /// How many requests each instance answers.
     uses: u32,
     idle: Idle<Instance>,
+}
+
+/// Makes instances of a component.
+pub(super) struct Instances {
+    component: ServicePre<State>,
+    template: Arc<Template>,
     counts: Option<Arc<InstanceCounts>>,
 }
 
 /// An instance, between its requests.
-struct Instance {
-    store: Store<State>,
-    guest: Service,
+pub(super) struct Instance {
+    pub(super) store: Store<State>,
+    pub(super) guest: Service,
     uses: u32,
+}
+
+/// Whose lines a guest prints while it answers a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Those of this request.
+    OfRequest,
+    /// Those of any request of the instance.
+    OfInstance,
 }
 
 /// Ends the bodies of an instance before the instance is dropped: otherwise, what was written of them would seem to be all.
@@ -54,14 +68,8 @@ impl Drop for EndBodies {
 }
 
 impl Executor {
-    pub(super) fn new(
-        component: InstancePre<State>,
-        template: Arc<Template>,
-        uses: u32,
-        slots: &Arc<Slots>,
-        counts: Option<Arc<InstanceCounts>>,
-    ) -> Result<Self> {
-        Ok(Self { component: ServicePre::new(component)?, template, uses, idle: Idle::new(slots), counts })
+    pub(super) fn new(instances: Instances, uses: u32, slots: &Arc<Slots>) -> Self {
+        Self { instances, uses, idle: Idle::new(slots) }
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -72,13 +80,14 @@ impl Executor {
         let idle = if self.uses > 1 { self.idle.take() } else { None };
         let mut instance = match idle {
             Some(instance) => instance,
-            None => self.instantiate().await?,
+            None => self.instances.instantiate().await?,
         };
         {
             // It has to be dropped before the store is.
             let _end = EndBodies(instance.store.data_mut().streams().open_bodies());
             let Instance { store, guest, .. } = &mut instance;
-            let outcome = store.run_concurrent(async |store| answer(store, guest, job).await).await;
+            let outcome =
+                store.run_concurrent(async |store| answer(store, guest, job, Output::OfRequest).await).await;
             if let Err(error) = outcome.flatten() {
                 return Err(blame(error, store.data_mut()));
             }
@@ -90,8 +99,18 @@ impl Executor {
         }
         Ok(())
     }
+}
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance> {
+impl Instances {
+    pub(super) fn new(
+        component: InstancePre<State>,
+        template: Arc<Template>,
+        counts: Option<Arc<InstanceCounts>>,
+    ) -> Result<Self> {
+        Ok(Self { component: ServicePre::new(component)?, template, counts })
+    }
+
+    pub(super) async fn instantiate(&self) -> wasmtime::Result<Instance> {
         if let Some(counts) = &self.counts {
             counts.created.increment();
         }
@@ -102,11 +121,18 @@ impl Executor {
 }
 
 /// Has a guest answer a request, to the end of what it does for it.
-async fn answer(store: &Accessor<State>, guest: &Service, job: Job) -> wasmtime::Result<()> {
+pub(super) async fn answer(
+    store: &Accessor<State>,
+    guest: &Service,
+    job: Job,
+    output: Output,
+) -> wasmtime::Result<()> {
     let Job { request, scheme, response, end, tag } = job;
     let request = store.with(|mut store| {
-        let state = store.data_mut();
-        state.begin_request(None, end, tag);
+        let state = store.get();
+        if output == Output::OfRequest {
+            state.begin_request(None, None, tag);
+        }
         begin(state, request, scheme)
     })?;
     match guest.wasi_http_handler().call_handle(store, request).await? {
@@ -114,7 +140,12 @@ async fn answer(store: &Accessor<State>, guest: &Service, job: Job) -> wasmtime:
         // A connection that is gone does not want it.
         Err(code) => drop(response.send(Err(code.to_string()))),
     }
-    poll_fn(|context| store.poll_no_interesting_tasks(context)).await;
+    if output == Output::OfRequest {
+        poll_fn(|context| store.poll_no_interesting_tasks(context)).await;
+    }
+    if let Some(end) = end {
+        end.end();
+    }
     Ok(())
 }
 

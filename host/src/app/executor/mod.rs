@@ -4,6 +4,7 @@
 mod component;
 mod concurrent;
 mod direct;
+mod workers;
 
 use super::Job;
 use super::slots::Slots;
@@ -17,29 +18,48 @@ use wasmtime::component::Resource;
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme as GuestScheme;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
+use workers::Workers;
+
+/// How instances are used for more than one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reuse {
+    /// Requests that an instance answers in all.
+    pub uses: u32,
+    /// Requests that it answers at a time, if it is one of WASI 0.3.
+    pub concurrent: u32,
+    /// How many instances there may be.
+    pub instances: u32,
+}
 
 /// Answers requests with instances of a component.
 pub(super) enum Executor {
     Component(component::Executor),
     Concurrent(concurrent::Executor),
+    Workers(Arc<Workers>),
     Direct(direct::Executor),
 }
 
 impl Executor {
-    /// An executor whose instances answer `uses` requests each, one after another, without being renewed in between.
+    /// An executor whose instances are reused like this, without being renewed in between.
     pub(super) fn new(
         linked: Linked,
         template: Arc<Template>,
-        uses: u32,
+        reuse: Reuse,
         slots: &Arc<Slots>,
         counts: Option<Arc<InstanceCounts>>,
     ) -> Result<Self> {
+        let Reuse { uses, concurrent, .. } = reuse;
         Ok(match linked {
             Linked::Component(component) => {
                 Self::Component(component::Executor::new(component, template, uses, slots, counts)?)
             }
             Linked::Concurrent(component) => {
-                Self::Concurrent(concurrent::Executor::new(component, template, uses, slots, counts)?)
+                let made = concurrent::Instances::new(component, template, counts)?;
+                if concurrent > 1 {
+                    Self::Workers(Arc::new(Workers::new(made, reuse, slots)))
+                } else {
+                    Self::Concurrent(concurrent::Executor::new(made, uses, slots))
+                }
             }
             Linked::Direct(module) => Self::Direct(direct::Executor::new(*module, uses, slots, counts)),
         })
@@ -50,6 +70,7 @@ impl Executor {
         match self {
             Self::Component(executor) => executor.idle(),
             Self::Concurrent(executor) => executor.idle(),
+            Self::Workers(workers) => workers.idle(),
             Self::Direct(executor) => executor.idle(),
         }
     }
@@ -60,6 +81,7 @@ impl Executor {
         match self {
             Self::Component(executor) => executor.answer(job).await,
             Self::Concurrent(executor) => executor.answer(job).await,
+            Self::Workers(workers) => workers.answer(job).await,
             Self::Direct(executor) => executor.answer(job).await,
         }
     }
