@@ -1,4 +1,4 @@
-//! Puts the file server's component where `component/mod.rs` includes it from, and the functions of WASI 0.2 where
+//! Puts the file server's components where `component/mod.rs` includes them from, and the functions of WASI where
 //! `inspect/functions.rs` does.
 
 use std::path::PathBuf;
@@ -9,5 +9,6 @@ fn main() -> ExitCode {
         let directory = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
         Ok(std::fs::write(directory.join("functions.txt"), functions)?)
     });
-    guest_builder::report(functions.and_then(|()| guest_builder::provide(&[guest_builder::FILE_SERVER])))
+    let components = [guest_builder::FILE_SERVER, guest_builder::FILE_SERVER_P3];
+    guest_builder::report(functions.and_then(|()| guest_builder::provide(&components)))
 }

@@ -136,7 +136,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         }
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
-        cli::Command::Guest { output } => write_guest(&output)?,
+        cli::Command::Guest { output, wasi } => write_guest(&output, wasi)?,
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;
             return Ok(check(&sources.load()?, sources.warnings())?);
@@ -176,8 +176,12 @@ fn write_out(text: &[u8]) -> anyhow::Result<()> {
     stdout.write_all(text).and_then(|()| stdout.flush()).context("cannot write to standard output")
 }
 
-/// Writes the built-in component to a file, or to standard output for `-`.
-fn write_guest(output: &Path) -> anyhow::Result<()> {
+/// Writes the built-in component for a version of WASI to a file, or to standard output for `-`.
+fn write_guest(output: &Path, wasi: cli::Wasi) -> anyhow::Result<()> {
+    let component = match wasi {
+        cli::Wasi::V02 => component::BUILT_IN,
+        cli::Wasi::V03 => component::BUILT_IN_P3,
+    };
     if output == Path::new("-") {
         let stdout = std::io::stdout().lock();
         if stdout.is_terminal() {
@@ -186,7 +190,7 @@ fn write_guest(output: &Path) -> anyhow::Result<()> {
             );
         }
         drop(stdout);
-        return write_out(component::BUILT_IN);
+        return write_out(component);
     }
-    std::fs::write(output, component::BUILT_IN).with_context(|| format!("cannot write {}", output.display()))
+    std::fs::write(output, component).with_context(|| format!("cannot write {}", output.display()))
 }

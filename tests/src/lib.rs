@@ -19,7 +19,7 @@ pub mod walls;
 
 pub use client::{Client, Response};
 pub use process::{Process, eventually};
-pub use server::{EXECUTORS, Programs, Runtime, Server};
+pub use server::{EXECUTORS, FileServer, Programs, Runtime, Server};
 pub use site::Site;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -41,13 +41,13 @@ macro_rules! programs {
     };
 }
 
-/// Runs a test case against the built-in guest on our host, in each way in which it runs guests, and on stock
-/// `wasmtime serve`.
+/// Runs a test case against the built-in guest, for both versions of WASI, on our host, in each way in which it runs guests, and on
+/// stock `wasmtime serve`.
 #[macro_export]
 macro_rules! on_each_runtime {
     ($site:expr, |$server:ident| $case:expr) => {
         for $server in $crate::programs!().each(&$site) {
-            println!("on {:?}, process {}", $server.runtime(), $server.id());
+            println!("{:?} on {:?}, process {}", $server.guest(), $server.runtime(), $server.id());
             $case
         }
     };

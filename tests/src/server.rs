@@ -7,12 +7,40 @@ use crate::stock;
 use crate::tls::{self, Clients};
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 /// The flags for each way in which our host runs a guest: directly, in restored and in new instances, and on the component
 /// runtime.
 pub const EXECUTORS: [&[&str]; 3] = [&[], &["--instances", "new"], &["--executor", "component"]];
+
+/// Whether our host runs components of WASI 0.3. Every case of [`Programs::each`] then runs on it with [`FileServer::V03`] too.
+const RUNS_V03: bool = false;
+
+/// The built-in guest, by the version of WASI that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileServer {
+    /// WASI 0.2.
+    V02,
+    /// WASI 0.3.
+    V03,
+}
+
+impl FileServer {
+    fn component(self) -> &'static [u8] {
+        match self {
+            Self::V02 => host::component::BUILT_IN,
+            Self::V03 => host::component::BUILT_IN_P3,
+        }
+    }
+
+    /// Writes the component to a file beside the site.
+    fn write(self, site: &Site) -> PathBuf {
+        let guest = site.outside().join(format!("{self:?}.wasm"));
+        std::fs::write(&guest, self.component()).unwrap();
+        guest
+    }
+}
 
 /// The runtime of the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +61,14 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The built-in guest on each runtime, serving `site`: on our host in each way in which it runs guests. Only our host
-    /// speaks TLS.
+    /// The built-in guest on each runtime, serving `site`: for both versions of WASI, and on our host in each way in which it runs
+    /// guests. Only our host speaks TLS.
     pub fn each(self, site: &Site) -> impl Iterator<Item = Server> {
         let ours = EXECUTORS.into_iter().map(move |flags| self.ours(site, flags));
-        let stock = tls::everywhere().is_none().then(|| std::iter::once_with(move || self.stock(site)));
-        ours.chain(stock.into_iter().flatten())
+        let ours_v03 = RUNS_V03.then(|| std::iter::once_with(move || self.ours_v03(site)));
+        let stock = tls::everywhere().is_none().then_some([FileServer::V02, FileServer::V03]);
+        let stock = stock.into_iter().flatten().map(move |guest| self.stock(site, guest));
+        ours.chain(ours_v03.into_iter().flatten()).chain(stock)
     }
 
     /// The built-in guest on our host, with these options.
@@ -49,6 +79,17 @@ impl Programs {
             command.args(["--env", &setting]);
         }
         Server::start(Runtime::Ours, command)
+    }
+
+    /// The built-in guest for WASI 0.3 on our host, from a file.
+    fn ours_v03(self, site: &Site) -> Server {
+        let mut command = self.command();
+        command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+        for setting in site.settings() {
+            command.args(["--env", &setting]);
+        }
+        command.arg(FileServer::V03.write(site));
+        Server::start(Runtime::Ours, command).with_guest(FileServer::V03)
     }
 
     /// The built-in guest on another build of our host, with these options. `program`, with its arguments, runs the
@@ -76,16 +117,14 @@ impl Programs {
     }
 
     /// The built-in guest on `wasmtime serve`.
-    pub fn stock(self, site: &Site) -> Server {
-        let guest = site.outside().join("guest.wasm");
-        std::fs::write(&guest, host::component::BUILT_IN).unwrap();
+    pub fn stock(self, site: &Site, guest: FileServer) -> Server {
         let mut command = self.stock_command();
         command.arg("--dir").arg(site.root());
         for setting in site.settings() {
             command.args(["--env", &setting]);
         }
-        command.arg(guest);
-        Server::start(Runtime::Stock, command)
+        command.arg(guest.write(site));
+        Server::start(Runtime::Stock, command).with_guest(guest)
     }
 
     /// Another guest on `wasmtime serve`.
@@ -132,6 +171,7 @@ fn untagged(line: &str) -> Option<String> {
 #[derive(Debug)]
 pub struct Server {
     runtime: Runtime,
+    guest: FileServer,
     address: SocketAddr,
     /// Who connects to it, if it speaks TLS.
     clients: Option<Clients>,
@@ -154,7 +194,13 @@ impl Server {
         let line = process.wait_for_error(|line| line.starts_with(sentence));
         let (_, address) = line.split_once("://").unwrap();
         let address = address.trim_end_matches('/').parse().unwrap();
-        Self { runtime, address, clients: everywhere.map(|(_, clients)| clients.clone()), process }
+        let clients = everywhere.map(|(_, clients)| clients.clone());
+        Self { runtime, guest: FileServer::V02, address, clients, process }
+    }
+
+    fn with_guest(mut self, guest: FileServer) -> Self {
+        self.guest = guest;
+        self
     }
 
     /// The same server, to which these clients connect.
@@ -167,6 +213,16 @@ impl Server {
     /// The runtime of this server.
     pub fn runtime(&self) -> Runtime {
         self.runtime
+    }
+
+    /// Which file server it runs, where it runs one of ours.
+    pub fn guest(&self) -> FileServer {
+        self.guest
+    }
+
+    /// Whether the file server reads the files of rules for each request. Our host reads them for its built-in guest, once.
+    pub fn rules_are_read_by_the_guest(&self) -> bool {
+        self.runtime == Runtime::Stock || self.guest == FileServer::V03
     }
 
     /// Its process id.

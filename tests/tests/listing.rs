@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use tests::site::{MODIFIED_SECONDS, Site};
-use tests::{Response, Server, on_each_runtime, programs};
+use tests::{FileServer, Response, Server, on_each_runtime, programs};
 
 /// Names that try to be something else than names.
 const HOSTILE: [&str; 9] = [
@@ -168,6 +168,12 @@ fn names_that_are_not_utf_8_are_counted() {
     }
     on_each_runtime!(site, |server| {
         let page = server.get("/");
+        if server.guest() == FileServer::V03 {
+            // The stream of entries ends at such a name.
+            assert!(page.text().contains("; 1 more has a name that cannot be served; "), "{}", page.text());
+            assert!(json(&server, "/").text().contains("\"unreadable\":1,\"truncated\":true"));
+            continue;
+        }
         assert!(page.text().contains("1 entry; 2 more have names that cannot be served"), "{}", page.text());
         assert!(json(&server, "/").text().contains("\"unreadable\":2"));
     });

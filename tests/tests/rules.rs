@@ -4,7 +4,7 @@ use guest::rules::MAX_FILE_BYTES;
 use tests::guests::GuestFile;
 use tests::process::eventually;
 use tests::site::{MODIFIED_TAG, Site};
-use tests::{EXECUTORS, Runtime, Server, on_each_runtime, programs};
+use tests::{EXECUTORS, Server, on_each_runtime, programs};
 
 #[test]
 fn caches_are_told_what_they_may_keep() {
@@ -220,7 +220,7 @@ fn rules_that_cannot_be_obeyed_are_told_with_their_line() {
         on_each_runtime!(site, |server| {
             // Our host would not start with it.
             site.file(file, content);
-            if server.runtime() == Runtime::Stock {
+            if server.rules_are_read_by_the_guest() {
                 let response = server.get("/a");
                 assert_eq!(response.status, 500, "{content}");
                 assert!(response.text().contains("its log says which"), "{}", response.text());
@@ -236,7 +236,7 @@ fn rules_that_cannot_be_obeyed_are_told_with_their_line() {
     on_each_runtime!(site, |server| {
         site.file("_headers", "#".repeat(100_000));
         let complaint = "_headers, line 1: the file is too long";
-        if server.runtime() == Runtime::Stock {
+        if server.rules_are_read_by_the_guest() {
             assert_eq!(server.get("/").status, 500);
             server.wait_for_error(|line| line.contains(complaint));
         } else {
@@ -348,7 +348,7 @@ fn passwords_in_headers_are_never_sent() {
     site.file("a.txt", "a");
     on_each_runtime!(site, |server| {
         site.file("_headers", "/*\n  Basic-Auth: alice:secret\n");
-        let status = if server.runtime() == Runtime::Stock {
+        let status = if server.rules_are_read_by_the_guest() {
             500
         } else {
             stays(&server, "_headers, line 2");

@@ -1,8 +1,9 @@
 //! Settings of the file server: variables on every runtime, flags on our host, and what is wrong with either is said.
 
 use guest_builder::workspace;
+use host::component::{BUILT_IN, BUILT_IN_P3};
 use tests::site::Site;
-use tests::{Runtime, on_each_runtime, programs};
+use tests::{FileServer, Runtime, on_each_runtime, programs};
 
 #[test]
 fn a_wrong_setting_is_told_at_the_start_where_the_host_can_know() {
@@ -30,15 +31,17 @@ fn a_wrong_setting_is_told_at_the_start_where_the_host_can_know() {
 fn a_wrong_setting_is_a_500_and_a_line_where_the_host_cannot_know() {
     let site = Site::new().with("FILES_INDEX", "a/b");
     site.file("a.txt", "a");
-    let server = programs!().stock(&site);
-    let response = server.get("/a.txt");
-    assert_eq!(response.status, 500);
-    assert!(!response.text().contains("FILES_"), "{}", response.text());
-    server.wait_for_error(|line| line.contains("FILES_INDEX is `a/b`, but it takes names of files"));
+    for guest in [FileServer::V02, FileServer::V03] {
+        let server = programs!().stock(&site, guest);
+        let response = server.get("/a.txt");
+        assert_eq!(response.status, 500);
+        assert!(!response.text().contains("FILES_"), "{}", response.text());
+        server.wait_for_error(|line| line.contains("FILES_INDEX is `a/b`, but it takes names of files"));
+    }
 
     // The built-in guest under another name is anybody's guest.
     let guest = site.outside().join("guest.wasm");
-    std::fs::write(&guest, host::component::BUILT_IN).unwrap();
+    std::fs::write(&guest, BUILT_IN).unwrap();
     let server = programs!().ours_with_guest(&guest, &["--env", "FILES_INDEX=a/b"]);
     assert_eq!(server.runtime(), Runtime::Ours);
     assert_eq!(server.get("/a.txt").status, 500);
@@ -49,12 +52,14 @@ fn a_wrong_setting_is_a_500_and_a_line_where_the_host_cannot_know() {
 fn a_runtime_that_gives_no_directory_is_told_so() {
     let site = Site::new();
     let guest = site.outside().join("guest.wasm");
-    std::fs::write(&guest, host::component::BUILT_IN).unwrap();
-    let server = programs!().stock_with_guest(&guest);
-    for target in ["/", "/a.txt"] {
-        assert_eq!(server.get(target).status, 500, "{target}");
+    for component in [BUILT_IN, BUILT_IN_P3] {
+        std::fs::write(&guest, component).unwrap();
+        let server = programs!().stock_with_guest(&guest);
+        for target in ["/", "/a.txt"] {
+            assert_eq!(server.get(target).status, 500, "{target}");
+        }
+        server.wait_for_error(|line| line.contains("there is no directory to serve; give the component one"));
     }
-    server.wait_for_error(|line| line.contains("there is no directory to serve; give the component one"));
 }
 
 #[test]

@@ -260,4 +260,10 @@ fn the_built_in_guest_can_be_written_to_a_file_and_served() {
     let output = run(&["guest", "-o", "-"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stdout == host::component::BUILT_IN, "on standard output");
+    for (version, component) in [("0.2", host::component::BUILT_IN), ("0.3", host::component::BUILT_IN_P3)] {
+        let output = run(&["guest", "--wasi", version, "-o", "-"]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(output.stdout == component, "{version} on standard output");
+    }
+    fails(&["guest", "--wasi", "0.4", "-o", "-"], 2, &["0.4", "0.2", "0.3"]);
 }

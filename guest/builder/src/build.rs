@@ -1,7 +1,7 @@
 //! Compiles sources to a core module, and turns a core module into a component.
 
 use crate::toolchain::{TARGET, Toolchain};
-use crate::{FILE_SERVER, Source, workspace};
+use crate::{CRATE, Source, workspace};
 use anyhow::{Context as _, Result, ensure};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,23 +21,16 @@ const PROFILE: &str = "component";
 pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Result<Vec<u8>> {
     let compiler = toolchain.compiler();
     let mut cargo = Command::new(&compiler.cargo);
-    cargo.args([
-        "build",
-        "--locked",
-        "--package",
-        FILE_SERVER.name(),
-        "--target",
-        TARGET,
-        "--profile",
-        PROFILE,
-    ]);
-    // The folder that cargo writes the result to, and the name of the crate.
+    cargo.args(["build", "--locked", "--package", CRATE, "--target", TARGET, "--profile", PROFILE]);
+    // The folder that cargo writes the result to, and its name there.
     let (folder, name) = match source {
-        Source::Library(name) => (".", name),
+        Source::Library { .. } => (".", CRATE),
         Source::Example(name) => ("examples", name),
     };
     match source {
-        Source::Library(_) => cargo.arg("--lib"),
+        Source::Library { feature, .. } => {
+            cargo.arg("--lib").args(feature.iter().flat_map(|feature| ["--features", feature]))
+        }
         Source::Example(name) => cargo.args(["--example", name]),
     };
     cargo.arg("--manifest-path").arg(workspace().join("Cargo.toml")).arg("--target-dir").arg(target_dir);
@@ -58,7 +51,8 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     let output = cargo.output().with_context(|| format!("cannot start {}", compiler.cargo.display()))?;
     ensure!(
         output.status.success(),
-        "building the {name} component failed:\n{}",
+        "building the {} component failed:\n{}",
+        source.name(),
         String::from_utf8_lossy(&output.stderr)
     );
     let file = format!("{}.wasm", name.replace('-', "_"));

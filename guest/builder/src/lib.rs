@@ -25,7 +25,12 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The library of the crate `guest`.
-    Library(&'static str),
+    Library {
+        /// The name of the component.
+        name: &'static str,
+        /// The feature of the crate that it is built with.
+        feature: Option<&'static str>,
+    },
     /// An example of the crate `guest`.
     Example(&'static str),
 }
@@ -34,13 +39,19 @@ impl Source {
     /// The name of the component.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Library(name) | Self::Example(name) => name,
+            Self::Library { name, .. } | Self::Example(name) => name,
         }
     }
 }
 
+/// The crate of the components.
+pub(crate) const CRATE: &str = "guest";
+
 /// The file server.
-pub const FILE_SERVER: Source = Source::Library("guest");
+pub const FILE_SERVER: Source = Source::Library { name: CRATE, feature: None };
+
+/// The file server for WASI 0.3.
+pub const FILE_SERVER_P3: Source = Source::Library { name: "guest-p3", feature: Some("v03") };
 
 /// The small guests, in the order in which `README.md` explains them.
 pub const EXAMPLES: [Source; 4] = [
@@ -52,7 +63,7 @@ pub const EXAMPLES: [Source; 4] = [
 
 /// Every component that the project builds.
 pub fn components() -> impl Iterator<Item = Source> {
-    std::iter::once(FILE_SERVER).chain(EXAMPLES)
+    [FILE_SERVER, FILE_SERVER_P3].into_iter().chain(EXAMPLES)
 }
 
 /// The environment variable that selects where components come from: see [`Policy`].

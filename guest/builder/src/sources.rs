@@ -1,6 +1,6 @@
 //! The inputs of the components: the files that a build script watches, and a digest that detects stale prebuilt ones.
 
-use crate::{Compiler, FILE_SERVER, workspace};
+use crate::{CRATE, Compiler, workspace};
 use anyhow::{Context as _, Result};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use sha2::{Digest as _, Sha256};
@@ -45,7 +45,7 @@ pub(crate) fn digest() -> Result<String> {
         }
     }
     add("manifest", manifest(&root)?.as_bytes());
-    add("dependencies", locked_dependencies(&root, FILE_SERVER.name())?.as_bytes());
+    add("dependencies", locked_dependencies(&root, CRATE)?.as_bytes());
     add("componentizer", locked_dependencies(&root, "wit-component")?.as_bytes());
     Ok(hex(&hash.finalize()))
 }

@@ -19,6 +19,12 @@ pub const PREFIX: &str = "FILES_";
 /// the rules that it has checked until the files are right again, and no request reads them.
 pub const RULE_TEXTS: [&str; 2] = ["FILES_HEADERS_TEXT", "FILES_REDIRECTS_TEXT"];
 
+/// A variable that only a host sets: `on` where a file's stream that becomes a response's body unread is sent up to the
+/// response's Content-Length and no further. The file server of WASI 0.3 then hands over the streams of single ranges too.
+/// Elsewhere, it copies bodies: a stream has no end of its own but that of the file, and a body that is longer than its
+/// Content-Length is an error.
+pub const BOUNDED_STREAMS: &str = "FILES_BOUNDED_STREAMS";
+
 /// Where pages for errors come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ErrorPages {
@@ -136,6 +142,8 @@ pub struct Settings {
     pub rules: bool,
     /// What the host gives in the place of the files of rules, in the order of [`RULE_TEXTS`].
     pub rule_texts: [Option<String>; 2],
+    /// [`BOUNDED_STREAMS`]
+    pub bounded_streams: bool,
 }
 
 impl Default for Settings {
@@ -156,6 +164,7 @@ impl Default for Settings {
             cors: Cors::None,
             rules: false,
             rule_texts: [None, None],
+            bounded_streams: false,
         }
     }
 }
@@ -284,6 +293,7 @@ impl Settings {
             "FILES_SECURITY_HEADERS" => self.security_headers = switch(value)?,
             "FILES_CORS" => self.cors = cors(value)?,
             "FILES_RULES" => self.rules = switch(value)?,
+            BOUNDED_STREAMS => self.bounded_streams = switch(value)?,
             // Taken over after the others.
             name if RULE_TEXTS.contains(&name) => {}
             _ => {

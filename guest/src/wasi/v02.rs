@@ -2,10 +2,8 @@
 //!
 //! Every call of WASI 0.2 blocks until it is done, so the futures of the pure modules are ready when they are first polled.
 
-use super::{NO_DIRECTORY, path_argument, system_failure};
+use super::{FIRST_READ_BYTES, NO_DIRECTORY, path_argument, prepared, refused_field, system_failure};
 use crate::answer;
-use crate::config::{Settings, SettingsError};
-use crate::heap;
 use crate::path::RelativePath;
 use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
@@ -19,7 +17,6 @@ use bindings::wasi::filesystem::types::{
 use bindings::wasi::http::types as http;
 use bindings::wasi::io::streams::OutputStream;
 use std::pin::pin;
-use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
 /// The bindings of the world, the one place where code is generated and may be `unsafe`.
@@ -41,10 +38,10 @@ struct FileServer;
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
         let read;
-        let (settings, is_prepared) = match PREPARED.get() {
+        let (settings, is_prepared) = match prepared::get() {
             Some(settings) => (settings, true),
             None => {
-                read = read_settings();
+                read = prepared::read();
                 (&read, false)
             }
         };
@@ -59,24 +56,9 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     }
 }
 
-/// The settings, where the host has had them read before the first request.
-static PREPARED: OnceLock<Result<Settings, SettingsError>> = OnceLock::new();
-
-/// An export of the core module that the component does not have: it reads the settings, and the rules that a host gives with them,
-/// once, for every later request. Our host calls it before it takes the copy of the memory with which each request begins. It keeps
-/// no handle and always returns; settings that are wrong are told by each request.
-///
-/// Other runtimes cannot call it. There, each request reads the settings.
-#[allow(unsafe_code, reason = "the name is that of no other symbol")]
-#[unsafe(export_name = "wasi-httpd:prepare")]
-extern "C" fn prepare() {
-    heap::begin_to_keep();
-    PREPARED.get_or_init(read_settings);
-    heap::keep();
-}
-
-fn read_settings() -> Result<Settings, SettingsError> {
-    Settings::from_environment(environment::get_environment())
+/// The environment, for the settings.
+pub(super) fn environment() -> Vec<(String, String)> {
+    environment::get_environment()
 }
 
 /// Tells the operator what is wrong. Where that fails too, there is no other way.
@@ -95,7 +77,7 @@ impl Lookup for http::Headers {
     }
 }
 
-/// Reads a request. A host that calls [`prepare`] also has cheap calls, so that fields are looked up by name. Elsewhere, one call
+/// Reads a request. A host that has the settings [`prepared`] also has cheap calls, so that fields are looked up by name. Elsewhere, one call
 /// for all fields takes less time than one for each of them.
 fn read_request(request: &http::IncomingRequest, is_prepared: bool) -> Request {
     let method = match request.method() {
@@ -119,10 +101,6 @@ fn now() -> Timestamp {
 fn timestamp(time: Datetime) -> Timestamp {
     Timestamp { seconds: time.seconds, nanoseconds: time.nanoseconds }
 }
-
-/// How many bytes of a file are read at first, in bytes. Runtimes clear a buffer of this size, and most files that are read are
-/// smaller.
-const FIRST_READ_BYTES: usize = 4096;
 
 /// The served directory: the first preopen, whatever its name. There may be none.
 struct Preopen(Option<Descriptor>);
@@ -269,11 +247,7 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Option<()> 
     let Plan { status, headers, body, .. } = plan;
     let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
     let headers = http::Fields::from_list(&fields);
-    let headers = headers.map_err(|error| {
-        complain(&format!(
-            "the runtime refuses a header field of the answer ({error}); see FILES_HEADERS and _headers"
-        ));
-    });
+    let headers = headers.map_err(|error| complain(&refused_field(error)));
     let response = http::OutgoingResponse::new(headers.ok()?);
     if status != 200 {
         response.set_status_code(status).ok()?;

@@ -12,7 +12,7 @@ use crate::config::sources::layer::Layer;
 use crate::config::{Executor, Instances, defaults};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches, Parser,
-    Subcommand, ValueHint,
+    Subcommand, ValueEnum, ValueHint,
 };
 use clap_complete::Shell;
 use guest::config::{PREFIX, VARIABLES, Variable};
@@ -47,6 +47,10 @@ enum Other {
         /// The file to write; `-` is standard output
         #[arg(short, long, value_name = "FILE", default_value = "guest.wasm")]
         output: PathBuf,
+
+        /// The version of WASI that it is for; every runtime has 0.2
+        #[arg(long, value_name = "VERSION", default_value = "0.2")]
+        wasi: Wasi,
     },
 
     /// Print a completion script for a shell
@@ -61,6 +65,17 @@ enum Other {
 
     /// Print the JSON Schema of the configuration file
     Schema,
+}
+
+/// A version of WASI that the built-in component comes for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Wasi {
+    /// 0.2
+    #[value(name = "0.2")]
+    V02,
+    /// 0.3
+    #[value(name = "0.3")]
+    V03,
 }
 
 /// The names of the subcommands.
@@ -629,6 +644,8 @@ pub enum Command {
     Guest {
         /// The file, or `-` for standard output.
         output: PathBuf,
+        /// The version of WASI that it is for.
+        wasi: Wasi,
     },
     /// Check a configuration.
     Check(Box<Typed>),
@@ -682,7 +699,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         }
         Some(Other::Run(run)) => Command::Run(run),
         Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
-        Some(Other::Guest { output }) => Command::Guest { output },
+        Some(Other::Guest { output, wasi }) => Command::Guest { output, wasi },
         Some(Other::Completions { shell }) => Command::Completions(shell),
         Some(Other::Man) => Command::Man,
         Some(Other::Schema) => Command::Schema,

@@ -33,6 +33,9 @@ use wasmtime::component::Component;
 /// The file server that is served when no other guest is named.
 pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
 
+/// The same file server for WASI 0.3.
+pub const BUILT_IN_P3: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-p3.wasm"));
+
 /// The first eight bytes of WebAssembly: magic, version, layer.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 const CORE_MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
