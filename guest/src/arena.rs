@@ -19,18 +19,24 @@ pub struct Places {
     next: usize,
     /// The number of allocations that are not freed yet, without those that are kept.
     live: usize,
-    /// Where the allocations end that are kept.
+    /// Where the allocations begin that are kept.
+    kept_from: usize,
+    /// Where they end.
     kept: usize,
+    /// The number of allocations that were not freed before them.
+    live_before: usize,
 }
 
 impl Places {
     /// An arena of `size` bytes, all free.
     pub const fn new(size: usize) -> Self {
-        Self { size, limit: size, next: 0, live: 0, kept: 0 }
+        Self { size, limit: size, next: 0, live: 0, kept_from: 0, kept: 0, live_before: 0 }
     }
 
-    /// Leaves all but the first `limit` bytes unused until [`keep`](Self::keep), so that what is kept leaves room.
+    /// Allocations from now until [`keep`](Self::keep) are to be kept. Leaves all but the first `limit` bytes unused until then, so
+    /// that they leave room. Present allocations are freed afterwards.
     pub const fn keep_within(&mut self, limit: usize) {
+        (self.kept_from, self.live_before) = (self.next, self.live);
         if limit < self.size {
             self.limit = limit;
         }
@@ -61,9 +67,15 @@ impl Places {
         }
     }
 
-    /// Keeps all present allocations for ever: they are never freed, and others start behind them again and again.
+    /// Keeps the allocations since [`keep_within`](Self::keep_within), or all, for ever: they are never freed, and others start behind
+    /// them again and again.
     pub const fn keep(&mut self) {
-        (self.kept, self.live, self.limit) = (self.next, 0, self.size);
+        (self.kept, self.live, self.limit) = (self.next, self.live_before, self.size);
+    }
+
+    /// Whether the allocation at this offset is kept.
+    pub const fn is_kept(&self, offset: usize) -> bool {
+        self.kept_from <= offset && offset < self.kept
     }
 
     /// Resizes the allocation at this offset without moving it. Fails unless it is the last one and fits.
@@ -169,6 +181,23 @@ mod tests {
             places.free(20, 10);
             places.free(30, 10);
         }
+    }
+
+    #[test]
+    fn what_is_there_before_is_not_kept() {
+        let mut places = Places::new(100);
+        let ten = Layout::from_size_align(10, 1).unwrap();
+        assert_eq!(places.take(ten), Some(0));
+        places.keep_within(50);
+        assert_eq!(places.take(ten), Some(10));
+        places.keep();
+        assert_eq!(
+            (places.take(ten), [0, 10, 20].map(|offset| places.is_kept(offset))),
+            (Some(20), [false, true, false])
+        );
+        places.free(0, 10);
+        places.free(20, 10);
+        assert_eq!(places.take(ten), Some(20));
     }
 
     #[test]

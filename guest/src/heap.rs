@@ -82,6 +82,8 @@ unsafe impl GlobalAlloc for Heap {
     #[inline(never)]
     unsafe fn dealloc(&self, address: *mut u8, layout: Layout) {
         match offset(address) {
+            // In an instance of WASI 0.3, what is kept for later requests may be replaced by them.
+            Some(offset) if cfg!(feature = "v03") && self.places().is_kept(offset) => {}
             Some(offset) => self.places().free(offset, layout.size()),
             // SAFETY: the caller keeps the contract of `GlobalAlloc`, and the address is not from the arena.
             None => unsafe { System.dealloc(address, layout) },

@@ -118,7 +118,13 @@ impl Programs {
 
     /// The built-in guest on `wasmtime serve`.
     pub fn stock(self, site: &Site, guest: FileServer) -> Server {
+        self.stock_with(site, guest, &[])
+    }
+
+    /// The built-in guest on `wasmtime serve` with these options.
+    pub fn stock_with(self, site: &Site, guest: FileServer, options: &[&str]) -> Server {
         let mut command = self.stock_command();
+        command.args(options);
         command.arg("--dir").arg(site.root());
         for setting in site.settings() {
             command.args(["--env", &setting]);

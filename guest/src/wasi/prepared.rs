@@ -30,10 +30,16 @@ pub(super) fn get() -> Option<&'static Outcome> {
     PREPARED.get()
 }
 
-/// The settings, which are read for the first request of an instance.
+/// The settings, which are read for the first request of an instance. Later ones find them, and whatever else `lasts` allocates.
 #[cfg(feature = "v03")]
-pub(super) fn get_or_read() -> &'static Outcome {
-    PREPARED.get_or_init(read)
+pub(super) fn get_or_read(lasts: impl FnOnce()) -> &'static Outcome {
+    PREPARED.get_or_init(|| {
+        heap::begin_to_keep();
+        lasts();
+        let outcome = read();
+        heap::keep();
+        outcome
+    })
 }
 
 /// Reads the settings.
