@@ -299,7 +299,8 @@ async fn send(plan: Plan<Descriptor>, is_bounded: bool) -> Result<http::Response
     Ok(response)
 }
 
-/// How many bytes of a file are copied at a time.
+/// How many bytes of a file are copied at a time, in bytes. wasmtime takes less than a fifth more processor time than with four times as
+/// many, and an instance that answers several requests at once has a buffer for each.
 const COPY_BYTES: u64 = 64 * 1024;
 
 /// Writes a body. `None` means that it could not be sent in full.
