@@ -7,6 +7,7 @@ use crate::engine::sizes::Sizes;
 use crate::lockdown::Granted;
 use crate::sandbox::Sandbox;
 use anyhow::{Context as _, Result};
+use guest::config::BOUNDED_STREAMS;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +34,12 @@ pub fn give(guest: Arc<Guest>, purpose: Purpose, grants: &Grants, limits: &Limit
     guest.expect(purpose)?;
     let sizes =
         Sizes::new(limits, &guest.anatomy.needs).with_context(|| format!("{} is too large", guest.name()))?;
-    let sandbox = Sandbox::new(grants, limits, &sizes, purpose)?;
+    let mut grants = grants.clone();
+    if guest.is_file_server_p3() {
+        // Its streams of files are sent as far as their responses are long.
+        grants.environment.push((BOUNDED_STREAMS.to_owned(), "on".to_owned()));
+    }
+    let sandbox = Sandbox::new(&grants, limits, &sizes, purpose)?;
     Ok(Opened { guest, sizes, sandbox })
 }
 

@@ -15,7 +15,7 @@ use std::process::{Command, ExitStatus, Stdio};
 pub const EXECUTORS: [&[&str]; 3] = [&[], &["--instances", "new"], &["--executor", "component"]];
 
 /// Whether our host runs components of WASI 0.3. Every case of [`Programs::each`] then runs on it with [`FileServer::V03`] too.
-const RUNS_V03: bool = false;
+const RUNS_V03: bool = true;
 
 /// The built-in guest, by the version of WASI that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
