@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    guest_builder::report(guest_builder::provide(&guest_builder::EXAMPLES))
+    let guests: Vec<_> = guest_builder::EXAMPLES.into_iter().chain([guest_builder::TRIALS]).collect();
+    guest_builder::report(guest_builder::provide(&guests))
 }

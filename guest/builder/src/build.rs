@@ -25,14 +25,19 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     // The folder that cargo writes the result to, and its name there.
     let (folder, name) = match source {
         Source::Library { .. } => (".", CRATE),
-        Source::Example(name) => ("examples", name),
+        Source::Example { name, .. } => ("examples", name),
     };
-    match source {
+    let feature = match source {
         Source::Library { feature, .. } => {
-            cargo.arg("--lib").args(feature.iter().flat_map(|feature| ["--features", feature]))
+            cargo.arg("--lib");
+            feature
         }
-        Source::Example(name) => cargo.args(["--example", name]),
+        Source::Example { name, feature } => {
+            cargo.args(["--example", name]);
+            feature
+        }
     };
+    cargo.args(feature.iter().flat_map(|feature| ["--features", feature]));
     cargo.arg("--manifest-path").arg(workspace().join("Cargo.toml")).arg("--target-dir").arg(target_dir);
     for (variable, _) in env::vars_os().filter(|(variable, _)| belongs_to_outer_cargo(variable)) {
         cargo.env_remove(variable);

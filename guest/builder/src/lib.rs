@@ -32,14 +32,19 @@ pub enum Source {
         feature: Option<&'static str>,
     },
     /// An example of the crate `guest`.
-    Example(&'static str),
+    Example {
+        /// Its name.
+        name: &'static str,
+        /// The feature of the crate that it is built with.
+        feature: Option<&'static str>,
+    },
 }
 
 impl Source {
     /// The name of the component.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Library { name, .. } | Self::Example(name) => name,
+            Self::Library { name, .. } | Self::Example { name, .. } => name,
         }
     }
 }
@@ -54,16 +59,19 @@ pub const FILE_SERVER: Source = Source::Library { name: CRATE, feature: None };
 pub const FILE_SERVER_P3: Source = Source::Library { name: "guest-p3", feature: Some("v03") };
 
 /// The small guests, in the order in which `README.md` explains them.
-pub const EXAMPLES: [Source; 4] = [
-    Source::Example("tcp-server"),
-    Source::Example("tcp-client"),
-    Source::Example("hello-socket"),
-    Source::Example("hello"),
-];
+pub const EXAMPLES: [Source; 4] =
+    [example("tcp-server"), example("tcp-client"), example("hello-socket"), example("hello")];
+
+/// What hosts of WASI 0.3 are tested with.
+pub const TRIALS: Source = Source::Example { name: "trials", feature: Some("v03") };
+
+const fn example(name: &'static str) -> Source {
+    Source::Example { name, feature: None }
+}
 
 /// Every component that the project builds.
 pub fn components() -> impl Iterator<Item = Source> {
-    [FILE_SERVER, FILE_SERVER_P3].into_iter().chain(EXAMPLES)
+    [FILE_SERVER, FILE_SERVER_P3, TRIALS].into_iter().chain(EXAMPLES)
 }
 
 /// The environment variable that selects where components come from: see [`Policy`].

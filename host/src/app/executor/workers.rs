@@ -30,7 +30,7 @@ const MAX_IDLE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The workers of a site.
-pub(super) struct Workers {
+pub(in crate::app) struct Workers {
     instances: Instances,
     reuse: Reuse,
     slots: Arc<Slots>,
