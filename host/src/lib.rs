@@ -40,6 +40,7 @@ pub mod link;
 pub mod lockdown;
 pub mod net;
 pub mod notify;
+pub mod outgoing;
 pub mod prepare;
 pub mod report;
 pub mod run;

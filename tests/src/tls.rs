@@ -49,6 +49,11 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
+    /// Its own certificate, in PEM.
+    pub fn pem(&self) -> String {
+        self.0.pem()
+    }
+
     /// A certificate for these host names or addresses, and its key, in PEM.
     pub fn issue(&self, names: &[&str]) -> (String, String) {
         self.issue_until(names, 2100)

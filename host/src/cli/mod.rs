@@ -9,7 +9,7 @@ pub(crate) mod mistakes;
 
 use crate::config::sources::keys::Keys;
 use crate::config::sources::layer::Layer;
-use crate::config::{Executor, Instances, defaults};
+use crate::config::{Executor, Instances, Roots, defaults};
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, CommandFactory as _, FromArgMatches, Parser,
     Subcommand, ValueEnum, ValueHint,
@@ -484,6 +484,15 @@ pub struct Grants {
     /// looked up for each request
     #[arg(long, value_name = "HOST[:PORT]")]
     pub allow_host: Vec<String>,
+
+    /// For requests of the guest by HTTPS, trust the authorities of the system (system) or those of Mozilla's list in this program
+    /// (webpki) [default: system, or webpki where the system has none]
+    #[arg(long, value_name = "ROOTS", hide_possible_values = true)]
+    pub outgoing_roots: Option<Roots>,
+
+    /// Trust the authorities in this PEM file as well, for requests of the guest by HTTPS (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub outgoing_ca: Vec<PathBuf>,
 
     /// Let the guest open TCP connections to this host (repeatable); without a port, to any port; a name is looked
     /// up once, at the start

@@ -1,7 +1,7 @@
 //! What a guest is given: directories, variables and network access. This is pure parsing: nothing is opened or looked
 //! up.
 
-use super::ConfigError;
+use super::{ConfigError, Roots};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -63,6 +63,10 @@ pub struct HostGrant {
 pub struct NetworkGrants {
     /// Hosts to send HTTP requests to.
     pub hosts: Vec<HostGrant>,
+    /// The authorities that are trusted then. `None` is the system's, or Mozilla's where it has none.
+    pub roots: Option<Roots>,
+    /// Files with more of them.
+    pub authorities: Vec<PathBuf>,
     /// Hosts to open TCP connections to.
     pub connect: Vec<HostGrant>,
     /// Addresses to listen at for TCP connections.

@@ -65,6 +65,15 @@ pub enum Instances {
     New,
 }
 
+/// Where the authorities come from that are trusted when a guest sends requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Roots {
+    /// The system's
+    System,
+    /// Mozilla's, as they were when this program was built
+    Webpki,
+}
+
 /// The configuration of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
@@ -335,7 +344,7 @@ fn seconds(flag: &'static str, typed: Option<u32>, default: u32) -> Result<Durat
 }
 
 fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigError> {
-    let cli::Grants { dir, env, allow_host, allow_tcp_connect } = typed;
+    let cli::Grants { dir, env, allow_host, outgoing_roots, outgoing_ca, allow_tcp_connect } = typed;
     let hosts = |flag, texts: &[String]| {
         texts.iter().map(|text| grants::host_grant(flag, text)).collect::<Result<Vec<HostGrant>, _>>()
     };
@@ -345,6 +354,8 @@ fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigE
         environment: env.iter().map(|text| grants::variable(text)).collect::<Result<_, _>>()?,
         network: NetworkGrants {
             hosts: hosts("--allow-host", allow_host)?,
+            roots: *outgoing_roots,
+            authorities: outgoing_ca.clone(),
             connect: hosts("--allow-tcp-connect", allow_tcp_connect)?,
             listen: listen.collect::<Result<_, _>>()?,
         },

@@ -133,6 +133,8 @@ impl Granted {
         if granted.network.names {
             granted.network.connect.extend([Some(DNS)]);
             granted.read.extend(NAME_LOOKUP.map(PathBuf::from));
+            let files = network.authorities().iter();
+            granted.read.extend(files.flat_map(|file| breadth::places_of_file(file)));
         }
         granted
     }

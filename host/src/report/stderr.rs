@@ -63,10 +63,10 @@ pub fn show_warnings() {
         .try_init();
 }
 
-/// Whether a client can have as many of these lines written as it likes: the library for HTTP/2 warns of frames that it
-/// did not expect.
+/// Whether a client or a guest can have as many of these lines written as it likes: the library for HTTP/2 warns of frames
+/// that it did not expect, and that for `wasi:http` of requests whose failure the guest was told.
 fn is_about_clients(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with("h2::")
+    ["h2::", "wasmtime_wasi_http::"].iter().any(|library| metadata.target().starts_with(library))
 }
 
 /// What the writer says about itself, in a line of the same stream.

@@ -28,6 +28,15 @@ pub enum Denial {
     Name(String),
     /// To send an HTTP request to a host.
     Request(HostPort),
+    /// To ask a server by HTTPS whose certificate is not trusted.
+    Certificate {
+        /// The server, as the guest named it.
+        host: String,
+        /// What is wrong with its certificate.
+        fault: String,
+        /// Whether nothing else is wrong with it than that its authority is unknown.
+        is_unknown: bool,
+    },
     /// To create a TCP socket.
     TcpSocket,
     /// To create a UDP socket.
@@ -60,6 +69,11 @@ impl fmt::Display for Denial {
             ),
             Self::Request(host) => {
                 write!(f, "the guest may not send requests to {host}; --allow-host {host} allows it")
+            }
+            Self::Certificate { host, fault, is_unknown } => {
+                let host = host.escape_debug();
+                write!(f, "requests of the guest to {host} fail, because its certificate is not trusted: {fault}")?;
+                if *is_unknown { f.write_str("; --outgoing-ca FILE trusts another authority") } else { Ok(()) }
             }
             Self::TcpSocket => f.write_str(
                 "the guest may not create a TCP socket; --allow-tcp-connect HOST:PORT allows it, and connections there",

@@ -7,9 +7,11 @@
 use super::denials::{Denial, Denials};
 use crate::component::Purpose;
 use crate::config::grants::{HostGrant, HostPort, NetworkGrants};
+use crate::outgoing::{Client, trust};
 use anyhow::{Context as _, Result, ensure};
 use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use wasmtime_wasi::sockets::SocketAddrUse;
@@ -22,6 +24,9 @@ const DEFAULT_PORTS: [u16; 2] = [80, 443];
 pub struct Network {
     purpose: Purpose,
     hosts: Vec<HostGrant>,
+    /// What sends requests to those, if there are any.
+    client: Option<Client>,
+    authorities: Vec<PathBuf>,
     connect: Vec<Place>,
     listen: Vec<SocketAddr>,
     /// What was not allowed.
@@ -42,7 +47,7 @@ pub(super) type SocketCheck = Box<dyn Fn(SocketAddr, SocketAddrUse) -> Answer + 
 type Answer = Pin<Box<dyn Future<Output = bool> + Send + Sync>>;
 
 impl Network {
-    /// Looks up every name.
+    /// Looks up every name, and reads the certificates of authorities.
     pub fn new(grants: &NetworkGrants, purpose: Purpose) -> Result<Self> {
         let place = |HostGrant { host, port }: &HostGrant| -> Result<Place> {
             let addresses = addresses("--allow-tcp-connect", host)?;
@@ -53,9 +58,16 @@ impl Network {
             let addresses = addresses("--allow-tcp-listen", host)?;
             listen.extend(addresses.into_iter().map(|address| SocketAddr::new(address, *port)));
         }
+        let client = if grants.hosts.is_empty() {
+            None
+        } else {
+            Some(Client::new(trust::client_config(grants.roots, &grants.authorities)?))
+        };
         Ok(Self {
             purpose,
             hosts: grants.hosts.clone(),
+            client,
+            authorities: grants.authorities.clone(),
             connect: grants.connect.iter().map(place).collect::<Result<_>>()?,
             listen,
             denials: Denials::new(purpose),
@@ -70,6 +82,16 @@ impl Network {
     /// Whether names are looked up while the guest runs: those of requests are, and those of TCP connections are not.
     pub fn looks_names_up(&self) -> bool {
         !self.hosts.is_empty()
+    }
+
+    /// What sends requests, if any may be sent.
+    pub(super) fn client(&self) -> Option<&Client> {
+        self.client.as_ref()
+    }
+
+    /// The files of authorities, which a reload reads again.
+    pub fn authorities(&self) -> &[PathBuf] {
+        &self.authorities
     }
 
     /// The ports that connections and requests may lead to; `None` is any.

@@ -1,25 +1,28 @@
-//! Outgoing HTTP requests of a guest: only to hosts of `--allow-host`, and within limits of time and number.
+//! Outgoing HTTP requests of a guest: only to hosts of `--allow-host`, and within limits of time and number. This is the same
+//! for `wasi:http` 0.2 and 0.3.
 
+use super::denials::Denial;
 use super::network::Network;
+use crate::outgoing::{Sending, Times};
 use http::header::HeaderName;
-use http::uri::Scheme;
+use http::uri::{Authority, Scheme};
 use http::{Request, Response};
-use http_body_util::BodyExt;
+use rustls::CertificateError;
 use std::io;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
-use wasmtime_wasi_http::{
-    DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request,
-};
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-/// How many requests one instance may have in flight. Each has a connection of its own; browsers open six to a host.
+/// How many requests one instance may have in flight. Browsers open six connections to a host.
 const MAX_REQUESTS: usize = 16;
 
 /// How long a response may take to begin, and between two pieces, if the guest has that much time itself. Browsers wait as
 /// long. The runtime's own limit is ten minutes.
 const MAX_STEP: Duration = Duration::from_mins(5);
+
+/// How long a connection may take: one name server that is silent, and servers that are busy.
+const MAX_CONNECT: Duration = Duration::from_secs(20);
 
 /// The requests that one instance sends to other servers.
 pub struct Requests {
@@ -30,8 +33,6 @@ pub struct Requests {
     /// Created with the first request, because most guests send none.
     places: Option<Arc<Semaphore>>,
 }
-
-type Transfer = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 impl Requests {
     pub(super) fn new(network: Arc<Network>, time: Duration) -> Self {
@@ -50,14 +51,15 @@ impl Requests {
     }
 
     /// The time-outs that the guest asked for, capped by the host's.
-    fn within_limits(&self, options: Option<RequestOptions>) -> RequestOptions {
+    fn within_limits(&self, options: Option<RequestOptions>) -> Times {
         let RequestOptions { connect_timeout, first_byte_timeout, between_bytes_timeout } =
             options.unwrap_or_default();
-        let limit = |asked: Option<Duration>| Some(asked.unwrap_or(self.time).min(self.time));
-        RequestOptions {
-            connect_timeout: limit(connect_timeout),
-            first_byte_timeout: limit(first_byte_timeout),
-            between_bytes_timeout: limit(between_bytes_timeout),
+        let limit = |asked: Option<Duration>, most: Duration| asked.unwrap_or(most).min(most);
+        Times {
+            connect: limit(connect_timeout, self.time.min(MAX_CONNECT)),
+            first_byte: limit(first_byte_timeout, self.time),
+            between_bytes: limit(between_bytes_timeout, self.time),
+            total: self.time,
         }
     }
 }
@@ -99,46 +101,47 @@ impl WasiHttpHooks for Requests {
         &mut self,
         request: Request<WasiBody>,
         options: Option<RequestOptions>,
-        _: Transfer,
-    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Transfer), Error>> + Send> {
+        _: Sending,
+    ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Sending), Error>> + Send> {
+        let failed = |error| Box::new(std::future::ready(Err(error)));
         if let Err(error) = self.check(&request) {
-            return Box::new(std::future::ready(Err(error)));
+            return failed(error);
         }
+        let Some(client) = self.network.client().cloned() else {
+            return failed(Error::HttpRequestDenied);
+        };
         let places = self.places.get_or_insert_with(|| Arc::new(Semaphore::new(MAX_REQUESTS)));
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            return Box::new(std::future::ready(Err(Error::ConnectionLimitReached)));
+            return failed(Error::ConnectionLimitReached);
         };
-        let options = self.within_limits(options);
-        let answered = tokio::time::timeout(self.time, default_send_request(request, Some(options)));
+        let times = self.within_limits(options);
+        let network = Arc::clone(&self.network);
         Box::new(async move {
-            let (response, connection) = answered.await.map_err(|_| Error::ConnectionTimeout)??;
-            let transfer: Transfer = Box::new(async move {
-                let outcome = connection.await;
-                drop(place);
-                outcome
-            });
-            Ok((response.map(BodyExt::boxed_unsync), transfer))
+            let authority = request.uri().authority().cloned();
+            client.send(request, times, place).await.map_err(|error| match error {
+                Error::Tls(error) => of_tls(&error, &network, authority.as_ref()),
+                error => error,
+            })
         })
     }
+}
 
-    // The default implementations also log each failure on standard error, where only the guest has to know of it.
-
-    fn p2_error_from_hyper(&mut self, _: &hyper::Error) -> ErrorCode {
-        ErrorCode::HttpProtocolError
-    }
-
-    fn p2_error_from_connect(&mut self, error: &io::Error) -> ErrorCode {
-        match error.kind() {
-            io::ErrorKind::TimedOut => ErrorCode::ConnectionTimeout,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
-                ErrorCode::DestinationUnavailable
+/// Why there is no TLS, for the guest. A certificate that is not trusted is the operator's to know of: a flag may be missing.
+fn of_tls(error: &io::Error, network: &Network, authority: Option<&Authority>) -> Error {
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(fault)) => {
+            if let Some(authority) = authority {
+                let is_unknown = matches!(fault, CertificateError::UnknownIssuer);
+                let host = authority.as_str().to_owned();
+                network.denials.note(&Denial::Certificate { host, fault: fault.to_string(), is_unknown });
             }
-            _ => ErrorCode::ConnectionRefused,
+            Error::TlsCertificateError
         }
-    }
-
-    fn p2_error_from_tls(&mut self, _: &io::Error) -> ErrorCode {
-        ErrorCode::TlsProtocolError
+        Some(rustls::Error::AlertReceived(alert)) => Error::TlsAlertReceived {
+            alert_id: Some(u8::from(*alert)),
+            alert_message: Some(format!("{alert:?}")),
+        },
+        _ => Error::TlsProtocolError,
     }
 }
 

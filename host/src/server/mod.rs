@@ -33,6 +33,7 @@ use crate::net::limit::max_connections;
 use crate::net::listener::Listener;
 use crate::net::per_address::PerAddress;
 use crate::notify;
+use crate::outgoing;
 use crate::report::access_log::AccessLog;
 use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
@@ -138,7 +139,9 @@ fn compile(
     let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
     let reloader =
         Reloader { sources, given, lists, builder, sites: Arc::clone(&sites), certificates, watched, rules };
-    let max_connections = max_connections(config.connections.most, config.instances);
+    let sends = config.sites.iter().any(|site| !site.grants.network.hosts.is_empty());
+    let guest_files = config.instances + if sends { outgoing::MAX_CONNECTIONS } else { 0 };
+    let max_connections = max_connections(config.connections.most, guest_files);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));
     let terms = Terms { stall: config.client.stall, head: config.client.head, proxies, per_address };

@@ -30,8 +30,8 @@ const HTTP2: &[u8] = b"h2";
 /// Sessions that clients of TLS 1.2 without tickets can resume. Each takes some hundred bytes.
 const MAX_SESSIONS: usize = 4_096;
 
-/// Makes aws-lc-rs the provider of everything in this process that names none. Without this, an outgoing request over TLS
-/// would panic, because ring is a part of the program too.
+/// Makes aws-lc-rs the provider of everything in this process that names none, whatever other features of the library a
+/// dependency asks for.
 pub fn install_provider() {
     // Fails where the process has a provider already, which then stays.
     let _ = aws_lc_rs::default_provider().install_default();
