@@ -124,7 +124,10 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         {
             let mut state = self.in_flight.lock();
             if state.phase == Phase::Cancelled {
@@ -135,9 +138,10 @@ impl Body for Upload {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
             None => self.in_flight.end(Phase::Complete),
-            Some(Ok(_)) => {
+            Some(Ok(frame)) => {
                 self.in_flight.lock().progress = Some(Instant::now());
-                if self.body.is_end_stream() {
+                // After trailers, it is not asked again.
+                if frame.is_trailers() || self.body.is_end_stream() {
                     self.in_flight.end(Phase::Complete);
                 }
             }
@@ -208,7 +212,10 @@ impl<T: Send + Sync + 'static> Body for Download<T> {
     type Data = Bytes;
     type Error = Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         match Pin::new(&mut this.incoming).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {

@@ -176,9 +176,8 @@ fn respond<T: Send + Sync + 'static>(
         return Err(Error::HttpUpgradeFailed);
     }
     let sending = Sent { in_flight: Arc::clone(&in_flight), _held: Arc::clone(&held) };
-    let response = response.map(|incoming| {
-        Download::new(incoming, lease, in_flight, times.between_bytes, held).boxed_unsync()
-    });
+    let response = response
+        .map(|incoming| Download::new(incoming, lease, in_flight, times.between_bytes, held).boxed_unsync());
     Ok((response, Box::new(async move { sending.wait().await })))
 }
 

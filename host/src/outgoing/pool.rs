@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use wasmtime_wasi_http::Error;
 
@@ -218,7 +218,10 @@ impl Pool {
     /// Ends the connection that was idle for the longest time, of whatever client.
     fn end_oldest(&self) {
         let hosts: Vec<_> = lock(&self.hosts).values().cloned().collect();
-        let oldest = hosts.iter().filter_map(|host| Some((lock(&host.kept).oldest()?, host))).min_by_key(|(since, _)| *since);
+        let oldest = hosts
+            .iter()
+            .filter_map(|host| Some((lock(&host.kept).oldest()?, host)))
+            .min_by_key(|(since, _)| *since);
         if let Some((_, host)) = oldest {
             lock(&host.kept).end_oldest();
         }
@@ -341,6 +344,8 @@ pub(super) async fn lease(
         freed.as_mut().enable();
         if may_reuse {
             while let Some(mut lease) = host.take() {
+                // Sockets are looked at meanwhile: that the peer has closed this one may not have been noticed yet.
+                yield_now().await;
                 let ready = async {
                     match lease.connection() {
                         Some(Connection::Http1(sender)) => sender.ready().await.is_ok(),
@@ -358,7 +363,9 @@ pub(super) async fn lease(
             if of_all.is_err() {
                 POOL.end_oldest();
                 let waited = timeout_at(until, Arc::clone(&POOL.places).acquire_owned()).await;
-                of_all = Ok(waited.map_err(|_| Error::ConnectionLimitReached)?.map_err(|_| Error::ConnectionLimitReached)?);
+                of_all = Ok(waited
+                    .map_err(|_| Error::ConnectionLimitReached)?
+                    .map_err(|_| Error::ConnectionLimitReached)?);
             }
             let permits = of_all.ok().map(|of_all| (own, of_all));
             break Place { freed: Arc::clone(&host.freed), permits };

@@ -78,7 +78,10 @@ mod tests {
             (missing, "cannot be read"),
             (path("empty", ""), "has no certificate"),
             (path("broken", "-----BEGIN CERTIFICATE-----\n?"), "is no PEM file"),
-            (path("wrong", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "none of an authority"),
+            (
+                path("wrong", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+                "none of an authority",
+            ),
         ] {
             let error = format!("{:#}", client_config(Some(Roots::Webpki), &[file.clone()]).unwrap_err());
             assert!(error.starts_with(&format!("--outgoing-ca {}: ", file.display())), "{error}");

@@ -246,7 +246,12 @@ mod tests {
             hosts.iter().map(|&(host, port)| HostGrant { host: host.to_owned(), port }).collect()
         };
         let connect: Vec<_> = connect.iter().map(|&(host, port)| (host, Some(port))).collect();
-        let grants = NetworkGrants { hosts: hosts(to), connect: hosts(&connect), listen: places(listen) };
+        let grants = NetworkGrants {
+            hosts: hosts(to),
+            connect: hosts(&connect),
+            listen: places(listen),
+            ..NetworkGrants::default()
+        };
         Network::new(&grants, Purpose::Run).unwrap()
     }
 

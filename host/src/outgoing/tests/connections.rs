@@ -19,7 +19,8 @@ async fn counting(listener: TcpListener) {
                 }
                 let body = format!("{connection}.{at}");
                 let length = body.len();
-                write(&mut stream, &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}")).await;
+                write(&mut stream, &format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"))
+                    .await;
             }
         });
     }
@@ -66,17 +67,21 @@ async fn a_request_that_nobody_waits_for_any_more_is_not_sent_on() {
     let (listener, address) = listen("127.0.0.1:0").await;
     let client = client();
     let url = format!("http://{address}/");
+    let (begun, begins) = tokio::sync::oneshot::channel();
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut received = vec![0; 1];
         stream.read_exact(&mut received).await.unwrap();
+        begun.send(()).unwrap();
         // Until the connection ends, which the client does before it has sent everything.
         let _ = stream.read_to_end(&mut received).await;
         received.ends_with(b"0\r\n\r\n")
     });
     let (pieces, body) = channel();
-    let asking = tokio::spawn(async move { send(&client, request("POST", &url, body), PATIENT).await.map(drop) });
+    let asking =
+        tokio::spawn(async move { send(&client, request("POST", &url, body), PATIENT).await.map(drop) });
     pieces.send(Bytes::from_static(b"piece")).await.unwrap();
+    begins.await.unwrap();
     asking.abort();
     let was_complete = timeout(LONG, server).await.unwrap().unwrap();
     assert!(!was_complete);

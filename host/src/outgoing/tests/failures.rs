@@ -1,11 +1,13 @@
 //! Servers that do not answer, or wrongly, each in one phase of a request.
 
-use super::{LONG, PATIENT, SHORT, Times, answer, channel, client, full, listen, read_request, request, send, write};
+use super::{
+    LONG, PATIENT, SHORT, Times, answer, channel, client, full, listen, read_request, request, send, write,
+};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use unresponsive::full_backlog;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+use unresponsive::full_backlog;
 use wasmtime_wasi_http::Error;
 
 /// A listener whose queue is full: the kernel answers no more attempts to connect to it.
@@ -137,7 +139,8 @@ async fn wrong_answers_are_errors() {
     assert!(matches!(error, Error::HttpResponseIncomplete), "{error:?}");
     let error = outcome("SSH-2.0-OpenSSH_9.2\r\n\r\n").await.unwrap_err();
     assert!(matches!(error, Error::HttpProtocolError), "{error:?}");
-    let error = outcome("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n").await;
+    let error =
+        outcome("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n").await;
     assert!(matches!(error, Err(Error::HttpUpgradeFailed)), "{error:?}");
     let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(70_000)).leak();
     let error = outcome(large).await.unwrap_err();

@@ -147,7 +147,10 @@ async fn a_certificate_of_an_unknown_authority_is_not_trusted() {
     let error = answer(&client(), request("GET", &server.url, full(""))).await.unwrap_err();
     let Error::Tls(error) = error else { panic!("{error:?}") };
     let error = error.get_ref().unwrap().downcast_ref().unwrap();
-    assert!(matches!(error, rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)), "{error:?}");
+    assert!(
+        matches!(error, rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)),
+        "{error:?}"
+    );
     // Nor for another name.
     let client = client_trusting(server.certificate.clone());
     let url = server.url.replace("localhost", "127.0.0.1");
