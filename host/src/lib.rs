@@ -72,6 +72,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     wasmtime::error::disable_backtrace();
     net::tls::install_provider();
     let status = start(arguments);
+    sandbox::scratch::remove_all();
     stderr::finish();
     status
 }

@@ -11,6 +11,7 @@ use crate::lockdown::privileges::refuse_root;
 use crate::prepare::{self, Opened};
 use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
+use crate::sandbox::scratch;
 use crate::signals::{self, Signals};
 use anyhow::{Context as _, Result, bail};
 use std::num::NonZeroUsize;
@@ -111,11 +112,15 @@ async fn watch(mut signals: Signals, starts: oneshot::Receiver<()>, time: Option
         }
     };
     tokio::select! {
-        signal = signals.next() => std::process::exit(signal.exit_status().into()),
+        signal = signals.next() => {
+            scratch::remove_all();
+            std::process::exit(signal.exit_status().into());
+        }
         time = time_is_up => {
             let seconds = time.as_secs();
             stderr::complain(&format!("the guest `{name}` was stopped after {seconds} s; --timeout allows more"));
             stderr::finish();
+            scratch::remove_all();
             std::process::exit(1);
         }
     }

@@ -14,6 +14,45 @@ const WORLD: &str = "
             run: func() -> result;
         }
     }
+    package wasi:config@0.2.0-rc.1 {
+        interface store {
+            variant error { upstream(string), io(string) }
+            get: func(key: string) -> result<option<string>, error>;
+            get-all: func() -> result<list<tuple<string, string>>, error>;
+        }
+    }
+    package wasi:keyvalue@0.2.0-draft {
+        interface store {
+            variant error { no-such-store, access-denied, other(string) }
+            record key-response { keys: list<string>, cursor: option<u64> }
+            open: func(identifier: string) -> result<bucket, error>;
+            resource bucket {
+                get: func(key: string) -> result<option<list<u8>>, error>;
+                set: func(key: string, value: list<u8>) -> result<_, error>;
+                delete: func(key: string) -> result<_, error>;
+                exists: func(key: string) -> result<bool, error>;
+                list-keys: func(cursor: option<u64>) -> result<key-response, error>;
+            }
+        }
+        interface atomics {
+            use store.{bucket, error};
+            increment: func(bucket: borrow<bucket>, key: string, delta: u64) -> result<u64, error>;
+        }
+        interface batch {
+            use store.{bucket, error};
+            get-many: func(bucket: borrow<bucket>, keys: list<string>)
+                -> result<list<option<tuple<string, list<u8>>>>, error>;
+            set-many: func(bucket: borrow<bucket>, key-values: list<tuple<string, list<u8>>>) -> result<_, error>;
+            delete-many: func(bucket: borrow<bucket>, keys: list<string>) -> result<_, error>;
+        }
+    }
+    world keeping {
+        import wasi:config/store@0.2.0-rc.1;
+        import wasi:keyvalue/store@0.2.0-draft;
+        import wasi:keyvalue/atomics@0.2.0-draft;
+        import wasi:keyvalue/batch@0.2.0-draft;
+        include guest;
+    }
     world guest {
         import wasi:cli/environment@0.2.12;
         import wasi:cli/stderr@0.2.12;
@@ -165,8 +204,13 @@ pub fn handler_with(imports: &str, body: &str) -> Vec<u8> {
 
 /// Like [`handler`], with more imports and definitions.
 pub fn handler_and(imports: &str, definitions: &str, body: &str) -> Vec<u8> {
+    handler_of("guest", imports, definitions, body)
+}
+
+/// Like [`handler_and`], for a component of this world.
+pub fn handler_of(world: &str, imports: &str, definitions: &str, body: &str) -> Vec<u8> {
     component(
-        "guest",
+        world,
         &format!(
             r#"(module {imports} {PRELUDE} {definitions}
             (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $request i32) (param $out i32)

@@ -7,6 +7,7 @@
 pub mod man;
 pub(crate) mod mistakes;
 
+use crate::config::grants::ScratchPer;
 use crate::config::sources::keys::Keys;
 use crate::config::sources::layer::Layer;
 use crate::config::{Executor, Instances, Roots, defaults};
@@ -498,6 +499,30 @@ pub struct Grants {
     /// up once, at the start
     #[arg(long, value_name = "HOST[:PORT]")]
     pub allow_tcp_connect: Vec<String>,
+
+    /// Give the guest a store of keys and values under this name (repeatable), in memory until the process ends, or in a file;
+    /// the instances of a site share it
+    #[arg(long, value_name = "NAME=memory|NAME=sqlite:FILE")]
+    pub keyvalue: Vec<String>,
+
+    /// What a store holds.
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true, help = format!(
+        "What each store of --keyvalue may hold [default: {}]", defaults::KEYVALUE_SIZE
+    ))]
+    pub keyvalue_size: Option<u32>,
+
+    /// Give the guest this value of wasi:config (repeatable)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub config_var: Vec<String>,
+
+    /// Give the guest a directory to write to, as /tmp, which holds so much and is gone afterwards
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
+    pub scratch: Option<u32>,
+
+    /// Who shares the directory of --scratch: each request has its own (request), or those of a site have one (site)
+    /// [default: request]
+    #[arg(long, value_name = "WHO", hide_possible_values = true)]
+    pub scratch_per: Option<ScratchPer>,
 }
 
 /// How the process is confined, as far as it serves or runs.

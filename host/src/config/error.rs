@@ -137,6 +137,34 @@ pub enum ConfigError {
     /// `--env` is not an assignment.
     #[error("--env takes NAME=VALUE, not `{0}`")]
     Variable(String),
+    /// `--keyvalue` is not a store.
+    #[error("--keyvalue takes NAME=memory or NAME=sqlite:FILE, not `{0}`")]
+    Store(String),
+    /// Two stores have one name.
+    #[error("two stores are called `{0}`; leave one --keyvalue out")]
+    SameStore(String),
+    /// `--config-var` is not an assignment.
+    #[error("--config-var takes NAME=VALUE, not `{0}`")]
+    ConfigVariable(String),
+    /// Two values have one name.
+    #[error("--config-var {0} was given twice; leave one of them out")]
+    SameConfigVariable(String),
+    /// A limit of stores, and none.
+    #[error("--keyvalue-size limits --keyvalue, which is not there; add --keyvalue NAME=memory")]
+    NoStore,
+    /// Who shares a scratch directory, and none.
+    #[error("--scratch-per says who shares --scratch, which is not there; add --scratch MIB")]
+    NoScratch,
+    /// The name of the scratch directory is taken.
+    #[error(
+        "--scratch is called `{0}`, and so is a --dir; give that another name with --dir HOST_DIR::GUEST_DIR"
+    )]
+    ScratchName(&'static str),
+    /// An instance for several requests has no directory for each.
+    #[error(
+        "--scratch gives each request a directory of its own, and --reuse {0} keeps instances; add --scratch-per site, or leave --reuse out"
+    )]
+    ScratchReused(u32),
     /// A variable was set twice.
     #[error("{0} was set twice; leave one of its flag and --env {0}=... out")]
     SetTwice(String),

@@ -2,6 +2,8 @@
 //! up.
 
 use super::{ConfigError, Roots};
+use clap::ValueEnum;
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -73,6 +75,43 @@ pub struct NetworkGrants {
     pub listen: Vec<HostPort>,
 }
 
+/// A store of keys and values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyValueGrant {
+    /// The name by which the guest opens it.
+    pub name: String,
+    /// Where it is.
+    pub place: KeyValuePlace,
+}
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyValuePlace {
+    /// In memory, until the process ends.
+    Memory,
+    /// In a file of SQLite.
+    File(PathBuf),
+}
+
+/// A directory to write to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScratchGrant {
+    /// What it holds.
+    pub bytes: u64,
+    /// Who shares it.
+    pub per: ScratchPer,
+}
+
+/// Who shares a scratch directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ScratchPer {
+    /// Nobody: each request has a new one
+    #[default]
+    Request,
+    /// All requests of a site
+    Site,
+}
+
 /// Everything that a guest is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -82,10 +121,23 @@ pub struct Grants {
     pub environment: Vec<(String, String)>,
     /// The network.
     pub network: NetworkGrants,
+    /// Stores of keys and values.
+    pub stores: Vec<KeyValueGrant>,
+    /// What each of them holds, in bytes.
+    pub store_bytes: u64,
+    /// Values of its configuration.
+    pub configuration: Vec<(String, String)>,
+    /// A directory to write to, if it has one.
+    pub scratch: Option<ScratchGrant>,
+    /// The site that shares what instances share.
+    pub site: String,
     /// Whether directories stay the ones that were opened when others take their places. Those of sites with rules do, until
     /// the rules of the new ones are read as well.
     pub pinned: bool,
 }
+
+/// The guest's name for its scratch directory: where programs look for such a place.
+pub const SCRATCH: &str = "/tmp";
 
 /// The guest's name for a directory that `--dir` gives no other name.
 pub(super) const ROOT: &str = "/";
@@ -103,6 +155,30 @@ pub(super) fn directories(texts: &[String]) -> Result<Vec<DirectoryGrant>, Confi
         directories.push(DirectoryGrant { host: PathBuf::from(host), guest: guest.to_owned() });
     }
     Ok(directories)
+}
+
+/// Reads the value of `--keyvalue`.
+pub(super) fn key_value(text: &str) -> Result<KeyValueGrant, ConfigError> {
+    let mistake = || ConfigError::Store(text.to_owned());
+    let (name, place) = text.split_once('=').ok_or_else(mistake)?;
+    let place = match place.strip_prefix("sqlite:") {
+        Some(path) if !path.is_empty() => KeyValuePlace::File(PathBuf::from(path)),
+        None if place == "memory" => KeyValuePlace::Memory,
+        _ => return Err(mistake()),
+    };
+    Ok(KeyValueGrant { name: name.to_owned(), place })
+}
+
+/// Reads the value of `--config-var`.
+pub(super) fn configuration(text: &str) -> Result<(String, String), ConfigError> {
+    let (name, value) = text.split_once('=').ok_or_else(|| ConfigError::ConfigVariable(text.to_owned()))?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Says which of several names is there twice.
+pub(super) fn twice<'a>(names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
 }
 
 pub(super) fn variable(text: &str) -> Result<(String, String), ConfigError> {

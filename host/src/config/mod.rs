@@ -33,7 +33,7 @@ pub use error::ConfigError;
 use crate::cli;
 use admin::Admin;
 use clap::ValueEnum;
-use grants::{Grants, HostGrant, NetworkGrants};
+use grants::{Grants, HostGrant, NetworkGrants, ScratchGrant};
 use limits::{Connections, HeadLimits, Limits};
 use listen::ListenAddress;
 use otlp::Otlp;
@@ -344,13 +344,55 @@ fn seconds(flag: &'static str, typed: Option<u32>, default: u32) -> Result<Durat
 }
 
 fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigError> {
-    let cli::Grants { dir, env, allow_host, outgoing_roots, outgoing_ca, allow_tcp_connect } = typed;
+    let cli::Grants {
+        dir,
+        env,
+        allow_host,
+        outgoing_roots,
+        outgoing_ca,
+        allow_tcp_connect,
+        keyvalue,
+        keyvalue_size,
+        config_var,
+        scratch,
+        scratch_per,
+    } = typed;
     let hosts = |flag, texts: &[String]| {
         texts.iter().map(|text| grants::host_grant(flag, text)).collect::<Result<Vec<HostGrant>, _>>()
     };
     let listen = listen.iter().map(|text| grants::host_port("--allow-tcp-listen", text));
+    let directories = grants::directories(dir)?;
+    let stores = keyvalue.iter().map(|text| grants::key_value(text)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(name) = grants::twice(stores.iter().map(|store| store.name.as_str())) {
+        return Err(ConfigError::SameStore(name.to_owned()));
+    }
+    if stores.is_empty() && keyvalue_size.is_some() {
+        return Err(ConfigError::NoStore);
+    }
+    let configuration: Vec<_> =
+        config_var.iter().map(|text| grants::configuration(text)).collect::<Result<_, _>>()?;
+    if let Some(name) = grants::twice(configuration.iter().map(|(name, _)| name.as_str())) {
+        return Err(ConfigError::SameConfigVariable(name.to_owned()));
+    }
+    let mebibytes = |mebibytes: u32| u64::from(mebibytes) * 1024 * 1024;
+    let scratch = match (scratch, scratch_per) {
+        (None, None) => None,
+        (None, Some(_)) => return Err(ConfigError::NoScratch),
+        (Some(size), per) => {
+            if directories.iter().any(|directory| directory.guest == grants::SCRATCH) {
+                return Err(ConfigError::ScratchName(grants::SCRATCH));
+            }
+            let bytes = mebibytes(above_zero("--scratch", Some(*size), *size)?);
+            Some(ScratchGrant { bytes, per: per.unwrap_or_default() })
+        }
+    };
     Ok(Grants {
-        directories: grants::directories(dir)?,
+        directories,
+        stores,
+        store_bytes: mebibytes(above_zero("--keyvalue-size", *keyvalue_size, defaults::KEYVALUE_SIZE)?),
+        configuration,
+        scratch,
+        site: String::new(),
         environment: env.iter().map(|text| grants::variable(text)).collect::<Result<_, _>>()?,
         network: NetworkGrants {
             hosts: hosts("--allow-host", allow_host)?,
@@ -392,7 +434,8 @@ mod tests {
     fn a_server_has_the_current_directory_and_a_command_has_none() {
         let directories = &serve(&[]).unwrap().sites[0].grants.directories;
         assert_eq!(*directories, [DirectoryGrant { host: ".".into(), guest: "/".into() }]);
-        assert_eq!(run(&["run", "a.wasm"]).unwrap().grants, super::Grants::default());
+        let given = run(&["run", "a.wasm"]).unwrap().grants;
+        assert_eq!(given, super::Grants { store_bytes: given.store_bytes, ..super::Grants::default() });
     }
 
     #[test]
@@ -422,6 +465,7 @@ mod tests {
             ("--min-body-rate", defaults::MIN_BODY_RATE.to_string()),
             ("--max-handles", defaults::MAX_HANDLES.to_string()),
             ("--max-output", defaults::MAX_OUTPUT.to_string()),
+            ("--keyvalue-size", defaults::KEYVALUE_SIZE.to_string()),
         ] {
             let line = help
                 .split("\n      --")

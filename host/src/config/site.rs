@@ -1,6 +1,6 @@
 //! A site: the names and paths that it answers for, a component, what its instances are given, and its limits.
 
-use super::grants::{DirectoryGrant, Grants, ROOT, name, site_name};
+use super::grants::{DirectoryGrant, Grants, ROOT, ScratchPer, name, site_name};
 use super::limits::{BodyLimits, Limits};
 use super::prefix::Prefix;
 use super::tls::{Pair, pairs};
@@ -107,6 +107,10 @@ impl Site {
             return Err(ConfigError::NewAndReused(reuse));
         }
         let mut grants = read_grants(&grants, &[])?;
+        grants.site.clone_from(&label);
+        if reuse > 1 && grants.scratch.is_some_and(|scratch| scratch.per == ScratchPer::Request) {
+            return Err(ConfigError::ScratchReused(reuse));
+        }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         Ok(Self {
             names,

@@ -4,7 +4,8 @@ use super::functions;
 use crate::component::Purpose;
 use crate::component::anatomy::Import;
 use crate::component::interface::{Edition, IMPLEMENTED, InterfaceName};
-use crate::config::grants::Grants;
+use crate::config::grants::{Grants, SCRATCH};
+use crate::link::proposals;
 use serde::Serialize;
 use std::fmt::{self, Write as _};
 
@@ -44,6 +45,19 @@ enum Topic {
     Tcp,
     Names,
     Udp,
+    Configuration,
+    Stores,
+}
+
+impl Topic {
+    /// The versions of an interface that is no part of a release.
+    fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::Configuration => &proposals::config::VERSIONS,
+            Self::Stores => &[proposals::keyvalue::VERSION],
+            _ => &[],
+        }
+    }
 }
 
 /// The interfaces that this host has: package, interface, what a guest can do with it, and the access it gives.
@@ -72,11 +86,15 @@ const INTERFACES: &[(&str, &str, &str, Topic)] = &[
         "open, list and read files in the directories that it is given",
         Topic::Files,
     ),
+    ("wasi:config", "store", "read its configuration", Topic::Configuration),
     ("wasi:http", "types", "make and read HTTP requests and responses", Topic::Free("")),
     ("wasi:http", "outgoing-handler", "send HTTP requests to other servers", Topic::Requests),
     ("wasi:io", "error", "learn what went wrong with a stream", Topic::Free("")),
     ("wasi:io", "poll", "wait for several things at a time", Topic::Free("")),
     ("wasi:io", "streams", "read from and write to what it has opened", Topic::Free("")),
+    ("wasi:keyvalue", "store", "keep values under keys", Topic::Stores),
+    ("wasi:keyvalue", "atomics", "count in a store of keys and values", Topic::Stores),
+    ("wasi:keyvalue", "batch", "read and write several values of a store at a time", Topic::Stores),
     ("wasi:random", "random", "have random numbers", Topic::Free("")),
     ("wasi:random", "insecure", "have random numbers that need not be secret", Topic::Free("")),
     ("wasi:random", "insecure-seed", "have a seed for its hash tables", Topic::Free("")),
@@ -122,6 +140,15 @@ pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
         };
         return Verdict::Lacking { note };
     };
+    if let versions @ [_, ..] = topic.versions() {
+        let version = name.version.as_ref().map(ToString::to_string);
+        return match version {
+            Some(version) if versions.contains(&version.as_str()) => judge(topic, purpose, grants),
+            _ => Verdict::Lacking {
+                note: format!("of this proposal, this host has {}", versions.join(" and ")),
+            },
+        };
+    }
     let unknown = functions::unknown(&name, &import.functions);
     match (name.edition(), &name.version) {
         (Edition::V02, _) if !unknown.is_empty() => Verdict::Lacking {
@@ -136,7 +163,11 @@ pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
             if let (Topic::Files, Verdict::Granted { note }, false) =
                 (topic, &mut verdict, writing.is_empty())
             {
-                let _ = write!(note, "; refused in each of them: {}", writing.join(", "));
+                let start = match grants.scratch {
+                    Some(_) => format!("only in {}", SCRATCH),
+                    None => "refused in each of them".to_owned(),
+                };
+                let _ = write!(note, "; {start}: {}", writing.join(", "));
             }
             verdict
         }
@@ -167,17 +198,20 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
             granted("on standard error, each line marked, 64 KiB for each request".to_owned())
         }
         (Topic::Input | Topic::Output, Purpose::Run) => granted("that of wasi-httpd".to_owned()),
+        (Topic::Files, Purpose::Run) if grants.directories.is_empty() && grants.scratch.is_some() => {
+            granted(scratch_note(grants))
+        }
         (Topic::Files, Purpose::Run) if grants.directories.is_empty() => {
             refused("there are no directories", Some("--dir HOST_DIR[::GUEST_DIR]"))
         }
         (Topic::Files, Purpose::Serve) if grants.directories.is_empty() => {
-            granted(". as /, read-only (--dir changes that)".to_owned())
+            granted(format!(". as /, read-only (--dir changes that){}", also_scratch(grants)))
         }
         (Topic::Files, _) => {
             let directories = grants.directories.iter();
             let names: Vec<_> =
                 directories.map(|given| format!("{} as {}", given.host.display(), given.guest)).collect();
-            granted(format!("{}, read-only", names.join(", ")))
+            granted(format!("{}, read-only{}", names.join(", "), also_scratch(grants)))
         }
         (Topic::Requests, _) if network.hosts.is_empty() => {
             refused("every request is refused", Some("--allow-host HOST[:PORT]"))
@@ -206,8 +240,31 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
             }
             granted(notes.join("; "))
         }
+        (Topic::Configuration, _) => {
+            let names: Vec<_> = grants.configuration.iter().map(|(name, _)| name.as_str()).collect();
+            granted(match names.as_slice() {
+                [] => "no values; --config-var NAME=VALUE sets one".to_owned(),
+                names => names.join(", "),
+            })
+        }
+        (Topic::Stores, _) if grants.stores.is_empty() => {
+            refused("there are no stores", Some("--keyvalue NAME=memory|NAME=sqlite:FILE"))
+        }
+        (Topic::Stores, _) => {
+            granted(grants.stores.iter().map(|store| &*store.name).collect::<Vec<_>>().join(", "))
+        }
         (Topic::Udp, _) => refused("no guest has datagrams", None),
     }
+}
+
+/// What a guest can do with its scratch directory.
+fn scratch_note(grants: &Grants) -> String {
+    let mebibytes = grants.scratch.map_or(0, |scratch| scratch.bytes / (1024 * 1024));
+    format!("{} to write to, {mebibytes} MiB", SCRATCH)
+}
+
+fn also_scratch(grants: &Grants) -> String {
+    if grants.scratch.is_some() { format!("; {}", scratch_note(grants)) } else { String::new() }
 }
 
 fn list<T: fmt::Display>(items: &[T]) -> String {
@@ -260,8 +317,9 @@ mod tests {
                 hosts: vec![HostGrant { host: "example.com".to_owned(), port: None }],
                 connect: vec![HostGrant { host: "::1".to_owned(), port: Some(80) }],
                 listen: vec![HostPort { host: "::1".to_owned(), port: 80 }],
+                ..NetworkGrants::default()
             },
-            pinned: false,
+            ..Grants::default()
         };
         let note = |name| match verdict(&import(name), Purpose::Run, &grants) {
             Verdict::Granted { note } => note,
@@ -288,6 +346,20 @@ mod tests {
         let write = verdict(&with("wasi:filesystem/types@0.2.0", "[method]descriptor.write"), run, &grants);
         let expected = "a as /, read-only; refused in each of them: [method]descriptor.write";
         assert_eq!(write, Verdict::Granted { note: expected.to_owned() });
+    }
+
+    #[test]
+    fn proposals_are_there_in_their_own_versions() {
+        let nothing = Grants::default();
+        let flag = flag("wasi:keyvalue/atomics@0.2.0-draft", Purpose::Serve, &nothing);
+        assert!(flag.unwrap().starts_with("--keyvalue "));
+        for name in ["wasi:config/store@0.2.0-rc.1", "wasi:config/store@0.2.0-draft"] {
+            assert!(is_granted(name, Purpose::Run, &nothing), "{name}");
+        }
+        for name in ["wasi:keyvalue/store@0.2.0-draft2", "wasi:keyvalue/store@0.2.0", "wasi:config/store"] {
+            let verdict = verdict(&import(name), Purpose::Run, &nothing);
+            assert!(matches!(verdict, Verdict::Lacking { .. }), "{name} is {verdict:?}");
+        }
     }
 
     #[test]

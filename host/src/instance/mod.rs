@@ -2,11 +2,14 @@
 //! calls need to remember ([`wasi`](crate::wasi)).
 
 use crate::body::{IncomingEnd, Outgoing};
+use crate::config::grants::SCRATCH;
 use crate::report::guest_output::GuestOutput;
 use crate::report::tag::Tag;
 use crate::report::terminal::Terminal;
+use crate::sandbox::scratch::Scratch;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
 use crate::wasi::files::Lately;
+use crate::wasi::keyvalue::Store as KeyValueStore;
 use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, Streams};
 use http::Response;
 use std::sync::Arc;
@@ -77,6 +80,7 @@ impl Template {
             streams: Streams::default(),
             lent: LentBodies::default(),
             last_file: LastFile::default(),
+            scratch: None,
             request: None,
             template: Arc::clone(self),
         }
@@ -155,6 +159,8 @@ pub struct State {
     streams: Streams,
     lent: LentBodies,
     last_file: LastFile,
+    /// Made when the guest asks for its directories.
+    scratch: Option<Arc<Scratch>>,
     request: Option<CurrentRequest>,
     template: Arc<Template>,
 }
@@ -168,6 +174,36 @@ impl State {
             let directory = &template.sandbox.directories()[at];
             Ok((directory.current()?, directory.name.clone()))
         })
+    }
+
+    /// The directory to write to, which is made by the first call, and the name that the guest knows it by.
+    pub fn make_scratch(&mut self) -> anyhow::Result<Option<(Dir, String)>> {
+        let Some(scratches) = self.template.sandbox.scratches() else { return Ok(None) };
+        let scratch = match &mut self.scratch {
+            Some(scratch) => scratch,
+            none => none.insert(scratches.get()?),
+        };
+        Ok(Some((scratch.directory(), SCRATCH.to_owned())))
+    }
+
+    /// The directory to write to, if it was made.
+    pub fn scratch(&self) -> Option<&Arc<Scratch>> {
+        self.scratch.as_ref()
+    }
+
+    /// The store of this name.
+    pub fn store(&self, name: &str) -> Option<Arc<KeyValueStore>> {
+        self.template.sandbox.store(name)
+    }
+
+    /// Whether it has any store.
+    pub fn has_stores(&self) -> bool {
+        self.template.sandbox.has_stores()
+    }
+
+    /// The names and values of its configuration.
+    pub fn configuration(&self) -> &[(String, String)] {
+        self.template.sandbox.configuration()
     }
 
     /// The network as the instance sees it.

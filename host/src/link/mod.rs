@@ -3,11 +3,13 @@
 //!
 //! [`calls`] says what the calls of WASI 0.2 mean. [`p2`] links them to components, by the component runtime, and [`direct`] to the
 //! main core module of a component, without it. [`p3`] links WASI 0.3, whose calls mean the same as far as there are equal ones.
+//! [`proposals`] links what is no part of a release.
 
 mod calls;
 pub mod direct;
 mod p2;
 pub mod p3;
+pub mod proposals;
 
 use crate::component::interface::Edition;
 use crate::component::{Guest, Purpose, one_line};
@@ -92,6 +94,7 @@ impl Linkers {
         renewal: Renewal,
     ) -> Result<(Linked, String)> {
         let module = match &code.direct {
+            Ok(_) if template.sandbox().scratches().is_some() => Err("--scratch needs it".to_owned()),
             Ok(direct) => Module::new(direct, template, renewal),
             Err(why) => Err(why.clone()),
         };

@@ -76,7 +76,7 @@ fn enforce(granted: &Granted) -> Result<LandlockStatus, RulesetError> {
         }
     }
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
-    // Compiled components are written to a temporary file, which then takes its name.
+    // Compiled components are written to a temporary file, which then takes its name. Guests write to scratch directories.
     let write = read
         | AccessFs::WriteFile
         | AccessFs::Truncate
@@ -90,6 +90,8 @@ fn enforce(granted: &Granted) -> Result<LandlockStatus, RulesetError> {
         .create()?
         .add_rules(path_beneath_rules(&granted.read, read))?
         .add_rules(path_beneath_rules(&granted.cache, write))?
+        .add_rules(path_beneath_rules(&granted.write, write))?
+        .add_rules(path_beneath_rules(&granted.clear, AccessFs::RemoveDir))?
         .add_rules(path_beneath_rules(&granted.append, AccessFs::WriteFile | AccessFs::MakeReg))?
         .add_rules(path_beneath_rules(&granted.remove, AccessFs::RemoveFile))?
         .add_rules(

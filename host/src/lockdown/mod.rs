@@ -18,7 +18,7 @@ mod landlock;
 pub mod privileges;
 mod seccomp;
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, scratch};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -32,6 +32,10 @@ pub struct Granted {
     pub read: Vec<PathBuf>,
     /// Directories to read and write, until the component is compiled.
     pub cache: Vec<PathBuf>,
+    /// Directories to read and write, for as long as the process lives.
+    pub write: Vec<PathBuf>,
+    /// Directories to remove directories from.
+    pub clear: Vec<PathBuf>,
     /// Directories to create files in, and files below them to write to.
     pub append: Vec<PathBuf>,
     /// Directories to remove files from, and from what is below them.
@@ -125,6 +129,12 @@ impl Granted {
         granted
             .unnamed
             .extend(sandbox.stand_in().and_then(|directory| directory.dir.as_fd().try_clone_to_owned().ok()));
+        if sandbox.scratches().is_some()
+            && let Some((own, holder)) = scratch::places()
+        {
+            granted.write.push(own);
+            granted.clear.push(holder);
+        }
         let network = sandbox.network();
         granted.network.names = network.looks_names_up();
         granted.network.tcp = network.has_sockets() || granted.network.names;
@@ -141,9 +151,11 @@ impl Granted {
 
     /// Grants what is granted elsewhere as well.
     pub fn add(&mut self, other: Self) {
-        let Self { read, cache, append, remove, unnamed, network } = other;
+        let Self { read, cache, write, clear, append, remove, unnamed, network } = other;
         self.read.extend(read);
         self.cache.extend(cache);
+        self.write.extend(write);
+        self.clear.extend(clear);
         self.append.extend(append);
         self.remove.extend(remove);
         self.unnamed.extend(unnamed);

@@ -37,6 +37,8 @@ pub enum Denial {
         /// Whether nothing else is wrong with it than that its authority is unknown.
         is_unknown: bool,
     },
+    /// To open a store of keys and values.
+    Store(String),
     /// To create a TCP socket.
     TcpSocket,
     /// To create a UDP socket.
@@ -74,6 +76,10 @@ impl fmt::Display for Denial {
                 let host = host.escape_debug();
                 write!(f, "requests of the guest to {host} fail, because its certificate is not trusted: {fault}")?;
                 if *is_unknown { f.write_str("; --outgoing-ca FILE trusts another authority") } else { Ok(()) }
+            }
+            Self::Store(name) => {
+                let name = shown(name).escape_debug();
+                write!(f, "the guest may not open the store `{name}`; --keyvalue {name}=memory gives it one")
             }
             Self::TcpSocket => f.write_str(
                 "the guest may not create a TCP socket; --allow-tcp-connect HOST:PORT allows it, and connections there",

@@ -4,6 +4,7 @@
 //! - [`directory`]: directories; [`mounts`]: which of them may hang
 //! - [`network`]: where it may connect and listen, and which names it may look up; [`requests`]: whom it may ask by HTTP
 //! - [`denials`]: what it asked for and was not given, to be told to the operator
+//! - [`scratch`]: directories that it may write to
 //! - [`allowance`]: its memory and tables
 
 mod allowance;
@@ -12,6 +13,7 @@ mod directory;
 mod mounts;
 mod network;
 mod requests;
+pub mod scratch;
 
 pub use allowance::Allowance;
 pub use directory::Directory;
@@ -20,11 +22,13 @@ pub use network::Network;
 pub use requests::Requests;
 
 use crate::component::Purpose;
-use crate::config::grants::Grants;
+use crate::config::grants::{Grants, KeyValuePlace};
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
-use anyhow::Result;
+use crate::wasi::keyvalue::{self, Store};
+use anyhow::{Result, ensure};
 use network::SocketCheck;
+use scratch::Scratches;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi::filesystem::Dir;
@@ -39,6 +43,9 @@ pub struct Sandbox {
     directories: Vec<Directory>,
     environment: Vec<(String, String)>,
     network: Arc<Network>,
+    stores: Vec<(String, Arc<Store>)>,
+    configuration: Vec<(String, String)>,
+    scratches: Option<Scratches>,
     allowance: Allowance,
     /// How long a guest may take until it answers.
     time: Duration,
@@ -47,7 +54,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Opens the directories, and looks up the names of hosts.
+    /// Opens the directories and stores, and looks up the names of hosts.
     pub fn new(grants: &Grants, limits: &Limits, sizes: &Sizes, purpose: Purpose) -> Result<Self> {
         Ok(Self {
             directories: grants
@@ -56,6 +63,12 @@ impl Sandbox {
                 .map(|grant| Directory::open(grant, grants.pinned))
                 .collect::<Result<_>>()?,
             environment: grants.environment.clone(),
+            stores: stores(grants)?,
+            configuration: grants.configuration.clone(),
+            scratches: grants
+                .scratch
+                .map(|grant| Scratches::new(&grant, &grants.site, &grants.directories))
+                .transpose()?,
             network: Arc::new(Network::new(&grants.network, purpose)?),
             allowance: Allowance::new(sizes),
             time: limits.time,
@@ -77,6 +90,27 @@ impl Sandbox {
     /// The variables of the environment, and their values.
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
+    }
+
+    /// The store of this name.
+    pub fn store(&self, name: &str) -> Option<Arc<Store>> {
+        let mut stores = self.stores.iter();
+        stores.find(|(other, _)| other == name).map(|(_, store)| Arc::clone(store))
+    }
+
+    /// Whether there is any store.
+    pub fn has_stores(&self) -> bool {
+        !self.stores.is_empty()
+    }
+
+    /// The names and values of the configuration.
+    pub fn configuration(&self) -> &[(String, String)] {
+        &self.configuration
+    }
+
+    /// The directories to write to, if there are any.
+    pub fn scratches(&self) -> Option<&Scratches> {
+        self.scratches.as_ref()
     }
 
     /// The network as instances see it.
@@ -113,4 +147,26 @@ impl Sandbox {
     pub fn allowance(&self) -> Allowance {
         self.allowance
     }
+}
+
+/// Opens the stores of a site. None of their files may be where guests read.
+fn stores(grants: &Grants) -> Result<Vec<(String, Arc<Store>)>> {
+    let stores = grants.stores.iter().map(|grant| {
+        if let KeyValuePlace::File(path) = &grant.place {
+            let path = keyvalue::canonical(path);
+            for directory in &grants.directories {
+                let is_inside =
+                    directory.host.canonicalize().is_ok_and(|directory| path.starts_with(directory));
+                ensure!(
+                    !is_inside,
+                    "--keyvalue {}: {} is in {}, which the guest may read and serve; put it elsewhere",
+                    grant.name,
+                    path.display(),
+                    directory.host.display()
+                );
+            }
+        }
+        Ok((grant.name.clone(), keyvalue::open(&grants.site, grant, grants.store_bytes)?))
+    });
+    stores.collect()
 }

@@ -38,6 +38,7 @@ use crate::report::access_log::AccessLog;
 use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
 use crate::report::{Report, stderr};
+use crate::sandbox::scratch;
 use crate::signals::{self, Signals};
 use crate::watch::Files;
 use anyhow::{Context as _, Result};
@@ -280,5 +281,6 @@ async fn walk(mut signals: Signals, phase: watch::Sender<Phase>, Stopping { grac
     let _ = phase.send(Phase::Cutting);
     // The orderly shutdown takes less and ends the process before this.
     tokio::time::sleep(3 * CUT_TIMEOUT).await;
+    scratch::remove_all();
     std::process::exit(0);
 }

@@ -5,10 +5,12 @@
 //!   calls
 //! - [`streams`]: which of an instance's streams are files and bodies, so that one can be handed to the other
 //! - [`lent_body`]: bodies of responses that are made and not yet sent
+//! - [`keyvalue`]: stores of keys and values
 //! - [`messages`]: fields and lengths of HTTP messages
 
 mod entries;
 pub mod files;
+pub mod keyvalue;
 mod known_files;
 mod last_file;
 mod lent_body;

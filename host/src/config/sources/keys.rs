@@ -62,7 +62,12 @@ enum Paths {
     Granted,
     /// What comes after `unix:`.
     Socket,
+    /// What comes after the first `=`, if that begins with `sqlite:`.
+    Store,
 }
+
+/// What is before the path of a store.
+const STORE: &str = "=sqlite:";
 
 /// A key.
 #[derive(Clone, Debug)]
@@ -100,6 +105,7 @@ impl Key {
         let paths = match arg.get_value_hint() {
             _ if form.contains("unix:PATH") => Paths::Socket,
             _ if form.contains("[::") => Paths::Granted,
+            _ if form.contains(STORE) => Paths::Store,
             ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath => Paths::Whole,
             _ => Paths::None,
         };
@@ -170,6 +176,14 @@ impl Key {
                 // An abstract socket is an error.
                 Some(path) if !path.is_empty() && !path.starts_with('@') => {
                     let mut resolved = OsString::from("unix:");
+                    resolved.push(base.join(path));
+                    resolved
+                }
+                _ => value.into(),
+            },
+            Paths::Store => match value.split_once(STORE) {
+                Some((name, path)) if !name.contains('=') && !path.is_empty() => {
+                    let mut resolved = OsString::from(format!("{name}{STORE}"));
                     resolved.push(base.join(path));
                     resolved
                 }

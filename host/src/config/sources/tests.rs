@@ -45,7 +45,7 @@ fn mistake(text: &str) -> String {
 }
 
 /// Values that each flag takes one of, and most refuse the others of.
-const SAMPLES: [&str; 21] = [
+const SAMPLES: [&str; 25] = [
     "json",
     "",
     "7",
@@ -64,19 +64,25 @@ const SAMPLES: [&str; 21] = [
     "https://example.com",
     "http://127.0.0.1:4318",
     "NAME=value",
+    "webpki",
+    "site",
+    "name=memory",
+    "name=sqlite:/absolute/file",
     "/docs/*: X-Name: value",
     "*.txt: text/plain",
     "~ {a} \"b\" \\ c\u{e4}\n%",
 ];
 
 /// What some flags need beside them.
-const CONTEXTS: [&[&str]; 7] = [
+const CONTEXTS: [&[&str]; 9] = [
     &[],
     &["--tls-dev"],
     &["--tls-cert=/c", "--tls-key=/k"],
     &["--tls-cert=/c"],
     &["--tls-key=/k"],
     &["--admin=localhost:0"],
+    &["--keyvalue=name=memory"],
+    &["--scratch=1"],
     &["--otlp=http://127.0.0.1:4318"],
 ];
 

@@ -20,6 +20,9 @@ pub fn get_directories(state: &mut State) -> wasmtime::Result<Vec<(Resource<Desc
         let (directory, name) = directory.map_err(wasmtime::Error::from_anyhow)?;
         directories.push((state.table().push(Descriptor::Dir(directory))?, name));
     }
+    if let Some((directory, name)) = state.make_scratch().map_err(wasmtime::Error::from_anyhow)? {
+        directories.push((state.table().push(Descriptor::Dir(directory))?, name));
+    }
     Ok(directories)
 }
 

@@ -1,6 +1,7 @@
 //! `wasi:filesystem/types.descriptor`: examining, opening and reading files as [`wasi::files`](crate::wasi::files) does, and
 //! writing, which is refused before the runtime sees it.
 
+use super::scratch;
 use crate::body::TimedLength;
 use crate::instance::State;
 use crate::sandbox::denials::Denial;
@@ -13,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use wasmtime::bail;
 use wasmtime::component::Resource;
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView as _};
+use wasmtime_wasi::filesystem::{Descriptor, FsPerms, WasiFilesystemView as _};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, Host as _, HostDescriptor as _, OpenFlags,
@@ -36,6 +37,14 @@ pub struct Opening {
 
 /// `[method]descriptor.stat`
 pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
+    if let Descriptor::File(file) = state.resources().get(descriptor)?
+        && file.perms == FsPerms::ReadWrite
+    {
+        // It may change at any time.
+        return Ok(fstat(&file.file)
+            .map(|stat| files::describe(&stat))
+            .map_err(|error| io::Error::from(error).into()));
+    }
     let number = descriptor.rep();
     let known = state.last_file().take_opened(number);
     let outcome = match (known, state.table().get(descriptor)?) {
@@ -60,6 +69,9 @@ pub fn stat_at(
     flags: PathFlags,
     path: &str,
 ) -> Outcome<DescriptorStat> {
+    if scratch::is_in(state, descriptor)? {
+        return scratch::stat_at(state, descriptor, flags, path);
+    }
     let mut last = LastFile::default();
     let outcome = match state.resources().get(descriptor)? {
         Descriptor::Dir(directory) => files::stat_at(directory, path, flags, state.lately(), &mut last),
@@ -104,6 +116,9 @@ fn stat_at_by_runtime(
 
 /// `[method]descriptor.open-at`
 pub fn open_at(state: &mut State, descriptor: &File, path: &str, how: Opening) -> Outcome<File> {
+    if scratch::is_in(state, descriptor)? {
+        return scratch::open_at(state, descriptor, path, how);
+    }
     let mut last = std::mem::take(state.last_file());
     let special_files = state.may_block();
     let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };

@@ -9,6 +9,7 @@
 pub mod directories;
 pub mod files;
 pub mod messages;
+pub mod scratch;
 pub mod streams;
 
 use std::time::{SystemTime, UNIX_EPOCH};

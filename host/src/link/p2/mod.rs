@@ -6,10 +6,11 @@ mod files;
 mod messages;
 mod network;
 mod streams;
+mod writes;
 
 use crate::component::interface::IMPLEMENTED;
 use crate::instance::State;
-use crate::link::calls;
+use crate::link::{calls, proposals};
 use anyhow::Result;
 use wasmtime::component::{Linker, LinkerInstance};
 use wasmtime::{Engine, StoreContextMut};
@@ -34,6 +35,8 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     streams::add_to_linker(&mut linker)?;
     network::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
+    proposals::config::add_to_linker(&mut linker)?;
+    proposals::keyvalue::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
