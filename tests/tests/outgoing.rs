@@ -1,14 +1,12 @@
 //! Requests that a guest sends: only to the hosts that `--allow-host` names. Those to a real server are to Debian's nginx.
 
-use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::thread::JoinHandle;
 use tests::guests::{self, GuestFile};
-use tests::process::Process;
+use tests::process::{Process, eventually};
 use tests::tls::{Authority, Files};
 use tests::{Server, programs};
 
@@ -172,7 +170,6 @@ struct Nginx {
     port: u16,
     authority: String,
     _place: tempfile::TempDir,
-    _sockets: Vec<OwnedFd>,
 }
 
 impl Nginx {
@@ -192,15 +189,8 @@ impl Nginx {
             }
         };
         let port = first.local_addr().unwrap().port();
-        // It takes the sockets over as from a process that it replaces.
-        let sockets: Vec<_> = [OwnedFd::from(first), OwnedFd::from(second)]
-            .iter()
-            .map(|socket| fcntl_dupfd_cloexec(socket, 10).unwrap())
-            .collect();
-        let inherited: String = sockets.iter().map(|socket| format!("{};", socket.as_raw_fd())).collect();
-        for socket in &sockets {
-            fcntl_setfd(socket, FdFlags::empty()).unwrap();
-        }
+        // It takes no sockets that are open, but the kernel gives these numbers to nobody else so soon.
+        drop((first, second));
         let root = place.path().display();
         let configuration = place.path().join("nginx.conf");
         std::fs::write(
@@ -226,7 +216,7 @@ impl Nginx {
                     server {{
                         listen 127.0.0.1:{port} {parameters};
                         listen [::1]:{port} {parameters};
-                        return 204;
+                        location / {{ return 204; }}
                     }}
                 }}"#,
                 files.certificate.display(),
@@ -235,16 +225,11 @@ impl Nginx {
         )
         .unwrap();
         let mut command = Command::new("nginx");
-        command.env("NGINX", inherited).stdin(Stdio::null());
+        command.stdin(Stdio::null());
         command.arg("-p").arg(place.path()).args(["-e", "stderr"]).arg("-c").arg(&configuration);
         let process = Process::start(&mut command);
-        Self {
-            process,
-            port,
-            authority: trusted.to_str().unwrap().to_owned(),
-            _place: place,
-            _sockets: sockets,
-        }
+        eventually("nginx listens", || TcpStream::connect(("::1", port)).is_ok());
+        Self { process, port, authority: trusted.to_str().unwrap().to_owned(), _place: place }
     }
 
     /// Has a guest ask so often, one after another, and gives what nginx writes of that: the version of HTTP, the numbers of the
@@ -257,7 +242,7 @@ impl Nginx {
             assert_eq!(server.get("/").text(), "had an answer");
         }
         assert_eq!(server.errors(), Vec::<String>::new());
-        tests::process::eventually("all lines", || self.process.output().len() >= times);
+        eventually("all lines", || self.process.output().len() >= times);
         self.process.output().iter().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
     }
 }

@@ -132,7 +132,9 @@ fn stores_of_sites_are_their_own() {
     let server = Server::start(Runtime::Ours, command);
     for count in ["1", "2"] {
         for host in ["a.test", "b.test"] {
-            assert_eq!(server.get_with("/", &[("Host", host)]).text(), count);
+            let mut client = server.connect();
+            let answer = client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n")).response("GET");
+            assert_eq!(answer.text(), count);
         }
     }
 }
