@@ -203,17 +203,21 @@ pub fn write(state: &State, descriptor: &Handle, bytes: &[u8], offset: u64) -> O
     Ok(written.map(|written| written as u64).map_err(|error| io::Error::from(error).into()))
 }
 
+/// What writes to a file from an offset on, or to its end without one.
+pub fn writer(state: &State, descriptor: &Handle, offset: Option<u64>) -> Outcome<Writer> {
+    Ok(writable(state, descriptor)?.map(|(file, scratch)| Writer { file, scratch, offset }))
+}
+
 /// `write-via-stream` at an offset, and `append-via-stream` without one.
 pub fn stream(
     state: &mut State,
     descriptor: &Handle,
     offset: Option<u64>,
 ) -> Outcome<Resource<DynOutputStream>> {
-    let (file, scratch) = match writable(state, descriptor)? {
-        Ok(found) => found,
+    let stream: DynOutputStream = match writer(state, descriptor, offset)? {
+        Ok(writer) => Box::new(writer),
         Err(code) => return Ok(Err(code)),
     };
-    let stream: DynOutputStream = Box::new(ScratchStream { file, scratch, offset });
     Ok(Ok(state.table().push(stream)?))
 }
 
@@ -237,25 +241,34 @@ fn write_at(scratch: &Scratch, file: &File, bytes: &[u8], offset: Option<u64>) -
     scratch.change(growth, 0, write).unwrap_or(Err(Errno::NOSPC))
 }
 
-/// A stream to a file.
-struct ScratchStream {
+/// Writes to a file, one piece after another.
+pub struct Writer {
     file: Arc<File>,
     scratch: Arc<Scratch>,
     /// Where the next bytes go; `None` is the end of the file.
     offset: Option<u64>,
 }
 
-impl OutputStream for ScratchStream {
+impl Writer {
+    /// Writes the beginning of a piece, and returns how much of it that was.
+    pub fn write_some(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let bytes = &bytes[..bytes.len().min(MAX_WRITE)];
+        let written = write_at(&self.scratch, &self.file, bytes, self.offset)?;
+        self.offset = self.offset.map(|offset| offset + written as u64);
+        Ok(written)
+    }
+}
+
+impl OutputStream for Writer {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let mut left = &bytes[..];
         while !left.is_empty() {
-            let written = write_at(&self.scratch, &self.file, left, self.offset)
-                .map_err(|error| StreamError::LastOperationFailed(io::Error::from(error).into()))?;
+            let written =
+                self.write_some(left).map_err(|error| StreamError::LastOperationFailed(error.into()))?;
             if written == 0 {
                 return Err(StreamError::Closed);
             }
             left = &left[written..];
-            self.offset = self.offset.map(|offset| offset + written as u64);
         }
         Ok(())
     }
@@ -270,6 +283,6 @@ impl OutputStream for ScratchStream {
 }
 
 #[async_trait]
-impl Pollable for ScratchStream {
+impl Pollable for Writer {
     async fn ready(&mut self) {}
 }

@@ -66,6 +66,19 @@ pub(super) fn descriptor_type(type_: v02::DescriptorType) -> v03::DescriptorType
     }
 }
 
+/// A time that a file is to have.
+pub(super) fn timestamp(time: v03::NewTimestamp) -> v02::NewTimestamp {
+    match time {
+        v03::NewTimestamp::NoChange => v02::NewTimestamp::NoChange,
+        v03::NewTimestamp::Now => v02::NewTimestamp::Now,
+        v03::NewTimestamp::Timestamp(time) => v02::NewTimestamp::Timestamp(v02::Datetime {
+            // The type of WASI 0.2 has no time before 1970.
+            seconds: time.seconds.try_into().unwrap_or_default(),
+            nanoseconds: time.nanoseconds,
+        }),
+    }
+}
+
 /// The metadata of a file.
 pub(super) fn stat(stat: v02::DescriptorStat) -> v03::DescriptorStat {
     let instant = |time: v02::Datetime| Instant {

@@ -1,6 +1,6 @@
-//! Links the calls of `wasi:filesystem/types.descriptor` that this host replaces.
+//! Links the calls of `wasi:filesystem/types.descriptor` that this host replaces, apart from [those that write](super::writes).
 
-use super::{codes, interface};
+use super::{codes, interface, writes};
 use crate::body::{BodyStream, FileSource};
 use crate::instance::State;
 use crate::link::calls::files as calls;
@@ -12,14 +12,12 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, Linker, LinkerInstance, Resource, StreamProducer, StreamReader,
-    StreamResult, VecBuffer,
+    Accessor, Destination, FutureReader, Linker, Resource, StreamProducer, StreamReader, StreamResult,
+    VecBuffer,
 };
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types as v02;
-use wasmtime_wasi::p3::bindings::filesystem::types::{
-    DescriptorFlags, ErrorCode, NewTimestamp, OpenFlags, PathFlags,
-};
+use wasmtime_wasi::p3::bindings::filesystem::types::{DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
 /// Bytes of a file that are read at a time where they go to another stream.
 const READ_MAX: usize = 64 * 1024;
@@ -67,7 +65,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
             Ok((read_via_stream(store, &descriptor, offset)?,))
         },
     )?;
-    refuse_writes(&mut types)
+    writes::add_to_linker(&mut types)
 }
 
 type Reading = (StreamReader<u8>, FutureReader<Result<(), ErrorCode>>);
@@ -184,78 +182,13 @@ impl StreamProducer<State> for FileProducer {
     }
 }
 
-type Pending<'a, T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send + 'a>>;
+pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send + 'a>>;
 
 /// A call that is done when it returns: files are read on the thread that asks for it.
-fn at_once<T: Send + 'static>(
+pub(super) fn at_once<T: Send + 'static>(
     store: &Accessor<State>,
     call: impl FnOnce(&mut State) -> wasmtime::Result<Result<T, v02::ErrorCode>>,
 ) -> Pending<'_, T> {
     let outcome = store.with(|mut store| call(store.get()));
     Box::pin(ready(outcome.map(|outcome| (outcome.map_err(codes::code),))))
-}
-
-/// Puts a refusal in the place of every call that writes.
-fn refuse_writes(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
-    for name in ["create-directory-at", "remove-directory-at", "unlink-file-at"] {
-        types.func_wrap_concurrent(
-            &format!("[method]descriptor.{name}"),
-            |store, (descriptor, path): (Own, String)| refuse(store, &descriptor, &path),
-        )?;
-    }
-    types.func_wrap_concurrent(
-        "[method]descriptor.rename-at",
-        |store, (descriptor, path, _, _): (Own, String, Own, String)| refuse(store, &descriptor, &path),
-    )?;
-    types.func_wrap_concurrent(
-        "[method]descriptor.link-at",
-        |store, (descriptor, _, path, _, _): (Own, PathFlags, String, Own, String)| {
-            refuse(store, &descriptor, &path)
-        },
-    )?;
-    types.func_wrap_concurrent(
-        "[method]descriptor.symlink-at",
-        |store, (descriptor, _, path): (Own, String, String)| refuse(store, &descriptor, &path),
-    )?;
-    types.func_wrap_concurrent(
-        "[method]descriptor.set-times-at",
-        |store, (descriptor, _, path, _, _): (Own, PathFlags, String, NewTimestamp, NewTimestamp)| {
-            refuse(store, &descriptor, &path)
-        },
-    )?;
-    types.func_wrap_concurrent(
-        "[method]descriptor.set-times",
-        |store, (descriptor, _, _): (Own, NewTimestamp, NewTimestamp)| refuse(store, &descriptor, ""),
-    )?;
-    types.func_wrap_concurrent("[method]descriptor.set-size", |store, (descriptor, _): (Own, u64)| {
-        refuse(store, &descriptor, "")
-    })?;
-    types.func_wrap(
-        "[method]descriptor.write-via-stream",
-        |store: StoreContextMut<'_, State>, (descriptor, data, _): (Own, StreamReader<u8>, u64)| {
-            Ok((refuse_stream(store, &descriptor, data)?,))
-        },
-    )?;
-    types.func_wrap(
-        "[method]descriptor.append-via-stream",
-        |store: StoreContextMut<'_, State>, (descriptor, data): (Own, StreamReader<u8>)| {
-            Ok((refuse_stream(store, &descriptor, data)?,))
-        },
-    )
-}
-
-/// Refuses to write to a path below a descriptor, or to the descriptor itself, whose path is empty.
-fn refuse<'a>(store: &'a Accessor<State>, descriptor: &Own, path: &str) -> Pending<'a, ()> {
-    at_once(store, |state| calls::refuse(state, descriptor, path))
-}
-
-/// Refuses to write what comes by a stream.
-fn refuse_stream(
-    mut store: StoreContextMut<'_, State>,
-    descriptor: &Own,
-    mut data: StreamReader<u8>,
-) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
-    data.close(&mut store)?;
-    let refusal = calls::refuse::<()>(store.data(), descriptor, "")?.map_err(codes::code);
-    FutureReader::new(&mut store, ready(wasmtime::error::Ok(refusal)))
 }

@@ -5,6 +5,7 @@ mod codes;
 mod directories;
 mod files;
 pub mod responses;
+mod writes;
 
 use super::p2;
 use crate::component::interface::IMPLEMENTED_V03;
