@@ -519,7 +519,7 @@ pub struct Grants {
     #[arg(long, value_name = "MIB", allow_negative_numbers = true)]
     pub scratch: Option<u32>,
 
-    /// Who shares the directory of --scratch: each request has its own (request), or those of a site have one (site)
+    /// Who shares the directory that --scratch gives: each request has its own (request), or those of a site have one (site)
     /// [default: request]
     #[arg(long, value_name = "WHO", hide_possible_values = true)]
     pub scratch_per: Option<ScratchPer>,
