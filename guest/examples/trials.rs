@@ -43,7 +43,9 @@ impl bindings::exports::wasi::http::handler::Guest for Trials {
             "/echo" => Ok(echo(request)),
             "/copy" => Ok(copy(request)),
             "/count" => Ok(text(&[], count.to_string())),
-            "/authority" => Ok(text(&[], format!("{:?} {:?}", request.get_scheme(), request.get_authority()))),
+            "/authority" => {
+                Ok(text(&[], format!("{:?} {:?}", request.get_scheme(), request.get_authority())))
+            }
             "/meet" => Ok(meet(argument.parse().unwrap_or_default()).await),
             "/print" => {
                 print(argument.to_owned()).await;

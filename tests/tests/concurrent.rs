@@ -61,7 +61,9 @@ fn an_echo_takes_little_memory() {
         let (before, _) = server.memory();
         for target in ["/echo", "/copy"] {
             let mut client = server.connect();
-            client.send(format!("POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LENGTH}\r\n\r\n"));
+            client.send(format!(
+                "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LENGTH}\r\n\r\n"
+            ));
             let mut socket = client.socket().try_clone().unwrap();
             thread::scope(|scope| {
                 scope.spawn(|| (0..LENGTH >> 20).for_each(|_| socket.write_all(&content).unwrap()));
@@ -198,7 +200,8 @@ fn a_guest_learns_whether_its_response_was_sent() {
 fn several_requests_at_a_time_need_a_component_of_wasi_0_3() {
     let guest = GuestFile::new(guests::HELLO);
     let mut command = programs!().command();
-    let output = command.args(["--addr", "127.0.0.1:0", "--reuse-concurrent", "2"]).arg(&guest.path).output().unwrap();
+    let output =
+        command.args(["--addr", "127.0.0.1:0", "--reuse-concurrent", "2"]).arg(&guest.path).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(errors.contains("--reuse-concurrent is for components of WASI 0.3"), "{errors}");
