@@ -17,7 +17,7 @@
 //!
 //! [`server`] is the life of a server, with its reloads, and [`run`](mod@run) that of a command. Both open guests by
 //! [`prepare`](mod@prepare). [`site`] checks what the file server will read, and [`watch`] finds what has changed. [`inspect`]
-//! only parses the component.
+//! only parses the component, and [`new`](mod@new) writes the source of one.
 //!
 //! Imports go one way: server → net, http → app → link → instance → sandbox, wasi → body. All modules may use report.
 
@@ -39,6 +39,7 @@ pub mod instance;
 pub mod link;
 pub mod lockdown;
 pub mod net;
+pub mod new;
 pub mod notify;
 pub mod outgoing;
 pub mod prepare;
@@ -139,6 +140,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output, wasi } => write_guest(&output, wasi)?,
+        cli::Command::New(arguments) => write_out(new::create(&config::New::new(arguments)?)?.as_bytes())?,
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;
             return Ok(check(&sources.load()?, sources.warnings())?);

@@ -1,7 +1,7 @@
-//! Third-party tools, and the components that they build: the output of `tests/guests/build`.
+//! Third-party tools, and the components that they build: the output of `tests/guests/build` and `tests/guests/tools`.
 
 use guest_builder::workspace;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
@@ -15,4 +15,41 @@ pub fn path(name: &str) -> PathBuf {
         assert!(status.success(), "{} ended with {status}", script.display());
     });
     directory.join(name)
+}
+
+/// The directory of the tools of guests in Rust and C, which `tests/guests/tools` installs.
+pub fn tools() -> PathBuf {
+    static INSTALLED: Once = Once::new();
+    let directory = workspace().join("target/strangers");
+    INSTALLED.call_once(|| {
+        let script = workspace().join("tests/guests/tools");
+        let status = Command::new(&script).arg(&directory).status().unwrap();
+        assert!(status.success(), "{} ended with {status}", script.display());
+    });
+    directory.join("tools")
+}
+
+/// What cargo needs in its environment to build for `wasm32-wasip2`: nothing where the target is installed. Elsewhere, the
+/// distribution's compiler builds the standard library too, with the distribution's C library and the linker of [`tools`].
+pub fn rust_environment() -> Vec<(&'static str, String)> {
+    let mut rustc = Command::new("rustc");
+    let output = rustc.args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output().unwrap();
+    if Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir() {
+        return Vec::new();
+    }
+    let path = std::env::var("PATH").unwrap();
+    let tools = tools();
+    vec![
+        // Debian's cargo before that of rustup.
+        ("PATH", format!("/usr/bin:{}:{path}", tools.join("bin").display())),
+        ("RUSTC", "/usr/bin/rustc".to_owned()),
+        ("RUSTC_BOOTSTRAP", "1".to_owned()),
+        ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort".to_owned()),
+        ("CARGO_TARGET_WASM32_WASIP2_LINKER", "wasm-component-ld".to_owned()),
+        (
+            "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
+            "-Clink-self-contained=no -Lnative=/usr/lib/wasm32-wasi -Clink-arg=--wasm-ld-path=wasm-ld"
+                .to_owned(),
+        ),
+    ]
 }

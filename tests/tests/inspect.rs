@@ -168,3 +168,183 @@ fn a_file_that_is_not_webassembly_is_an_error() {
         assert!(message.contains(word), "{message}");
     }
 }
+
+/// A command that imports these functions of an interface, each without parameters or results, as `inspect` does not look
+/// at them.
+fn importing(interface: &str, functions: &[&str]) -> String {
+    let functions: String = functions.iter().map(|name| format!("(export \"{name}\" (func))")).collect();
+    format!("(import \"{interface}\" (instance {functions}))")
+}
+
+/// A command with these imports.
+fn command(imports: &[String]) -> GuestFile {
+    let imports = imports.concat();
+    let text =
+        format!("(component {imports} (instance $run) (export \"wasi:cli/run@0.2.12\" (instance $run)))");
+    GuestFile::new(wat::parse_str(text).unwrap())
+}
+
+/// What `inspect` prints of these guests, without their directories.
+fn compare(guests: [&GuestFile; 2], options: &[&str]) -> String {
+    let mut command = programs!().command();
+    command.arg("inspect").args(options).args(guests.map(|guest| &guest.path));
+    let output = command.output().unwrap();
+    assert_eq!((String::from_utf8_lossy(&output.stderr), output.status.code()), ("".into(), Some(0)));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let [from, to] = guests.map(|guest| guest.path.to_str().unwrap().to_owned());
+    text.replace(&from, "a.wasm").replace(&to, "b.wasm")
+}
+
+#[test]
+fn each_function_has_a_verdict_and_its_flag() {
+    let files = importing("wasi:filesystem/types@0.2.12", &["filesystem-error-code"]);
+    let lookup = importing("wasi:sockets/ip-name-lookup@0.2.12", &["resolve-addresses"]);
+    let guest = command(&[files, lookup]);
+    let report = json(std::fs::read(&guest.path).unwrap(), &[]);
+    let lookup = verdict(&report, "wasi:sockets/ip-name-lookup@0.2.12");
+    let function = &lookup["functions"][0];
+    assert_eq!(function["name"], "resolve-addresses");
+    assert_eq!((&function["verdict"], &function["flag"]), (&lookup["verdict"], &lookup["flag"]));
+    assert_eq!(function["flag"], "--allow-tcp-connect HOST[:PORT]");
+
+    // The TCP server binds, listens and accepts, and the others of its functions need no flag of their own.
+    let report = json(TCP_SERVER, &["--allow-tcp-connect", "localhost:80"]);
+    let tcp = verdict(&report, "wasi:sockets/tcp@0.2.12");
+    assert_eq!(tcp["verdict"], "granted");
+    for function in tcp["functions"].as_array().unwrap() {
+        let name = function["name"].as_str().unwrap();
+        let listens = ["listen", "accept"].iter().any(|word| name.ends_with(word));
+        assert_eq!(function["verdict"], if listens { "refused" } else { "granted" }, "{name}");
+        assert_eq!(function["flag"].as_str(), listens.then_some("--allow-tcp-listen HOST:PORT"), "{name}");
+    }
+    let text = text(TCP_SERVER, &["--allow-tcp-connect", "localhost:80"]);
+    let line = text.lines().find(|line| line.starts_with("           refused: [method]tcp-socket.")).unwrap();
+    assert!(line.ends_with(" (it may listen nowhere; --allow-tcp-listen HOST:PORT allows it)"), "{line}");
+}
+
+#[test]
+fn two_components_are_compared() {
+    let before = command(&[
+        importing("wasi:io/poll@0.2.0", &["poll"]),
+        importing("wasi:cli/environment@0.2.0", &["get-arguments", "get-environment"]),
+        importing("wasi:random/random@0.2.0", &["get-random-u64"]),
+    ]);
+    let after = command(&[
+        importing("wasi:io/poll@0.2.12", &["poll"]),
+        importing("wasi:cli/environment@0.2.12", &["get-arguments", "initial-cwd"]),
+        importing("wasi:http/outgoing-handler@0.2.12", &["handle"]),
+        importing("a:b/c", &["f"]),
+    ]);
+    let sizes = [&before, &after].map(|guest| std::fs::metadata(&guest.path).unwrap().len());
+    let expected = format!(
+        "from the guest `a.wasm`: a command of WASI 0.2, {} bytes
+to   the guest `b.wasm`: a command of WASI 0.2, {} bytes
+
+wants now, with `wasi-httpd run` as called
+  granted  wasi:cli/environment@0.2.12
+           to read its arguments and the variables of its environment
+           (no variables; --env NAME=VALUE sets one)
+           only: initial-cwd
+  refused  wasi:http/outgoing-handler@0.2.12
+           to send HTTP requests to other servers
+           (every request is refused; --allow-host HOST[:PORT] allows it)
+  lacking  a:b/c
+           (it is no part of WASI; compose the guest with a component that exports it (`wac plug`))
+
+no longer wants
+  wasi:cli/environment@0.2.0
+  to read its arguments and the variables of its environment
+  only: get-environment
+  wasi:random/random@0.2.0
+  to have random numbers
+",
+        sizes[0], sizes[1]
+    );
+    assert_eq!(compare([&before, &after], &[]), expected);
+
+    let report: Value =
+        serde_json::from_str(&compare([&before, &after], &["--json", "--allow-host", "a.test"])).unwrap();
+    let wanted = &report["starts"][0]["wanted"];
+    assert_eq!(wanted[1]["name"], "wasi:http/outgoing-handler@0.2.12");
+    assert_eq!((&wanted[1]["verdict"], &wanted[1]["note"]), (&"granted".into(), &"to a.test".into()));
+    assert_eq!(wanted[0]["functions"].as_array().unwrap().len(), 1);
+    assert_eq!(report["unwanted"][1]["name"], "wasi:random/random@0.2.0");
+    assert_eq!(
+        (&report["unwanted"][1]["whole"], &report["unwanted"][0]["whole"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(report["to"]["description"], "a command of WASI 0.2");
+}
+
+#[test]
+fn a_component_compared_with_itself_wants_nothing_more() {
+    let (one, other) = (GuestFile::new(HELLO), GuestFile::new(HELLO));
+    let text = compare([&one, &other], &[]);
+    let (_, rest) = text.split_once("\n\n").unwrap();
+    assert_eq!(rest, "wants now, with `wasi-httpd` as called: nothing\n\nno longer wants: nothing\n");
+    // What is exported counts as well.
+    let text = compare([&one, &GuestFile::new(guests::neither())], &[]);
+    assert!(text.contains("\nno longer exports\n  wasi:http/incoming-handler@0.2.12\n"), "{text}");
+    assert!(text.contains("\nwants now: nothing\n"), "{text}");
+}
+
+#[test]
+fn the_interfaces_are_printed_in_wit() {
+    let wit = text(HELLO, &["--wit"]);
+    assert!(wit.starts_with("package root:component;\n\nworld root {\n"), "{wit}");
+    assert!(wit.contains("\n  import wasi:http/types@0.2.12;\n"), "{wit}");
+    assert!(wit.contains("\n  export wasi:http/incoming-handler@0.2.12;\n}\n"), "{wit}");
+    assert!(wit.contains("\npackage wasi:http@0.2.12 {\n"), "{wit}");
+    assert!(wit.contains("    set: static func(param: response-outparam, response: result<outgoing-response, error-code>);\n"), "{wit}");
+
+    // It is WIT: a parser reads it, and finds the same world.
+    let mut resolve = wit_parser::Resolve::default();
+    let package = resolve.push_str("hello.wit", &wit).unwrap();
+    let world = resolve.select_world(&[package], Some("root")).unwrap();
+    assert_eq!(resolve.worlds[world].exports.len(), 1);
+}
+
+#[test]
+fn wit_of_what_has_none_is_an_error_of_one_line() {
+    let failure = |options: &[&str], guest: &[u8]| {
+        let guest = GuestFile::new(guest);
+        let output = programs!().command().arg("inspect").args(options).arg(&guest.path).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(message.lines().count(), 1, "{message}");
+        (message, output.status.code())
+    };
+    let (message, status) = failure(&["--wit"], &guests::preview_1());
+    assert!(
+        message.contains("is a core module, which has no interfaces; `wasm-tools component new"),
+        "{message}"
+    );
+    assert_eq!(status, Some(1));
+    // Its types are wrong, which only a validation finds.
+    let broken =
+        wat::parse_str(r#"(component (import "a:b/c" (instance $i)) (alias export $i "x" (func $f)))"#)
+            .unwrap();
+    let (message, status) = failure(&["--wit"], &broken);
+    assert!(message.contains("the interfaces of the guest") && status == Some(1), "{message}");
+
+    let (message, status) = failure(&["--wit", "--json"], HELLO);
+    assert!(message.contains("'--wit'") && message.contains("'--json'") && status == Some(2), "{message}");
+    let (message, status) = failure(&["--wit", "a.wasm"], HELLO);
+    assert!(message.contains("cannot be used with") && status == Some(2), "{message}");
+    let (message, status) = failure(&["no-such-file"], HELLO);
+    assert!(message.contains("cannot read the guest `no-such-file`") && status == Some(1), "{message}");
+}
+
+#[test]
+fn documentation_in_a_component_controls_no_terminal() {
+    // WIT as a component, with its documentation in a section of its own.
+    let mut resolve = wit_parser::Resolve::default();
+    let text = "package a:b;\n/// red \u{1b}[31m\ninterface c { f: func(); }\nworld d { import c; }\n";
+    let package = resolve.push_str("a.wit", &text.replace('\u{1b}', "X")).unwrap();
+    for (_, interface) in resolve.interfaces.iter_mut() {
+        interface.docs.contents = Some("red \u{1b}[31m".to_owned());
+    }
+    let binary = wit_component::encode(&resolve, package).unwrap();
+    let wit = self::text(&binary, &["--wit"]);
+    assert!(wit.contains(r"red \u{1b}[31m") && !wit.contains('\u{1b}'), "{wit}");
+}

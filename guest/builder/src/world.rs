@@ -32,16 +32,21 @@ pub fn imports_of_world(world: &str) -> Result<BTreeSet<String>> {
     Ok(imports(&resolve, *found))
 }
 
-/// Every function of the interfaces in `wit/`, one per line: the interface without its version, a space, and the name
-/// under which components import the function, such as `wasi:http/types [method]fields.get`.
+/// Every function of the interfaces in `wit/`, one per line: the interface with the first two numbers of its version, a
+/// space, and the name under which components import the function, such as `wasi:http/types@0.2 [method]fields.get`.
 pub fn functions() -> Result<String> {
     let (resolve, _) = resolve()?;
     let mut lines = BTreeSet::new();
     for interface in resolve.interfaces.iter().map(|(_, interface)| interface) {
         let (Some(name), Some(package)) = (&interface.name, interface.package) else { continue };
         let package = &resolve.packages[package].name;
+        let Some(version) = &package.version else { continue };
+        let (major, minor) = (version.major, version.minor);
         for function in interface.functions.keys() {
-            lines.insert(format!("{}:{}/{name} {function}\n", package.namespace, package.name));
+            lines.insert(format!(
+                "{}:{}/{name}@{major}.{minor} {function}\n",
+                package.namespace, package.name
+            ));
         }
     }
     Ok(lines.into_iter().collect())

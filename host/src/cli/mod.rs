@@ -54,6 +54,9 @@ enum Other {
         wasi: Wasi,
     },
 
+    /// Write a small component to begin with: one that answers every request with Hello
+    New(New),
+
     /// Print a completion script for a shell
     Completions {
         /// The shell: bash, elvish, fish, powershell or zsh
@@ -68,7 +71,7 @@ enum Other {
     Schema,
 }
 
-/// A version of WASI that the built-in component comes for.
+/// A version of WASI that a component is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Wasi {
     /// 0.2
@@ -80,7 +83,7 @@ pub enum Wasi {
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 7] = ["run", "inspect", "check", "guest", "completions", "man", "schema"];
+const SUBCOMMANDS: [&str; 8] = ["run", "inspect", "check", "guest", "new", "completions", "man", "schema"];
 
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
@@ -453,9 +456,17 @@ pub struct Inspect {
     #[arg(value_name = "GUEST")]
     pub guest: Option<PathBuf>,
 
+    /// Its next version: print what this one wants that GUEST did not, and what it no longer wants
+    #[arg(value_name = "NEXT")]
+    pub next: Option<PathBuf>,
+
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "wit")]
     pub json: bool,
+
+    /// Print its interfaces and functions in WIT, the language of interfaces
+    #[arg(long, conflicts_with = "next")]
+    pub wit: bool,
 
     /// What the guest would be given.
     #[command(flatten)]
@@ -468,6 +479,37 @@ pub struct Inspect {
     /// Let the guest listen for TCP connections at this address (repeatable); for commands only
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_tcp_listen: Vec<String>,
+}
+
+/// The arguments of beginning with a component.
+#[derive(Args, Clone, Debug)]
+pub struct New {
+    /// The directory to write to, which is new or empty; its name is the component's
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    /// The language that it is written in
+    #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
+    pub lang: Language,
+
+    /// The version of WASI that it is for
+    #[arg(long, value_name = "VERSION", default_value = "0.2")]
+    pub wasi: Wasi,
+}
+
+/// A language that components are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+pub enum Language {
+    /// Rust, by cargo and wit-bindgen.
+    Rust,
+    /// JavaScript, by componentize-js.
+    #[value(alias = "javascript")]
+    Js,
+    /// Python, by componentize-py.
+    Python,
+    /// C, by clang and wit-bindgen.
+    C,
 }
 
 /// What a guest is given, however it is started.
@@ -681,6 +723,8 @@ pub enum Command {
         /// The version of WASI that it is for.
         wasi: Wasi,
     },
+    /// Write a component to begin with.
+    New(New),
     /// Check a configuration.
     Check(Box<Typed>),
     /// Print a completion script.
@@ -734,6 +778,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Other::Run(run)) => Command::Run(run),
         Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
         Some(Other::Guest { output, wasi }) => Command::Guest { output, wasi },
+        Some(Other::New(new)) => Command::New(new),
         Some(Other::Completions { shell }) => Command::Completions(shell),
         Some(Other::Man) => Command::Man,
         Some(Other::Schema) => Command::Schema,

@@ -30,7 +30,7 @@ pub mod tls;
 
 pub use error::ConfigError;
 
-use crate::cli;
+use crate::cli::{self, Language, Wasi};
 use admin::Admin;
 use clap::ValueEnum;
 use grants::{Grants, HostGrant, NetworkGrants, ScratchGrant};
@@ -165,12 +165,27 @@ pub struct Run {
 pub struct Inspect {
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
+    /// The component to compare with it.
+    pub next: Option<PathBuf>,
     /// Whether the report is JSON.
     pub json: bool,
+    /// Whether its WIT is printed in place of the report.
+    pub wit: bool,
     /// What the guest would be given.
     pub grants: Grants,
     /// What it might use.
     pub limits: Limits,
+}
+
+/// What to begin with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct New {
+    /// The directory to write to.
+    pub directory: PathBuf,
+    /// The language of the component.
+    pub language: Language,
+    /// The version of WASI that it is for.
+    pub wasi: Wasi,
 }
 
 impl Serve {
@@ -324,9 +339,29 @@ impl Run {
 impl Inspect {
     /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Inspect) -> Result<Self, ConfigError> {
-        let cli::Inspect { guest, json, grants, size, allow_tcp_listen } = arguments;
+        let cli::Inspect { guest, next, json, wit, grants, size, allow_tcp_listen } = arguments;
         let limits = Limits::new(1, size, None)?;
-        Ok(Self { grants: read_grants(&grants, &allow_tcp_listen)?, limits, guest, json })
+        Ok(Self { grants: read_grants(&grants, &allow_tcp_listen)?, limits, guest, next, json, wit })
+    }
+}
+
+impl New {
+    /// Validates the arguments. This has no side effects.
+    pub fn new(arguments: cli::New) -> Result<Self, ConfigError> {
+        let cli::New { directory, lang: language, wasi } = arguments;
+        if directory.as_os_str().is_empty() {
+            return Err(ConfigError::NoDirectory);
+        }
+        let tool = match language {
+            Language::Rust => None,
+            Language::Js => Some("componentize-js makes components of WASI 0.2 from JavaScript"),
+            Language::Python => Some("componentize-py makes components of WASI 0.2 from Python"),
+            Language::C => Some("this version has a beginning in C for WASI 0.2"),
+        };
+        match (tool, wasi) {
+            (Some(tool), Wasi::V03) => Err(ConfigError::OnlyV02(tool)),
+            _ => Ok(Self { directory, language, wasi }),
+        }
     }
 }
 

@@ -1,13 +1,16 @@
-//! What a guest can do with each interface of WASI 0.2, and whether the host would grant it.
+//! What a guest can do with each interface of WASI, and whether the host would grant it.
+//!
+//! Interfaces of the same name in 0.2 and in 0.3 are different ones, with functions of their own.
 
 use super::functions;
 use crate::component::Purpose;
 use crate::component::anatomy::Import;
-use crate::component::interface::{Edition, IMPLEMENTED, InterfaceName};
-use crate::config::grants::{Grants, SCRATCH};
+use crate::component::interface::{Edition, IMPLEMENTED, IMPLEMENTED_V03, InterfaceName};
+use crate::config::grants::Grants;
 use crate::link::proposals;
+use semver::Version;
 use serde::Serialize;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// Whether an import would work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,124 +63,184 @@ impl Topic {
     }
 }
 
-/// The interfaces that this host has: package, interface, what a guest can do with it, and the access it gives.
-const INTERFACES: &[(&str, &str, &str, Topic)] = &[
+/// The versions of WASI that have an interface.
+#[derive(Clone, Copy)]
+enum In {
+    /// 0.2 only.
+    V02,
+    /// 0.3 only.
+    V03,
+    /// Both.
+    Both,
+}
+
+impl In {
+    fn has(self, edition: Edition) -> bool {
+        match self {
+            Self::V02 => edition == Edition::V02,
+            Self::V03 => edition == Edition::V03,
+            Self::Both => edition == Edition::V02 || edition == Edition::V03,
+        }
+    }
+}
+
+/// The interfaces of WASI that this host has or will have: versions, package, interface, what a guest can do with it, and
+/// the access it gives.
+const INTERFACES: &[(In, &str, &str, &str, Topic)] = &[
     (
+        In::Both,
         "wasi:cli",
         "environment",
         "read its arguments and the variables of its environment",
         Topic::Environment,
     ),
-    ("wasi:cli", "exit", "end itself with an exit status", Topic::Free("")),
-    ("wasi:cli", "stdin", "read standard input", Topic::Input),
-    ("wasi:cli", "stdout", "write to standard output", Topic::Output),
-    ("wasi:cli", "stderr", "write to standard error", Topic::Output),
-    ("wasi:cli", "terminal-input", "know a terminal that it reads from", Topic::Free("")),
-    ("wasi:cli", "terminal-output", "know a terminal that it writes to", Topic::Free("")),
-    ("wasi:cli", "terminal-stdin", "learn whether standard input is a terminal", Topic::Free("")),
-    ("wasi:cli", "terminal-stdout", "learn whether standard output is a terminal", Topic::Free("")),
-    ("wasi:cli", "terminal-stderr", "learn whether standard error is a terminal", Topic::Free("")),
-    ("wasi:clocks", "monotonic-clock", "measure time, and wait", Topic::Free("")),
-    ("wasi:clocks", "wall-clock", "learn the time of day", Topic::Free("")),
-    ("wasi:filesystem", "preopens", "find the directories that it is given", Topic::Files),
+    (In::Both, "wasi:cli", "exit", "end itself with an exit status", Topic::Free("")),
+    (In::Both, "wasi:cli", "stdin", "read standard input", Topic::Input),
+    (In::Both, "wasi:cli", "stdout", "write to standard output", Topic::Output),
+    (In::Both, "wasi:cli", "stderr", "write to standard error", Topic::Output),
+    (In::Both, "wasi:cli", "terminal-input", "know a terminal that it reads from", Topic::Free("")),
+    (In::Both, "wasi:cli", "terminal-output", "know a terminal that it writes to", Topic::Free("")),
+    (In::Both, "wasi:cli", "terminal-stdin", "learn whether standard input is a terminal", Topic::Free("")),
+    (In::Both, "wasi:cli", "terminal-stdout", "learn whether standard output is a terminal", Topic::Free("")),
+    (In::Both, "wasi:cli", "terminal-stderr", "learn whether standard error is a terminal", Topic::Free("")),
+    (In::V03, "wasi:cli", "types", "learn what went wrong with a standard stream", Topic::Free("")),
+    (In::Both, "wasi:clocks", "monotonic-clock", "measure time, and wait", Topic::Free("")),
+    (In::V02, "wasi:clocks", "wall-clock", "learn the time of day", Topic::Free("")),
+    (In::V03, "wasi:clocks", "system-clock", "learn the time of day", Topic::Free("")),
+    (In::V03, "wasi:clocks", "types", "name lengths of time", Topic::Free("")),
+    (In::Both, "wasi:filesystem", "preopens", "find the directories that it is given", Topic::Files),
     (
+        In::Both,
         "wasi:filesystem",
         "types",
         "open, list and read files in the directories that it is given",
         Topic::Files,
     ),
-    ("wasi:config", "store", "read its configuration", Topic::Configuration),
-    ("wasi:http", "types", "make and read HTTP requests and responses", Topic::Free("")),
-    ("wasi:http", "outgoing-handler", "send HTTP requests to other servers", Topic::Requests),
-    ("wasi:io", "error", "learn what went wrong with a stream", Topic::Free("")),
-    ("wasi:io", "poll", "wait for several things at a time", Topic::Free("")),
-    ("wasi:io", "streams", "read from and write to what it has opened", Topic::Free("")),
-    ("wasi:keyvalue", "store", "keep values under keys", Topic::Stores),
-    ("wasi:keyvalue", "atomics", "count in a store of keys and values", Topic::Stores),
-    ("wasi:keyvalue", "batch", "read and write several values of a store at a time", Topic::Stores),
-    ("wasi:random", "random", "have random numbers", Topic::Free("")),
-    ("wasi:random", "insecure", "have random numbers that need not be secret", Topic::Free("")),
-    ("wasi:random", "insecure-seed", "have a seed for its hash tables", Topic::Free("")),
+    (In::Both, "wasi:config", "store", "read its configuration", Topic::Configuration),
+    (In::Both, "wasi:keyvalue", "store", "keep values under keys", Topic::Stores),
+    (In::Both, "wasi:keyvalue", "atomics", "count in a store of keys and values", Topic::Stores),
+    (In::Both, "wasi:keyvalue", "batch", "read and write several values of a store at a time", Topic::Stores),
+    (In::Both, "wasi:http", "types", "make and read HTTP requests and responses", Topic::Free("")),
+    (In::V02, "wasi:http", "outgoing-handler", "send HTTP requests to other servers", Topic::Requests),
+    (In::V03, "wasi:http", "client", "send HTTP requests to other servers", Topic::Requests),
+    (In::V02, "wasi:io", "error", "learn what went wrong with a stream", Topic::Free("")),
+    (In::V02, "wasi:io", "poll", "wait for several things at a time", Topic::Free("")),
+    (In::V02, "wasi:io", "streams", "read from and write to what it has opened", Topic::Free("")),
+    (In::Both, "wasi:random", "random", "have random numbers", Topic::Free("")),
+    (In::Both, "wasi:random", "insecure", "have random numbers that need not be secret", Topic::Free("")),
+    (In::Both, "wasi:random", "insecure-seed", "have a seed for its hash tables", Topic::Free("")),
     (
+        In::V02,
         "wasi:sockets",
         "instance-network",
         "refer to the network",
         Topic::Free("on its own it reaches nothing"),
     ),
     (
+        In::V02,
         "wasi:sockets",
         "network",
         "name addresses in the network",
         Topic::Free("on its own it reaches nothing"),
     ),
-    ("wasi:sockets", "ip-name-lookup", "look up the addresses of names", Topic::Names),
-    ("wasi:sockets", "tcp", "connect by TCP, or listen for connections", Topic::Tcp),
-    ("wasi:sockets", "tcp-create-socket", "create TCP sockets", Topic::Tcp),
-    ("wasi:sockets", "udp", "send and receive datagrams", Topic::Udp),
-    ("wasi:sockets", "udp-create-socket", "create UDP sockets", Topic::Udp),
+    (In::Both, "wasi:sockets", "ip-name-lookup", "look up the addresses of names", Topic::Names),
+    (
+        In::V03,
+        "wasi:sockets",
+        "types",
+        "connect by TCP, listen for connections, or send datagrams",
+        Topic::Tcp,
+    ),
+    (In::V02, "wasi:sockets", "tcp", "connect by TCP, or listen for connections", Topic::Tcp),
+    (In::V02, "wasi:sockets", "tcp-create-socket", "create TCP sockets", Topic::Tcp),
+    (In::V02, "wasi:sockets", "udp", "send and receive datagrams", Topic::Udp),
+    (In::V02, "wasi:sockets", "udp-create-socket", "create UDP sockets", Topic::Udp),
 ];
+
+/// The newest release of this version of WASI that this host has; `None` if it has none.
+fn newest(edition: Edition) -> Option<Version> {
+    match edition {
+        Edition::V02 => Some(IMPLEMENTED),
+        Edition::V03 => Some(IMPLEMENTED_V03),
+        Edition::Unknown => None,
+    }
+}
+
+/// The releases of WASI that this host has, in words.
+fn releases() -> String {
+    let releases = [Edition::V02, Edition::V03].into_iter().filter_map(newest).map(|newest| {
+        let oldest = Version::new(newest.major, newest.minor, 0);
+        if newest == oldest { oldest.to_string() } else { format!("{oldest} to {newest}") }
+    });
+    releases.collect::<Vec<_>>().join(" and ")
+}
 
 /// What a guest can do with an import; `None` for an interface that this host does not have.
 pub fn meaning(import: &str) -> Option<&'static str> {
-    find(import).map(|(_, meaning, _)| meaning)
+    find(import).map(|(_, _, meaning, _)| meaning)
 }
 
-fn find(import: &str) -> Option<(InterfaceName<'_>, &'static str, Topic)> {
+/// The name of an import, and the row that describes it: that of its own version of WASI, if there is one.
+fn find(import: &str) -> Option<(InterfaceName<'_>, In, &'static str, Topic)> {
     let name = InterfaceName::parse(import)?;
-    let &(_, _, meaning, topic) =
-        INTERFACES.iter().find(|(package, interface, _, _)| name.is(package, interface))?;
-    Some((name, meaning, topic))
+    let mut rows = INTERFACES.iter().filter(|(_, package, interface, ..)| name.is(package, interface));
+    let exact = rows.clone().find(|(versions, ..)| versions.has(name.edition()));
+    let &(versions, _, _, meaning, topic) = exact.or_else(|| rows.next())?;
+    Some((name, versions, meaning, topic))
 }
 
-/// The verdict on an import, for a guest that is started for this purpose with these grants.
-pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
-    let Some((name, _, topic)) = find(&import.name) else {
-        let note = if import.name.starts_with("wasi:") {
+/// The verdicts on an import and on each of its functions, for a guest that is started for this purpose with these grants.
+pub fn verdicts(import: &Import, purpose: Purpose, grants: &Grants) -> (Verdict, Vec<Verdict>) {
+    let all = |verdict: Verdict| {
+        let functions = import.functions.iter().map(|_| verdict.clone()).collect();
+        (verdict, functions)
+    };
+    let lacking = |note: String| Verdict::Lacking { note };
+    let Some((name, versions, _, topic)) = find(&import.name) else {
+        return all(lacking(if import.name.starts_with("wasi:") {
             "this host does not have that part of WASI".to_owned()
         } else {
             "it is no part of WASI; compose the guest with a component that exports it (`wac plug`)"
                 .to_owned()
-        };
-        return Verdict::Lacking { note };
+        }));
     };
-    if let versions @ [_, ..] = topic.versions() {
+    if let known @ [_, ..] = topic.versions() {
         let version = name.version.as_ref().map(ToString::to_string);
-        return match version {
-            Some(version) if versions.contains(&version.as_str()) => judge(topic, purpose, grants),
-            _ => Verdict::Lacking {
-                note: format!("of this proposal, this host has {}", versions.join(" and ")),
-            },
-        };
+        return all(match version {
+            Some(version) if known.contains(&version.as_str()) => judge(topic, purpose, grants),
+            _ => lacking(format!("of this proposal, this host has {}", known.join(" and "))),
+        });
     }
+    let edition = name.edition();
+    let Some(version) = &name.version else {
+        return all(lacking(format!("it has no version; this host has {}", releases())));
+    };
+    if newest(edition).is_none() {
+        return all(lacking(format!("{version} is of {edition}; this host has {}", releases())));
+    }
+    if !versions.has(edition) {
+        return all(lacking(format!("{edition} has no such interface")));
+    }
+    let verdict = judge(topic, purpose, grants);
     let unknown = functions::unknown(&name, &import.functions);
-    match (name.edition(), &name.version) {
-        (Edition::V02, _) if !unknown.is_empty() => Verdict::Lacking {
-            note: format!(
-                "this host does not have its {}; it has WASI 0.2.0 to {IMPLEMENTED}",
-                unknown.join(", ")
-            ),
-        },
-        (Edition::V02, _) => {
-            let mut verdict = judge(topic, purpose, grants);
-            let writing = functions::writing(&import.functions);
-            if let (Topic::Files, Verdict::Granted { note }, false) =
-                (topic, &mut verdict, writing.is_empty())
-            {
-                let start = match grants.scratch {
-                    Some(_) => format!("only in {}", SCRATCH),
-                    None => "refused in each of them".to_owned(),
-                };
-                let _ = write!(note, "; {start}: {}", writing.join(", "));
-            }
-            verdict
+    let of_function = |function: &String| {
+        if unknown.contains(&function.as_str()) {
+            return lacking(format!("this host has WASI {}", releases()));
         }
-        (edition, Some(version)) => Verdict::Lacking {
-            note: format!("{version} is of {edition}; this host has 0.2.0 to {IMPLEMENTED}"),
-        },
-        (_, None) => {
-            Verdict::Lacking { note: format!("it has no version; this host has 0.2.0 to {IMPLEMENTED}") }
-        }
+        functions::refused(&name, function, purpose, grants).unwrap_or_else(|| verdict.clone())
+    };
+    let of_functions = import.functions.iter().map(of_function).collect();
+    if unknown.is_empty() {
+        (verdict, of_functions)
+    } else {
+        let note = format!("this host does not have its {}; it has WASI {}", unknown.join(", "), releases());
+        (lacking(note), of_functions)
     }
+}
+
+/// The verdict on an import.
+pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
+    verdicts(import, purpose, grants).0
 }
 
 fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
@@ -273,7 +336,7 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Import, Verdict, meaning, verdict};
+    use super::{Import, Verdict, meaning, verdict, verdicts};
     use crate::component::Purpose;
     use crate::config::grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants};
 
@@ -343,9 +406,40 @@ mod tests {
         assert!(matches!(newer, Verdict::Lacking { note } if note.contains("[method]fields.teleport")));
         let directories = vec![DirectoryGrant { host: "a".into(), guest: "/".into() }];
         let grants = Grants { directories, ..Grants::default() };
-        let write = verdict(&with("wasi:filesystem/types@0.2.0", "[method]descriptor.write"), run, &grants);
-        let expected = "a as /, read-only; refused in each of them: [method]descriptor.write";
-        assert_eq!(write, Verdict::Granted { note: expected.to_owned() });
+        let mut files = with("wasi:filesystem/types@0.2.0", "[method]descriptor.write");
+        files.functions.push("[method]descriptor.stat".to_owned());
+        let granted = Verdict::Granted { note: "a as /, read-only".to_owned() };
+        let flag = Some("--scratch MIB");
+        let refused = Verdict::Refused { note: "directories are read-only".to_owned(), flag };
+        assert_eq!(verdicts(&files, run, &grants), (granted.clone(), vec![refused, granted]));
+    }
+
+    #[test]
+    fn each_function_of_a_socket_needs_its_own_flag() {
+        let functions = ["start-bind", "start-connect", "start-listen", "accept"];
+        let tcp = Import {
+            name: "wasi:sockets/tcp@0.2.0".to_owned(),
+            functions: functions.map(|function| format!("[method]tcp-socket.{function}")).to_vec(),
+        };
+        let flags = |purpose, network: NetworkGrants| {
+            let grants = Grants { network, ..Grants::default() };
+            let flag = |verdict| match verdict {
+                Verdict::Granted { .. } => "granted",
+                Verdict::Refused { flag, .. } => flag.unwrap_or("refused"),
+                Verdict::Lacking { note } => panic!("{note}"),
+            };
+            verdicts(&tcp, purpose, &grants).1.into_iter().map(flag).collect::<Vec<_>>()
+        };
+        let connect = vec![HostGrant { host: "::1".to_owned(), port: Some(80) }];
+        let listen = vec![HostPort { host: "::1".to_owned(), port: 80 }];
+        let connecting = NetworkGrants { connect, ..NetworkGrants::default() };
+        let listening = NetworkGrants { listen, ..NetworkGrants::default() };
+        let (may_listen, may_connect) = ("--allow-tcp-listen HOST:PORT", "--allow-tcp-connect HOST[:PORT]");
+        assert_eq!(flags(Purpose::Run, connecting.clone()), ["granted", "granted", may_listen, may_listen]);
+        assert_eq!(flags(Purpose::Serve, connecting), ["granted", "granted", "refused", "refused"]);
+        assert_eq!(flags(Purpose::Run, listening), ["granted", may_connect, "granted", "granted"]);
+        let serving = flags(Purpose::Serve, NetworkGrants::default());
+        assert_eq!(serving, [may_connect, may_connect, "refused", "refused"]);
     }
 
     #[test]

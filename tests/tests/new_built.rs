@@ -1,0 +1,105 @@
+//! What `wasi-httpd new` writes and says, tried: each guest is built by the commands that it prints, is served, and
+//! answers.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use tests::strangers::{rust_environment, tools};
+use tests::{Server, eventually, programs};
+
+/// A guest that was built.
+struct Built {
+    root: tempfile::TempDir,
+    component: PathBuf,
+}
+
+/// Makes a guest called `hello`, and builds it by the commands that are printed. Its tools are those of the suite.
+fn build(arguments: &[&str]) -> Built {
+    let root = tempfile::tempdir().unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", tools().join("bin").display());
+    let begin = Instant::now();
+    let mut new = programs!().command();
+    new.args(["new", "hello"]).args(arguments).current_dir(root.path()).env("PATH", &path);
+    let output = new.env_remove("CARGO_TARGET_DIR").env_remove("WASI_SDK_PATH").output().unwrap();
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+
+    let step = |name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(str::trim_start));
+    for command in [step("Set up:"), step("Build:")].into_iter().flatten() {
+        run(root.path(), command, &path);
+    }
+    println!("{arguments:?}: built in {:?}", begin.elapsed());
+    let served = step("Serve:").unwrap();
+    let component = root.path().join(served.strip_prefix("wasi-httpd --watch ").unwrap());
+    Built { root, component }
+}
+
+/// Runs a command as a shell does.
+fn run(directory: &Path, command: &str, path: &str) {
+    let mut shell = Command::new("bash");
+    shell.args(["-euc", command]).current_dir(directory).env("PATH", path);
+    // What cargo sets for a test is not for another cargo.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO")) {
+        if name != "CARGO_HOME" && name != "CARGO_BUILD_JOBS" {
+            shell.env_remove(name);
+        }
+    }
+    let output = shell.envs(rust_environment()).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn answers(server: &Server) {
+    for (target, body) in [("/", "Hello /\n"), ("/a%20b?c=d", "Hello /a%20b?c=d\n")] {
+        let response = server.get(target);
+        assert_eq!((response.status, response.text(), response.complete), (200, body, true));
+        assert_eq!(response.header("content-type"), Some("text/plain; charset=utf-8"));
+    }
+    // Longer than what one call writes.
+    let long = format!("/{}", "x".repeat(7000));
+    assert_eq!(server.get(&long).text(), format!("Hello {long}\n"));
+    let head = server.connect().request("HEAD", "/", &[]);
+    assert_eq!((head.status, head.text()), (200, ""));
+}
+
+/// Builds a guest, and serves it as it is, on this host and on `wasmtime serve`.
+fn serves(arguments: &[&str]) {
+    let built = build(arguments);
+    answers(&programs!().ours_with_guest(&built.component, &["--watch"]));
+    answers(&programs!().stock_with_guest(&built.component));
+}
+
+#[test]
+fn rust() {
+    serves(&[]);
+}
+
+#[test]
+fn rust_for_wasi_0_3() {
+    let built = build(&["--wasi", "0.3"]);
+    answers(&programs!().stock_with_guest(&built.component));
+}
+
+#[test]
+fn javascript() {
+    serves(&["--lang", "js"]);
+}
+
+#[test]
+fn python() {
+    serves(&["--lang", "python"]);
+}
+
+#[test]
+fn c_and_its_next_build() {
+    let built = build(&["--lang", "c"]);
+    answers(&programs!().stock_with_guest(&built.component));
+    let server = programs!().ours_with_guest(&built.component, &["--watch"]);
+    answers(&server);
+    let source = built.root.path().join("hello/app.c");
+    let text = std::fs::read_to_string(&source).unwrap().replace("\"Hello \", 6", "\"Goodbye \", 8");
+    std::fs::write(&source, text).unwrap();
+    let path = format!("{}:{}", tools().join("bin").display(), std::env::var("PATH").unwrap());
+    run(built.root.path(), "(cd hello && make)", &path);
+    eventually("the next build is served", || server.get("/").text() == "Goodbye /\n");
+}
