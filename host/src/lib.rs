@@ -140,7 +140,9 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output, wasi } => write_guest(&output, wasi)?,
-        cli::Command::New(arguments) => write_out(new::create(&config::New::new(arguments)?)?.as_bytes())?,
+        cli::Command::New(arguments) => {
+            write_out(new::create(&config::Project::new(arguments)?)?.as_bytes())?
+        }
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;
             return Ok(check(&sources.load()?, sources.warnings())?);

@@ -29,27 +29,28 @@ pub fn tools() -> PathBuf {
     directory.join("tools")
 }
 
-/// What cargo needs in its environment to build for `wasm32-wasip2`: nothing where the target is installed. Elsewhere, the
-/// distribution's compiler builds the standard library too, with the distribution's C library and the linker of [`tools`].
-pub fn rust_environment() -> Vec<(&'static str, String)> {
+/// The environment in which guests are built: the tools of [`tools`], and what cargo needs for `wasm32-wasip2` where that
+/// target is not installed. There, the distribution's compiler builds the standard library too, once for all guests, with the
+/// distribution's C library.
+pub fn environment() -> Vec<(&'static str, String)> {
+    let tools = tools();
+    let path = format!("{}:{}", tools.join("bin").display(), std::env::var("PATH").unwrap());
     let mut rustc = Command::new("rustc");
     let output = rustc.args(["--print", "target-libdir", "--target", "wasm32-wasip2"]).output().unwrap();
     if Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir() {
-        return Vec::new();
+        return vec![("PATH", path)];
     }
-    let path = std::env::var("PATH").unwrap();
-    let tools = tools();
     vec![
-        // Debian's cargo before that of rustup.
-        ("PATH", format!("/usr/bin:{}:{path}", tools.join("bin").display())),
+        // Debian's cargo comes before that of rustup, and its other programs do not come before others.
+        ("PATH", format!("{}:{path}", tools.join("debian").display())),
         ("RUSTC", "/usr/bin/rustc".to_owned()),
         ("RUSTC_BOOTSTRAP", "1".to_owned()),
+        ("CARGO_TARGET_DIR", tools.join("guests").display().to_string()),
         ("CARGO_UNSTABLE_BUILD_STD", "std,panic_abort".to_owned()),
         ("CARGO_TARGET_WASM32_WASIP2_LINKER", "wasm-component-ld".to_owned()),
         (
             "CARGO_TARGET_WASM32_WASIP2_RUSTFLAGS",
-            "-Clink-self-contained=no -Lnative=/usr/lib/wasm32-wasi -Clink-arg=--wasm-ld-path=wasm-ld"
-                .to_owned(),
+            "-Clink-self-contained=no -Lnative=/usr/lib/wasm32-wasi -Clink-arg=--wasm-ld-path=/usr/bin/wasm-ld".to_owned(),
         ),
     ]
 }

@@ -344,7 +344,7 @@ fn documentation_in_a_component_controls_no_terminal() {
     for (_, interface) in resolve.interfaces.iter_mut() {
         interface.docs.contents = Some("red \u{1b}[31m".to_owned());
     }
-    let binary = wit_component::encode(&resolve, package).unwrap();
+    let binary = wit_component::encode(&resolve, package, false).unwrap();
     let wit = self::text(&binary, &["--wit"]);
     assert!(wit.contains(r"red \u{1b}[31m") && !wit.contains('\u{1b}'), "{wit}");
 }

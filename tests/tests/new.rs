@@ -151,7 +151,7 @@ fn nothing_is_said_to_be_missing_that_is_there() {
         let tool = tools.join(name);
         // As rustc does for the directory of a target's libraries. The others need only succeed.
         std::fs::write(&tool, format!("#!/bin/sh\necho {}\n", libraries.display())).unwrap();
-        std::fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let text = |name: &str, arguments: &[&str]| {
         let mut command = new(root.path(), arguments);
@@ -252,7 +252,7 @@ fn what_cannot_be_made_is_said_in_one_line() {
         ),
         (&["hello", "--lang", "cobol"], "rust, js, python, c"),
         (&["hello", "--wasi", "0.4"], "0.2, 0.3"),
-        (&[""], "the name of the directory is empty"),
+        (&[""], "a value is required for '<DIR>'"),
         (&["a", "b"], "unexpected argument 'b'"),
     ] {
         let (message, status) = failure(new(root.path(), arguments));

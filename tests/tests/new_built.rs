@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use tests::strangers::{rust_environment, tools};
+use tests::strangers::environment;
 use tests::{Server, eventually, programs};
 
 /// A guest that was built.
@@ -13,21 +13,19 @@ struct Built {
     component: PathBuf,
 }
 
-/// Makes a guest called `hello`, and builds it by the commands that are printed. Its tools are those of the suite.
-fn build(arguments: &[&str]) -> Built {
+/// Makes a guest of this name, and builds it by the commands that are printed. Its tools are those of the suite.
+fn build(name: &str, arguments: &[&str]) -> Built {
     let root = tempfile::tempdir().unwrap();
-    let path = std::env::var("PATH").unwrap();
-    let path = format!("{}:{path}", tools().join("bin").display());
     let begin = Instant::now();
     let mut new = programs!().command();
-    new.args(["new", "hello"]).args(arguments).current_dir(root.path()).env("PATH", &path);
-    let output = new.env_remove("CARGO_TARGET_DIR").env_remove("WASI_SDK_PATH").output().unwrap();
+    new.args(["new", name]).args(arguments).current_dir(root.path()).env_remove("CARGO_TARGET_DIR");
+    let output = new.envs(environment()).env_remove("WASI_SDK_PATH").output().unwrap();
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
 
     let step = |name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(str::trim_start));
     for command in [step("Set up:"), step("Build:")].into_iter().flatten() {
-        run(root.path(), command, &path);
+        run(root.path(), command);
     }
     println!("{arguments:?}: built in {:?}", begin.elapsed());
     let served = step("Serve:").unwrap();
@@ -36,16 +34,16 @@ fn build(arguments: &[&str]) -> Built {
 }
 
 /// Runs a command as a shell does.
-fn run(directory: &Path, command: &str, path: &str) {
+fn run(directory: &Path, command: &str) {
     let mut shell = Command::new("bash");
-    shell.args(["-euc", command]).current_dir(directory).env("PATH", path);
+    shell.args(["-euc", command]).current_dir(directory);
     // What cargo sets for a test is not for another cargo.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO")) {
         if name != "CARGO_HOME" && name != "CARGO_BUILD_JOBS" {
             shell.env_remove(name);
         }
     }
-    let output = shell.envs(rust_environment()).output().unwrap();
+    let output = shell.envs(environment()).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -64,7 +62,7 @@ fn answers(server: &Server) {
 
 /// Builds a guest, and serves it as it is, on this host and on `wasmtime serve`.
 fn serves(arguments: &[&str]) {
-    let built = build(arguments);
+    let built = build("hello", arguments);
     answers(&programs!().ours_with_guest(&built.component, &["--watch"]));
     answers(&programs!().stock_with_guest(&built.component));
 }
@@ -76,7 +74,7 @@ fn rust() {
 
 #[test]
 fn rust_for_wasi_0_3() {
-    let built = build(&["--wasi", "0.3"]);
+    let built = build("hello-p3", &["--wasi", "0.3"]);
     answers(&programs!().stock_with_guest(&built.component));
 }
 
@@ -92,14 +90,13 @@ fn python() {
 
 #[test]
 fn c_and_its_next_build() {
-    let built = build(&["--lang", "c"]);
+    let built = build("hello", &["--lang", "c"]);
     answers(&programs!().stock_with_guest(&built.component));
     let server = programs!().ours_with_guest(&built.component, &["--watch"]);
     answers(&server);
     let source = built.root.path().join("hello/app.c");
     let text = std::fs::read_to_string(&source).unwrap().replace("\"Hello \", 6", "\"Goodbye \", 8");
     std::fs::write(&source, text).unwrap();
-    let path = format!("{}:{}", tools().join("bin").display(), std::env::var("PATH").unwrap());
-    run(built.root.path(), "(cd hello && make)", &path);
+    run(built.root.path(), "(cd hello && make)");
     eventually("the next build is served", || server.get("/").text() == "Goodbye /\n");
 }

@@ -221,9 +221,6 @@ pub enum ConfigError {
     /// There is nothing to be a share of.
     #[error("--otlp-sample says how many traces go to --otlp, which is not there; add --otlp URL")]
     NoOtlp,
-    /// `new` was given an empty name.
-    #[error("the name of the directory is empty; `wasi-httpd new hello` makes a guest in ./hello")]
-    NoDirectory,
     /// A language whose tools make components of WASI 0.2 only.
     #[error("{0} only; leave --wasi 0.3 out, or take --lang rust")]
     OnlyV02(&'static str),

@@ -179,7 +179,7 @@ pub struct Inspect {
 
 /// What to begin with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct New {
+pub struct Project {
     /// The directory to write to.
     pub directory: PathBuf,
     /// The language of the component.
@@ -345,13 +345,10 @@ impl Inspect {
     }
 }
 
-impl New {
+impl Project {
     /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::New) -> Result<Self, ConfigError> {
         let cli::New { directory, lang: language, wasi } = arguments;
-        if directory.as_os_str().is_empty() {
-            return Err(ConfigError::NoDirectory);
-        }
         let tool = match language {
             Language::Rust => None,
             Language::Js => Some("componentize-js makes components of WASI 0.2 from JavaScript"),

@@ -11,7 +11,7 @@ mod templates;
 mod tools;
 mod write;
 
-use crate::config::New;
+use crate::config::Project;
 use crate::signals;
 use anyhow::Result;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use templates::Template;
 
 /// Writes a guest, and says on standard output what to do with it.
-pub fn create(config: &New) -> Result<String> {
+pub fn create(config: &Project) -> Result<String> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&interrupted);
     // By itself, a signal would leave half a guest behind.

@@ -3,13 +3,13 @@
 use super::templates::Template;
 use super::tools::Missing;
 use crate::cli::{Language, Wasi};
-use crate::config::New;
+use crate::config::Project;
 use crate::report::text::printable;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The steps, each a line with its command, which can be pasted into a shell.
-pub(super) fn steps(config: &New, template: &Template, name: &str, missing: &[Missing]) -> String {
+pub(super) fn steps(config: &Project, template: &Template, name: &str, missing: &[Missing]) -> String {
     let language = match config.language {
         Language::Rust => "Rust",
         Language::Js => "JavaScript",
@@ -42,7 +42,7 @@ pub(super) fn steps(config: &New, template: &Template, name: &str, missing: &[Mi
 }
 
 /// Where the component will be: below the directory, or where the environment has cargo put what it builds.
-fn component(config: &New, below: &str) -> PathBuf {
+fn component(config: &Project, below: &str) -> PathBuf {
     let elsewhere = std::env::var_os("CARGO_TARGET_DIR").filter(|_| config.language == Language::Rust);
     match (elsewhere, below.strip_prefix("target/")) {
         (Some(target), Some(rest)) if !target.is_empty() => config.directory.join(target).join(rest),

@@ -1,7 +1,7 @@
 //! What a machine lacks to build a guest, and what installs it.
 
 use crate::cli::Language;
-use crate::config::New;
+use crate::config::Project;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ const C_LIBRARIES: [&str; 2] =
     ["/usr/lib/wasm32-wasi/libc.a", "/usr/share/wasi-sysroot/lib/wasm32-wasi/libc.a"];
 
 /// What is missing to build the guest that was written.
-pub(super) fn missing(config: &New) -> Vec<Missing> {
+pub(super) fn missing(config: &Project) -> Vec<Missing> {
     let mut missing = Vec::new();
     let mut need = |there: bool, what, install| {
         if !there {

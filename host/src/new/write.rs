@@ -39,9 +39,9 @@ pub(super) fn files(directory: &Path, files: &[File], interrupted: &AtomicBool) 
         write(&path, text, &mut made).with_context(|| format!("cannot write {}", path.display()))
     });
     written.map_err(|error| {
-        let removed = made.iter().rev().fold(true, |removed, path| remove(path) && removed);
+        let left = made.iter().rev().filter(|path| !remove(path)).count();
         let shown = directory.display();
-        error.context(if removed {
+        error.context(if left == 0 {
             format!("no guest was made in {shown}, and what was written is removed again")
         } else {
             format!("the guest in {shown} is incomplete; remove it, and try again")
