@@ -141,7 +141,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output, wasi } => write_guest(&output, wasi)?,
         cli::Command::New(arguments) => {
-            write_out(new::create(&config::Project::new(arguments)?)?.as_bytes())?
+            write_out(new::create(&config::Project::new(arguments)?)?.as_bytes())?;
         }
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;
