@@ -277,6 +277,36 @@ no longer wants
 }
 
 #[test]
+fn interfaces_of_wasi_0_2_and_0_3_are_different_ones() {
+    let server = |import: &str, handler: &str| {
+        let text =
+            format!("(component {import} (instance $handler) (export \"{handler}\" (instance $handler)))");
+        GuestFile::new(wat::parse_str(text).unwrap())
+    };
+    let before = server(&importing("wasi:io/poll@0.2.12", &["poll"]), "wasi:http/incoming-handler@0.2.12");
+    let imports = [
+        importing("wasi:http/client@0.3.0", &["send"]),
+        importing("wasi:filesystem/types@0.2.12", &["filesystem-error-code"]),
+        importing("wasi:clocks/monotonic-clock@0.3.0", &["now", "subscribe-duration"]),
+    ];
+    let after = server(&imports.concat(), "wasi:http/handler@0.3.0");
+    let report: Value = serde_json::from_str(&compare([&before, &after], &["--json"])).unwrap();
+    let wanted = report["starts"][0]["wanted"].as_array().unwrap();
+    let verdicts: Vec<_> = wanted.iter().map(|import| (&import["name"], &import["verdict"])).collect();
+    let expected = [
+        ("wasi:http/client@0.3.0", "refused"),
+        ("wasi:filesystem/types@0.2.12", "granted"),
+        ("wasi:clocks/monotonic-clock@0.3.0", "lacking"),
+    ];
+    let expected = expected.map(|(name, verdict)| (Value::from(name), Value::from(verdict)));
+    assert_eq!(verdicts, expected.iter().map(|(name, verdict)| (name, verdict)).collect::<Vec<_>>());
+    assert_eq!(wanted[0]["flag"], "--allow-host HOST[:PORT]");
+    // The function is one of 0.2.
+    assert!(wanted[2]["note"].as_str().unwrap().contains("does not have its subscribe-duration"), "{report}");
+    assert_eq!(report["exports_added"][0], "wasi:http/handler@0.3.0");
+}
+
+#[test]
 fn a_component_compared_with_itself_wants_nothing_more() {
     let (one, other) = (GuestFile::new(HELLO), GuestFile::new(HELLO));
     let text = compare([&one, &other], &[]);

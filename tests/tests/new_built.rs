@@ -61,31 +61,30 @@ fn answers(server: &Server) {
 }
 
 /// Builds a guest, and serves it as it is, on this host and on `wasmtime serve`.
-fn serves(arguments: &[&str]) {
-    let built = build("hello", arguments);
+fn serves(name: &str, arguments: &[&str]) {
+    let built = build(name, arguments);
     answers(&programs!().ours_with_guest(&built.component, &["--watch"]));
     answers(&programs!().stock_with_guest(&built.component));
 }
 
 #[test]
 fn rust() {
-    serves(&[]);
+    serves("hello", &[]);
 }
 
 #[test]
 fn rust_for_wasi_0_3() {
-    let built = build("hello-p3", &["--wasi", "0.3"]);
-    answers(&programs!().stock_with_guest(&built.component));
+    serves("hello-p3", &["--wasi", "0.3"]);
 }
 
 #[test]
 fn javascript() {
-    serves(&["--lang", "js"]);
+    serves("hello", &["--lang", "js"]);
 }
 
 #[test]
 fn python() {
-    serves(&["--lang", "python"]);
+    serves("hello", &["--lang", "python"]);
 }
 
 #[test]

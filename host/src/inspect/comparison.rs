@@ -3,7 +3,7 @@
 //! Interfaces of the same release line are the same: a component that moves from `wasi:io/poll@0.2.0` to `@0.2.12` wants
 //! nothing more, as long as it uses the same functions. Those of WASI 0.2 and 0.3 are different ones.
 
-use super::knowledge;
+use super::knowledge::{self, Way};
 use super::text::Text;
 use super::verdicts::{Judged, command, purposes};
 use crate::component::anatomy::Import;
@@ -65,10 +65,11 @@ impl Comparison {
         };
         let (before, after) = (&from.anatomy, &to.anatomy);
         let wanted = more(&before.imports, &after.imports);
+        let way = |purpose| Way { purpose, edition: to.edition(purpose), grants };
         let start = |&purpose: &Purpose| Start {
             command: command(purpose),
             problem: to.misfit(purpose),
-            wanted: wanted.iter().map(|change| Judged::of(&change.import(), purpose, grants)).collect(),
+            wanted: wanted.iter().map(|change| Judged::of(&change.import(), way(purpose))).collect(),
         };
         Self {
             from: side(from),

@@ -94,11 +94,7 @@ mod tests {
             let name = InterfaceName::parse(&import.name).unwrap();
             assert_eq!(unknown(&name, &import.functions), Vec::<&str>::new(), "{}", import.name);
             for function in &import.functions {
-                assert_eq!(
-                    refused(&name, function, Purpose::Serve, &Grants::default()),
-                    None,
-                    "{function}"
-                );
+                assert_eq!(refused(&name, function, Purpose::Serve, &Grants::default()), None, "{function}");
             }
         }
     }

@@ -189,8 +189,21 @@ fn find(import: &str) -> Option<(InterfaceName<'_>, In, &'static str, Topic)> {
     Some((name, versions, meaning, topic))
 }
 
-/// The verdicts on an import and on each of its functions, for a guest that is started for this purpose with these grants.
-pub fn verdicts(import: &Import, purpose: Purpose, grants: &Grants) -> (Verdict, Vec<Verdict>) {
+/// How a guest is started: for what, in which version of WASI, and with which grants.
+#[derive(Clone, Copy)]
+pub struct Way<'a> {
+    /// As a server or as a command.
+    pub purpose: Purpose,
+    /// The version of the export that is called. A guest of 0.3 has the interfaces of 0.2 as well, which the standard
+    /// libraries of languages use.
+    pub edition: Edition,
+    /// What it is given.
+    pub grants: &'a Grants,
+}
+
+/// The verdicts on an import and on each of its functions, for a guest that is started in this way.
+pub fn verdicts(import: &Import, way: Way<'_>) -> (Verdict, Vec<Verdict>) {
+    let Way { purpose, grants, .. } = way;
     let all = |verdict: Verdict| {
         let functions = import.functions.iter().map(|_| verdict.clone()).collect();
         (verdict, functions)
@@ -218,6 +231,12 @@ pub fn verdicts(import: &Import, purpose: Purpose, grants: &Grants) -> (Verdict,
     if newest(edition).is_none() {
         return all(lacking(format!("{version} is of {edition}; this host has {}", releases())));
     }
+    if way.edition != Edition::Unknown && way.edition < edition {
+        let start = way.edition;
+        return all(lacking(format!(
+            "{version} is of {edition}, and this guest is started as one of {start}"
+        )));
+    }
     if !versions.has(edition) {
         return all(lacking(format!("{edition} has no such interface")));
     }
@@ -239,8 +258,8 @@ pub fn verdicts(import: &Import, purpose: Purpose, grants: &Grants) -> (Verdict,
 }
 
 /// The verdict on an import.
-pub fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
-    verdicts(import, purpose, grants).0
+pub fn verdict(import: &Import, way: Way<'_>) -> Verdict {
+    verdicts(import, way).0
 }
 
 fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
@@ -336,12 +355,21 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Import, Verdict, meaning, verdict, verdicts};
+    use super::{Import, Verdict, Way, meaning};
     use crate::component::Purpose;
+    use crate::component::interface::Edition;
     use crate::config::grants::{DirectoryGrant, Grants, HostGrant, HostPort, NetworkGrants};
 
     fn import(name: &str) -> Import {
         Import { name: name.to_owned(), functions: Vec::new() }
+    }
+
+    fn verdicts(import: &Import, purpose: Purpose, grants: &Grants) -> (Verdict, Vec<Verdict>) {
+        super::verdicts(import, Way { purpose, edition: Edition::V02, grants })
+    }
+
+    fn verdict(import: &Import, purpose: Purpose, grants: &Grants) -> Verdict {
+        verdicts(import, purpose, grants).0
     }
 
     fn is_granted(name: &str, purpose: Purpose, grants: &Grants) -> bool {
@@ -454,6 +482,38 @@ mod tests {
             let verdict = verdict(&import(name), Purpose::Run, &nothing);
             assert!(matches!(verdict, Verdict::Lacking { .. }), "{name} is {verdict:?}");
         }
+    }
+
+    #[test]
+    fn a_guest_of_0_3_has_the_interfaces_of_both() {
+        let grants = Grants::default();
+        let verdict = |name: &str, function: &str, edition| {
+            let import = Import { name: name.to_owned(), functions: vec![function.to_owned()] };
+            super::verdict(&import, Way { purpose: Purpose::Serve, edition, grants: &grants })
+        };
+        let note = |verdict| match verdict {
+            Verdict::Lacking { note } => note,
+            other => panic!("{other:?}"),
+        };
+        let (client, request) = ("wasi:http/client@0.3.0", "[method]request.get-method");
+        let flag = Some("--allow-host HOST[:PORT]");
+        assert!(
+            matches!(verdict(client, "send", Edition::V03), Verdict::Refused { flag: found, .. } if found == flag)
+        );
+        assert!(matches!(verdict("wasi:io/poll@0.2.6", "poll", Edition::V03), Verdict::Granted { .. }));
+        assert!(matches!(verdict("wasi:http/types@0.3.0", request, Edition::V03), Verdict::Granted { .. }));
+        assert!(note(verdict("wasi:http/types@0.2.0", request, Edition::V03)).contains(request));
+        assert!(
+            note(verdict("wasi:http/types@0.3.0", request, Edition::V02))
+                .contains("started as one of WASI 0.2")
+        );
+        assert!(
+            note(verdict("wasi:io/poll@0.3.0", "poll", Edition::V03))
+                .contains("WASI 0.3 has no such interface")
+        );
+        assert!(
+            note(verdict("wasi:http/outgoing-handler@0.3.0", "handle", Edition::V03)).contains("no such")
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::config::Inspect;
 use crate::config::grants::Grants;
 use anyhow::{Context as _, Result};
 use comparison::Comparison;
-use knowledge::Verdict;
+use knowledge::{Verdict, Way};
 use report::Report;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -49,11 +49,10 @@ pub fn inspect(config: &Inspect) -> Result<()> {
 
 /// Says which imports of a guest that serves would be granted by flags that were not given; `None` if there are none.
 pub fn ungranted(guest: &Guest, grants: &Grants) -> Option<String> {
-    let refused = guest.anatomy.imports.iter().filter_map(|import| {
-        match knowledge::verdict(import, Purpose::Serve, grants) {
-            Verdict::Refused { flag: Some(flag), .. } => Some(format!("{} ({flag} allows it)", import.name)),
-            _ => None,
-        }
+    let way = Way { purpose: Purpose::Serve, edition: guest.edition(Purpose::Serve), grants };
+    let refused = guest.anatomy.imports.iter().filter_map(|import| match knowledge::verdict(import, way) {
+        Verdict::Refused { flag: Some(flag), .. } => Some(format!("{} ({flag} allows it)", import.name)),
+        _ => None,
     });
     let refused: Vec<_> = refused.collect();
     (!refused.is_empty()).then(|| format!("Not granted to {}: {}", guest.name(), refused.join(", ")))

@@ -1,6 +1,6 @@
 //! The report on one component: what it is, and the verdict on each import and function.
 
-use super::knowledge;
+use super::knowledge::{self, Way};
 use super::text::Text;
 use super::verdicts::{Judged, command, purposes};
 use crate::component::anatomy;
@@ -81,10 +81,11 @@ impl Report {
             Kind::Preview1 { .. } | Kind::Module => (None, None),
         };
         let too_large = Sizes::new(limits, &anatomy.needs).err().map(|error| error.to_string());
+        let way = |purpose| Way { purpose, edition: guest.edition(purpose), grants };
         let start = |&purpose: &Purpose| Start {
             command: command(purpose),
             problem: guest.misfit(purpose).or_else(|| too_large.clone()),
-            imports: anatomy.imports.iter().map(|import| Judged::of(import, purpose, grants)).collect(),
+            imports: anatomy.imports.iter().map(|import| Judged::of(import, way(purpose))).collect(),
         };
         let import = |import: &anatomy::Import| Import {
             name: import.name.clone(),

@@ -1,10 +1,9 @@
 //! The verdicts on an import and its functions, for one way to start the component.
 
-use super::knowledge::{self, Verdict};
+use super::knowledge::{self, Verdict, Way};
 use crate::component::Purpose;
 use crate::component::anatomy::Import;
 use crate::component::kind::Kind;
-use crate::config::grants::Grants;
 use serde::Serialize;
 
 /// An import and its verdict.
@@ -26,8 +25,8 @@ pub(super) struct JudgedFunction {
 }
 
 impl Judged {
-    pub(super) fn of(import: &Import, purpose: Purpose, grants: &Grants) -> Self {
-        let (verdict, functions) = knowledge::verdicts(import, purpose, grants);
+    pub(super) fn of(import: &Import, way: Way<'_>) -> Self {
+        let (verdict, functions) = knowledge::verdicts(import, way);
         let named = import.functions.iter().zip(functions);
         let functions = named.map(|(name, verdict)| JudgedFunction { name: name.clone(), verdict }).collect();
         Self { name: import.name.clone(), verdict, functions }
