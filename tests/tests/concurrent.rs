@@ -23,6 +23,16 @@ fn wait_for_failure(server: &Server, target: &str, why: &str) {
     server.wait_for_error(|line| line.contains(target) && line.contains(why));
 }
 
+/// Whether the client gets a response with the status 200 to its end. One that fails early is a 500, or not even begun.
+fn is_complete(server: &Server, target: &str) -> bool {
+    let mut client = server.connect();
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    client.is_answered() && {
+        let response = client.response("GET");
+        response.status == 200 && response.complete
+    }
+}
+
 #[test]
 fn state_is_kept_only_with_reuse() {
     let guest = GuestFile::new(TRIALS);
@@ -81,7 +91,9 @@ fn an_echo_takes_little_memory() {
 #[test]
 fn the_guest_knows_scheme_and_authority() {
     let guest = GuestFile::new(TRIALS);
-    let response = start(&guest, &[]).get_with("/authority", &[("Host", "localhost:81")]);
+    let server = start(&guest, &[]);
+    let response =
+        server.connect().send("GET /authority HTTP/1.1\r\nHost: localhost:81\r\n\r\n").response("GET");
     assert_eq!(response.text(), "Some(Scheme::Http) Some(\"localhost:81\")");
 }
 
@@ -91,8 +103,7 @@ fn a_trap_is_a_500_or_a_cut() {
     for server in each_way(&guest, &[]) {
         assert_eq!(server.get("/trap").status, 500);
         wait_for_failure(&server, "GET /trap", "unreachable");
-        let late = server.get("/trap-late");
-        assert!(late.status == 200 && !late.complete, "{late:?}");
+        assert!(!is_complete(&server, "/trap-late"));
         assert_eq!(server.get("/count").text(), "1", "another instance");
         assert_eq!(server.get("/error").status, 500);
         wait_for_failure(&server, "GET /error", "as it was asked to");
@@ -136,8 +147,7 @@ fn a_guest_that_does_not_answer_in_time_is_stopped() {
             wait_for_failure(&server, &format!("GET {target}"), "--timeout allows more");
         }
         for target in ["/wait-late", "/spin-late"] {
-            let response = server.get(target);
-            assert!(response.status == 200 && !response.complete, "{target}");
+            assert!(!is_complete(&server, target), "{target}");
         }
         // Their instances have made room.
         tests::eventually("there is an instance", || server.get("/print?here").status == 200);
@@ -148,9 +158,8 @@ fn a_guest_that_does_not_answer_in_time_is_stopped() {
 fn a_body_that_is_not_finished_is_cut() {
     let guest = GuestFile::new(TRIALS);
     for server in each_way(&guest, &[]) {
-        for target in ["/short", "/unfinished", "/long"] {
-            let response = server.get(target);
-            assert!(response.status == 200 && !response.complete, "{target} {response:?}");
+        for target in ["/short", "/unfinished", "/long", "/lengths"] {
+            assert!(!is_complete(&server, target), "{target}");
         }
     }
 }
@@ -188,12 +197,12 @@ fn a_guest_learns_whether_its_response_was_sent() {
     let guest = GuestFile::new(TRIALS);
     let server = start(&guest, &["--reuse-concurrent", "2"]);
     assert_eq!(server.get("/sent").body.len(), 10_000_000);
-    server.wait_for_guest(|line| line.ends_with(": sent"));
+    server.wait_for_error(|line| line == "guest stdout: sent");
     let mut client = server.connect();
     client.send("GET /sent HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert_eq!(client.head().status, 200);
     drop(client);
-    server.wait_for_guest(|line| line.ends_with(": not sent"));
+    server.wait_for_error(|line| line == "guest stdout: not sent");
 }
 
 #[test]
