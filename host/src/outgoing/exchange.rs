@@ -23,7 +23,7 @@ pub(super) struct Answered {
 /// Why there is no response.
 pub(super) enum Failed {
     /// Nothing was sent of the request.
-    Unsent(Request<Upload>, Error),
+    Unsent(Box<Request<Upload>>, Error),
     /// The connection has ended, and nothing has come of the response.
     Lost(Error),
     /// Something else.
@@ -68,7 +68,7 @@ async fn send(lease: &mut Lease, request: Request<Upload>) -> Result<Response<In
     let sent = match lease.connection() {
         Some(Connection::Http1(sender)) => sender.try_send_request(in_origin_form(request)).await,
         Some(Connection::Http2(sender)) => sender.try_send_request(without_host(request)).await,
-        None => return Err(Failed::Unsent(request, Error::ConnectionTerminated)),
+        None => return Err(Failed::Unsent(Box::new(request), Error::ConnectionTerminated)),
     };
     sent.map_err(failed)
 }
@@ -78,7 +78,7 @@ fn failed(mut error: TrySendError<Request<Upload>>) -> Failed {
     let error = error.into_error();
     let fault = fault::of_exchange(&error);
     match message {
-        Some(request) => Failed::Unsent(request, fault),
+        Some(request) => Failed::Unsent(Box::new(request), fault),
         None if error.is_incomplete_message()
             || fault::is_of_connection(&error)
             || fault::was_not_processed(&error) =>

@@ -49,7 +49,7 @@ fn of_message(error: &hyper::Error) -> Error {
 pub(super) fn is_of_connection(error: &hyper::Error) -> bool {
     let is_io = |error: &hyper::Error| {
         let h2_is_io = of_http2(error).is_some_and(h2::Error::is_io);
-        h2_is_io || error.source().is_some_and(|source| source.is::<io::Error>())
+        h2_is_io || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
     };
     error.is_canceled() || error.is_closed() || is_io(error)
 }

@@ -142,7 +142,7 @@ impl Client {
                 Ok(answered) => return respond(answered, in_flight, times, held),
                 Err(Failed::Unsent(unsent, _)) if was_used => {
                     stale += 1;
-                    request = unsent;
+                    request = *unsent;
                 }
                 Err(Failed::Lost(error)) if was_used => {
                     is_empty |= in_flight.was_empty();

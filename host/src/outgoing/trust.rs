@@ -83,7 +83,8 @@ mod tests {
                 "none of an authority",
             ),
         ] {
-            let error = format!("{:#}", client_config(Some(Roots::Webpki), &[file.clone()]).unwrap_err());
+            let error =
+                format!("{:#}", client_config(Some(Roots::Webpki), std::slice::from_ref(&file)).unwrap_err());
             assert!(error.starts_with(&format!("--outgoing-ca {}: ", file.display())), "{error}");
             assert!(error.contains(why), "{error}");
         }

@@ -322,8 +322,7 @@ mod tests {
             let mut file = File::create(scratch.path.join(name)).unwrap();
             file.write_all(&vec![1; bytes]).unwrap();
             file.sync_all().unwrap();
-            let file = Arc::new(file);
-            file
+            Arc::new(file)
         })
     }
 

@@ -34,13 +34,13 @@ fn on_path(
 /// Calls `write`, or refuses it.
 fn on_file<T>(
     mut store: Store<'_>,
-    descriptor: Own,
+    descriptor: &Own,
     write: impl FnOnce(&mut State, &Own) -> wasmtime::Result<Result<T, ErrorCode>>,
 ) -> Outcome<T> {
-    if scratch::is_in(store.data(), &descriptor)? {
-        return Ok((write(store.data_mut(), &descriptor)?,));
+    if scratch::is_in(store.data(), descriptor)? {
+        return Ok((write(store.data_mut(), descriptor)?,));
     }
-    Ok((files::refuse(store.data(), &descriptor, "")?,))
+    Ok((files::refuse(store.data(), descriptor, "")?,))
 }
 
 fn add_paths(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
@@ -102,7 +102,7 @@ fn add_times(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]descriptor.set-times",
         |store: Store<'_>, (descriptor, accessed, modified): (Own, NewTimestamp, NewTimestamp)| {
-            on_file(store, descriptor, |state, descriptor| {
+            on_file(store, &descriptor, |state, descriptor| {
                 scratch::set_times(state, descriptor, (accessed, modified))
             })
         },
@@ -113,7 +113,7 @@ fn add_content(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]descriptor.set-size",
         |store: Store<'_>, (descriptor, size): (Own, u64)| -> Outcome<()> {
-            on_file(store, descriptor, |state, descriptor| scratch::set_size(state, descriptor, size))
+            on_file(store, &descriptor, |state, descriptor| scratch::set_size(state, descriptor, size))
         },
     )?;
     types.func_wrap(
@@ -131,13 +131,13 @@ fn add_content(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]descriptor.write-via-stream",
         |store: Store<'_>, (descriptor, offset): (Own, u64)| -> Outcome<Resource<DynOutputStream>> {
-            on_file(store, descriptor, |state, descriptor| scratch::stream(state, descriptor, Some(offset)))
+            on_file(store, &descriptor, |state, descriptor| scratch::stream(state, descriptor, Some(offset)))
         },
     )?;
     types.func_wrap(
         "[method]descriptor.append-via-stream",
         |store: Store<'_>, (descriptor,): (Own,)| -> Outcome<Resource<DynOutputStream>> {
-            on_file(store, descriptor, |state, descriptor| scratch::stream(state, descriptor, None))
+            on_file(store, &descriptor, |state, descriptor| scratch::stream(state, descriptor, None))
         },
     )
 }

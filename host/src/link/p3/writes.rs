@@ -25,7 +25,7 @@ pub(super) fn add_to_linker(types: &mut LinkerInstance<'_, State>) -> wasmtime::
     add_links(types)?;
     add_times(types)?;
     types.func_wrap_concurrent("[method]descriptor.set-size", |store, (descriptor, size): (Own, u64)| {
-        on(store, descriptor, String::new(), |state, descriptor, _| {
+        on(store, &descriptor, String::new(), |state, descriptor, _| {
             scratch::set_size(state, descriptor, size)
         })
     })?;
@@ -46,15 +46,15 @@ pub(super) fn add_to_linker(types: &mut LinkerInstance<'_, State>) -> wasmtime::
 /// Calls `write` with the path, which is empty for the descriptor itself, or refuses it.
 fn on<'a>(
     store: &'a Accessor<State>,
-    descriptor: Own,
+    descriptor: &Own,
     path: String,
     write: impl FnOnce(&mut State, &Own, String) -> Written,
 ) -> Pending<'a, ()> {
     at_once(store, |state| {
-        if scratch::is_in(state, &descriptor)? {
-            write(state, &descriptor, path)
+        if scratch::is_in(state, descriptor)? {
+            write(state, descriptor, path)
         } else {
-            files::refuse(state, &descriptor, &path)
+            files::refuse(state, descriptor, &path)
         }
     })
 }
@@ -62,20 +62,20 @@ fn on<'a>(
 fn add_paths(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap_concurrent(
         "[method]descriptor.create-directory-at",
-        |store, (descriptor, path): (Own, String)| on(store, descriptor, path, scratch::create_directory_at),
+        |store, (descriptor, path): (Own, String)| on(store, &descriptor, path, scratch::create_directory_at),
     )?;
     types.func_wrap_concurrent(
         "[method]descriptor.remove-directory-at",
-        |store, (descriptor, path): (Own, String)| on(store, descriptor, path, scratch::remove_directory_at),
+        |store, (descriptor, path): (Own, String)| on(store, &descriptor, path, scratch::remove_directory_at),
     )?;
     types.func_wrap_concurrent(
         "[method]descriptor.unlink-file-at",
-        |store, (descriptor, path): (Own, String)| on(store, descriptor, path, scratch::unlink_file_at),
+        |store, (descriptor, path): (Own, String)| on(store, &descriptor, path, scratch::unlink_file_at),
     )?;
     types.func_wrap_concurrent(
         "[method]descriptor.rename-at",
         |store, (descriptor, path, other, new): (Own, String, Own, String)| {
-            on(store, descriptor, path, |state, descriptor, path| {
+            on(store, &descriptor, path, |state, descriptor, path| {
                 scratch::rename_at(state, (descriptor, path), (&other, new))
             })
         },
@@ -88,12 +88,12 @@ fn add_links(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
     types.func_wrap_concurrent(
         "[method]descriptor.link-at",
         move |store, (descriptor, _, path, _, _): (Own, PathFlags, String, Own, String)| {
-            on(store, descriptor, path, refuse)
+            on(store, &descriptor, path, refuse)
         },
     )?;
     types.func_wrap_concurrent(
         "[method]descriptor.symlink-at",
-        move |store, (descriptor, _, path): (Own, String, String)| on(store, descriptor, path, refuse),
+        move |store, (descriptor, _, path): (Own, String, String)| on(store, &descriptor, path, refuse),
     )
 }
 
@@ -109,7 +109,7 @@ fn add_times(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
             NewTimestamp,
         )| {
             let times = (codes::timestamp(accessed), codes::timestamp(modified));
-            on(store, descriptor, path, |state, descriptor, path| {
+            on(store, &descriptor, path, |state, descriptor, path| {
                 scratch::set_times_at(state, descriptor, codes::path_flags(flags), path, times)
             })
         },
@@ -118,7 +118,7 @@ fn add_times(types: &mut LinkerInstance<'_, State>) -> wasmtime::Result<()> {
         "[method]descriptor.set-times",
         |store, (descriptor, accessed, modified): (Own, NewTimestamp, NewTimestamp)| {
             let times = (codes::timestamp(accessed), codes::timestamp(modified));
-            on(store, descriptor, String::new(), |state, descriptor, _| {
+            on(store, &descriptor, String::new(), |state, descriptor, _| {
                 scratch::set_times(state, descriptor, times)
             })
         },

@@ -37,12 +37,14 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the linker passes it")]
 fn get(store: StoreContextMut<'_, State>, (key,): (WasmStr,)) -> Outcome<Option<String>> {
     let key = key.to_str(&store)?;
     let mut values = store.data().configuration().iter();
     Ok((Ok(values.find(|(name, _)| *name == key).map(|(_, value)| value.clone())),))
 }
 
+#[allow(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "the linker wants it so")]
 fn get_all(store: StoreContextMut<'_, State>, (): ()) -> Outcome<Vec<(String, String)>> {
     Ok((Ok(store.data().configuration().to_vec()),))
 }

@@ -96,15 +96,13 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
 
 fn open(mut context: Context<'_>, (name,): (String,)) -> Outcome<Handle> {
     let state = context.data_mut();
-    match state.store(&name) {
-        Some(store) => Ok((Ok(state.table().push(Bucket(store))?),)),
-        None => {
-            // A guest that is given one has mistaken its name.
-            let error = if state.has_stores() { Error::NoSuchStore } else { Error::AccessDenied };
-            state.network().denials.note(&Denial::Store(name));
-            Ok((Err(error),))
-        }
+    if let Some(store) = state.store(&name) {
+        return Ok((Ok(state.table().push(Bucket(store))?),));
     }
+    // A guest that is given one has mistaken its name.
+    let error = if state.has_stores() { Error::NoSuchStore } else { Error::AccessDenied };
+    state.network().denials.note(&Denial::Store(name));
+    Ok((Err(error),))
 }
 
 fn answer<T>(

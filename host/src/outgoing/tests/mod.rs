@@ -17,7 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A time that no test waits for.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// A time that a test waits for.
 const SHORT: Duration = Duration::from_millis(200);

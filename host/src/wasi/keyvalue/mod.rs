@@ -13,7 +13,7 @@ use memory::Memory;
 use sqlite::Sqlite;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// The longest key, in bytes: stores of others take 512 to 1,024.
 const MAX_KEY: usize = 1024;
@@ -73,6 +73,12 @@ impl fmt::Display for Failure {
 
 type Outcome<T> = Result<T, Failure>;
 
+/// A key and its value.
+pub type Entry = (String, Vec<u8>);
+
+/// The stores that are open.
+type Open = Vec<(Identity, Weak<Store>)>;
+
 /// A page of a list: keys, and where the next page begins if there is one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Page {
@@ -130,7 +136,7 @@ impl Store {
     }
 
     /// The values of several keys, in their order.
-    pub fn get_many(&self, keys: Vec<String>) -> Outcome<Vec<Option<(String, Vec<u8>)>>> {
+    pub fn get_many(&self, keys: Vec<String>) -> Outcome<Vec<Option<Entry>>> {
         check_batch(keys.len())?;
         let mut entries = self.lock();
         let mut bytes = 0;
@@ -199,7 +205,7 @@ enum Identity {
 }
 
 /// The stores of this process. A reload finds those that are still used.
-static STORES: LazyLock<Mutex<Vec<(Identity, Weak<Store>)>>> = LazyLock::new(Mutex::default);
+static STORES: Mutex<Open> = Mutex::new(Vec::new());
 
 /// Opens a store for a site, or finds it open. It holds so many bytes.
 pub fn open(site: &str, grant: &KeyValueGrant, bytes: u64) -> Result<Arc<Store>> {
