@@ -1,6 +1,6 @@
 //! Opens a guest and what it is given: what serving and running have in common, before the process restricts itself.
 
-use crate::component::{Guest, Purpose};
+use crate::component::{BUILT_IN_P3, Guest, Purpose};
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
@@ -34,12 +34,11 @@ pub fn give(guest: Arc<Guest>, purpose: Purpose, grants: &Grants, limits: &Limit
     guest.expect(purpose)?;
     let sizes =
         Sizes::new(limits, &guest.anatomy.needs).with_context(|| format!("{} is too large", guest.name()))?;
-    let mut grants = grants.clone();
-    if guest.is_file_server_p3() {
-        // Its streams of files are sent as far as their responses are long.
-        grants.environment.push((BOUNDED_STREAMS.to_owned(), "on".to_owned()));
+    let mut sandbox = Sandbox::new(grants, limits, &sizes, purpose)?;
+    if guest.bytes == BUILT_IN_P3 {
+        // `link::p3` sends a file's stream up to the Content-Length. The component has to know, because other runtimes do not.
+        sandbox.tell(BOUNDED_STREAMS, "on");
     }
-    let sandbox = Sandbox::new(&grants, limits, &sizes, purpose)?;
     Ok(Opened { guest, sizes, sandbox })
 }
 

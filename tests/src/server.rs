@@ -14,9 +14,6 @@ use std::process::{Command, ExitStatus, Stdio};
 /// runtime.
 pub const EXECUTORS: [&[&str]; 3] = [&[], &["--instances", "new"], &["--executor", "component"]];
 
-/// Whether our host runs components of WASI 0.3. Every case of [`Programs::each`] then runs on it with [`FileServer::V03`] too.
-const RUNS_V03: bool = true;
-
 /// The built-in guest, by the version of WASI that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileServer {
@@ -65,10 +62,10 @@ impl Programs {
     /// guests. Only our host speaks TLS.
     pub fn each(self, site: &Site) -> impl Iterator<Item = Server> {
         let ours = EXECUTORS.into_iter().map(move |flags| self.ours(site, flags));
-        let ours_v03 = RUNS_V03.then(|| std::iter::once_with(move || self.ours_v03(site)));
+        let ours_v03 = std::iter::once_with(move || self.ours_v03(site, &[]));
         let stock = tls::everywhere().is_none().then_some([FileServer::V02, FileServer::V03]);
         let stock = stock.into_iter().flatten().map(move |guest| self.stock(site, guest));
-        ours.chain(ours_v03.into_iter().flatten()).chain(stock)
+        ours.chain(ours_v03).chain(stock)
     }
 
     /// The built-in guest on our host, with these options.
@@ -81,10 +78,10 @@ impl Programs {
         Server::start(Runtime::Ours, command)
     }
 
-    /// The built-in guest for WASI 0.3 on our host, from a file.
-    fn ours_v03(self, site: &Site) -> Server {
+    /// The built-in guest for WASI 0.3 on our host, from a file, with these options.
+    pub fn ours_v03(self, site: &Site, options: &[&str]) -> Server {
         let mut command = self.command();
-        command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root());
+        command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root()).args(options);
         for setting in site.settings() {
             command.args(["--env", &setting]);
         }

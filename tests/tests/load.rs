@@ -71,25 +71,27 @@ fn clients_that_do_not_read_hold_no_instance() {
     let site = Site::new();
     let content = noise(LENGTH);
     site.file("big.bin", &content).file("a.txt", "a");
-    let server = programs!().ours(&site, &["--max-instances", "1"]);
-    let mut slow: Vec<_> = (0..50)
-        .map(|_| {
-            let mut client = server.connect();
-            client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            assert_eq!(client.head().status, 200);
-            client
-        })
-        .collect();
-    for _ in 0..100 {
-        assert_eq!(server.get("/a.txt").text(), "a");
+    let options = ["--max-instances", "1"];
+    for server in [programs!().ours(&site, &options), programs!().ours_v03(&site, &options)] {
+        let mut slow: Vec<_> = (0..50)
+            .map(|_| {
+                let mut client = server.connect();
+                client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                assert_eq!(client.head().status, 200);
+                client
+            })
+            .collect();
+        for _ in 0..100 {
+            assert_eq!(server.get("/a.txt").text(), "a");
+        }
+        // The slow clients still get the whole file.
+        assert!(slow[0].read(LENGTH) == content);
+        assert!(slow[49].read(LENGTH) == content);
+        drop(slow);
+        let opened =
+            || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
+        eventually("the files are closed", || opened() == 0);
     }
-    // The slow clients still get the whole file.
-    assert!(slow[0].read(LENGTH) == content);
-    assert!(slow[49].read(LENGTH) == content);
-    drop(slow);
-    let opened =
-        || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
-    eventually("the files are closed", || opened() == 0);
 }
 
 #[test]

@@ -96,11 +96,6 @@ impl Guest {
         self.name.is_none()
     }
 
-    /// Whether it is the file server for WASI 0.3 that is part of this program.
-    pub fn is_file_server_p3(&self) -> bool {
-        *self.bytes == *BUILT_IN_P3
-    }
-
     /// Its name in messages.
     pub fn name(&self) -> String {
         self.name

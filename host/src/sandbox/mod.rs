@@ -77,6 +77,13 @@ impl Sandbox {
         })
     }
 
+    /// Adds a variable to the environment, unless the operator has set it.
+    pub fn tell(&mut self, name: &str, value: &str) {
+        if !self.environment.iter().any(|(given, _)| given == name) {
+            self.environment.push((name.to_owned(), value.to_owned()));
+        }
+    }
+
     /// The directories.
     pub fn directories(&self) -> &[Directory] {
         &self.directories
