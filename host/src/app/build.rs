@@ -199,10 +199,9 @@ impl Builder {
 
 /// What is enough for each of the sites whose components are of this edition; `None` where there are none.
 fn enough_for(edition: Edition, sites: &[OpenedSite]) -> Option<Sizes> {
-    let guests = sites.iter().map(|site| &site.guest);
-    let sizes =
-        guests.filter(|guest| guest.guest.edition(Purpose::Serve) == edition).map(|guest| guest.sizes);
-    sizes.reduce(Sizes::or)
+    let opened = sites.iter().map(|site| &site.guest);
+    let of_edition = opened.filter(|opened| opened.guest.edition(Purpose::Serve) == edition);
+    of_edition.map(|opened| opened.sizes).reduce(Sizes::or)
 }
 
 impl Machine {

@@ -6,7 +6,7 @@ use super::functions;
 use crate::component::Purpose;
 use crate::component::anatomy::Import;
 use crate::component::interface::{Edition, IMPLEMENTED, IMPLEMENTED_V03, InterfaceName};
-use crate::config::grants::Grants;
+use crate::config::grants::{Grants, SCRATCH};
 use crate::link::proposals;
 use semver::Version;
 use serde::Serialize;
@@ -342,7 +342,7 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
 /// What a guest can do with its scratch directory.
 fn scratch_note(grants: &Grants) -> String {
     let mebibytes = grants.scratch.map_or(0, |scratch| scratch.bytes / (1024 * 1024));
-    format!("{} to write to, {mebibytes} MiB", SCRATCH)
+    format!("{SCRATCH} to write to, {mebibytes} MiB")
 }
 
 fn also_scratch(grants: &Grants) -> String {

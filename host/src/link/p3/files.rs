@@ -82,17 +82,14 @@ fn read_via_stream(
         Descriptor::Dir(_) => None,
     };
     let (sender, receiver) = oneshot::channel();
-    let stream = match file {
-        Some(file) => {
-            let length = state.last_file().length(descriptor.rep());
-            let source = FileSource::new(file, offset, length);
-            StreamReader::new(&mut store, FileProducer { source: Some(source), outcome: Some(sender) })?
-        }
-        None => {
-            // The other end is here.
-            let _ = sender.send(Err(ErrorCode::IsDirectory));
-            StreamReader::new(&mut store, std::iter::empty())?
-        }
+    let stream = if let Some(file) = file {
+        let length = state.last_file().length(descriptor.rep());
+        let source = FileSource::new(file, offset, length);
+        StreamReader::new(&mut store, FileProducer { source: Some(source), outcome: Some(sender) })?
+    } else {
+        // The other end is here.
+        let _ = sender.send(Err(ErrorCode::IsDirectory));
+        StreamReader::new(&mut store, std::iter::empty())?
     };
     let outcome = async move { wasmtime::error::Ok(receiver.await.unwrap_or(Ok(()))) };
     Ok((stream, FutureReader::new(&mut store, outcome)?))

@@ -51,7 +51,11 @@ fn new_response(
     // It was not taken before.
     let stream = writer.take_stream().context("the body has no stream")?;
     let length = writer.length();
-    let ending = Arc::new(Mutex::new(Ending { writer: Some(writer), has_contents: false, trailers: None }));
+    let ending = Arc::new(Mutex::new(Ending {
+        writer: Some(writer),
+        has_contents: false,
+        trailers: Trailing::Unknown,
+    }));
     match contents {
         None => Ending::contents_end(&ending),
         Some(contents) => begin_contents(&mut store, contents, stream, length, &ending)?,
@@ -97,7 +101,15 @@ fn begin_contents(
 struct Ending {
     writer: Option<BodyWriter>,
     has_contents: bool,
-    trailers: Option<Option<HeaderMap>>,
+    trailers: Trailing,
+}
+
+/// The trailers of a body.
+enum Trailing {
+    /// It is not known yet whether there are any.
+    Unknown,
+    /// There are none, or these.
+    Known(Option<HeaderMap>),
 }
 
 impl Ending {
@@ -113,7 +125,7 @@ impl Ending {
 
     fn trailers_are(this: &Mutex<Self>, trailers: Option<HeaderMap>) {
         let mut ending = Self::lock(this);
-        ending.trailers = Some(trailers);
+        ending.trailers = Trailing::Known(trailers);
         ending.finish();
     }
 
@@ -124,11 +136,11 @@ impl Ending {
 
     fn finish(&mut self) {
         if self.has_contents
-            && self.trailers.is_some()
+            && let Trailing::Known(trailers) = &mut self.trailers
             && let Some(writer) = self.writer.take()
         {
             // A body that does not have the length of its head is left incomplete.
-            let _ = writer.finish(self.trailers.take().flatten());
+            let _ = writer.finish(trailers.take());
         }
     }
 }
