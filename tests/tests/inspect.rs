@@ -369,9 +369,9 @@ fn wit_of_what_has_none_is_an_error_of_one_line() {
 fn documentation_in_a_component_controls_no_terminal() {
     // WIT as a component, with its documentation in a section of its own.
     let mut resolve = wit_parser::Resolve::default();
-    let text = "package a:b;\n/// red \u{1b}[31m\ninterface c { f: func(); }\nworld d { import c; }\n";
-    let package = resolve.push_str("a.wit", &text.replace('\u{1b}', "X")).unwrap();
-    for (_, interface) in resolve.interfaces.iter_mut() {
+    let text = "package a:b;\n/// red\ninterface c { f: func(); }\nworld d { import c; }\n";
+    let package = resolve.push_str("a.wit", text).unwrap();
+    for (_, interface) in &mut resolve.interfaces {
         interface.docs.contents = Some("red \u{1b}[31m".to_owned());
     }
     let binary = wit_component::encode(&resolve, package, false).unwrap();
