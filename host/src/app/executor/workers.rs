@@ -4,7 +4,7 @@
 //! when none but such requests are left. A trap fails all requests of its instance.
 
 use super::concurrent::{Instance, Instances, Output, answer};
-use super::{Reuse, blame};
+use super::{Denied, Reuse};
 use crate::app::Job;
 use crate::app::slots::Slots;
 use crate::component::trap;
@@ -14,7 +14,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -43,6 +43,8 @@ struct Worker {
     count: Mutex<Count>,
     /// Tells that a request was given up.
     given_up: Notify,
+    /// Why the instance has failed, for all of its requests: the runtime does not say which of them has trapped.
+    failure: OnceLock<String>,
 }
 
 #[derive(Debug, Default)]
@@ -94,6 +96,12 @@ impl Worker {
         is_free
     }
 
+    /// The instance has failed.
+    fn fail(&self, error: &wasmtime::Error) {
+        // The first failure counts.
+        let _ = self.failure.set(trap::explain(error));
+    }
+
     fn running(&self) -> u32 {
         self.lock().running
     }
@@ -119,13 +127,14 @@ impl Workers {
         let (done, finished) = oneshot::channel();
         let worker = self.worker();
         let mut claim = Claim { worker: Arc::clone(&worker), is_done: false };
-        if worker.tasks.send(Task { job, done }).is_err() {
-            claim.is_done = true;
-            return Err(format_err!("its instance has ended"));
-        }
+        // Where the instance has ended, the task is dropped.
+        let _ = worker.tasks.send(Task { job, done });
         let outcome = finished.await;
         claim.is_done = true;
-        outcome.unwrap_or_else(|_| Err(format_err!("its instance has failed, by another request")))
+        outcome.unwrap_or_else(|_| {
+            let why = worker.failure.get().map_or("it has ended", String::as_str);
+            Err(format_err!("an instance that it shares with other requests has failed: {why}"))
+        })
     }
 
     /// The instance for a request: the one with the fewest, or a new one.
@@ -138,7 +147,12 @@ impl Workers {
             return Arc::clone(worker);
         }
         let (tasks, queue) = mpsc::unbounded_channel();
-        let worker = Arc::new(Worker { tasks, count: Mutex::default(), given_up: Notify::new() });
+        let worker = Arc::new(Worker {
+            tasks,
+            count: Mutex::default(),
+            given_up: Notify::new(),
+            failure: OnceLock::new(),
+        });
         worker.claim(self.reuse);
         alive.push(Arc::clone(&worker));
         tokio::spawn(run(Arc::clone(self), Arc::clone(&worker), queue));
@@ -158,7 +172,7 @@ async fn run(workers: Arc<Workers>, worker: Arc<Worker>, queue: mpsc::UnboundedR
     if slot.is_some() {
         match workers.instances.instantiate().await {
             Ok(instance) => run_instance(instance, &workers, &worker, queue).await,
-            Err(error) => error!("cannot make an instance: {}", trap::explain(&error)),
+            Err(error) => worker.fail(&error),
         }
     }
     workers.forget(&worker);
@@ -173,7 +187,7 @@ async fn run_instance(
     let Instance { store, guest, .. } = &mut instance;
     let bodies: OpenBodies = store.data_mut().streams().open_bodies();
     let reuse = workers.reuse;
-    let outcome = {
+    {
         let event_loop = async |store: &Accessor<State>| {
             let mut tasks = FuturesUnordered::new();
             loop {
@@ -188,15 +202,11 @@ async fn run_instance(
                     }
                     Some((outcome, done)) = tasks.next() => {
                         worker.lock().running -= 1;
-                        let has_trapped = outcome.is_err();
-                        let outcome = outcome.map_err(|error| store.with(|mut store| blame(error, store.get())));
-                        if done.send(outcome).is_err() {
+                        // All requests of the instance fail by being dropped.
+                        outcome?;
+                        if done.send(Ok(())).is_err() {
                             let mut count = worker.lock();
                             count.given_up = count.given_up.saturating_sub(1);
-                        }
-                        if has_trapped {
-                            // The other requests fail by being dropped.
-                            return Ok(());
                         }
                     }
                     () = tokio::time::sleep(MAX_IDLE), if tasks.is_empty() => workers.forget(worker),
@@ -218,15 +228,18 @@ async fn run_instance(
         let mut running = pin!(store.run_concurrent(event_loop));
         poll_fn(|context| {
             if let Poll::Ready(outcome) = running.as_mut().poll(context) {
-                return Poll::Ready(outcome.flatten());
+                if let Err(error) = outcome.flatten() {
+                    worker.fail(&error);
+                }
+                return Poll::Ready(());
             }
-            watch.as_mut().poll(context).map(Ok)
+            watch.as_mut().poll(context)
         })
-        .await
-    };
+        .await;
+    }
     workers.forget(worker);
-    if let Err(error) = outcome {
-        error!("an instance has failed: {}", trap::explain(&blame(error, store.data_mut())));
+    if store.data_mut().allowance().was_exceeded() {
+        error!("an instance that answers several requests at a time has ended: {Denied}");
     }
     // Before the store: otherwise, what was written of them would seem to be all.
     bodies.end_all();
