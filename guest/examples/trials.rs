@@ -128,11 +128,14 @@ fn text(head: &[(&str, &str)], text: String) -> Response {
     })
 }
 
+/// The field that names the trailers of an echo: HTTP/1.1 has no others.
+const TRAILER: [(&str, &str); 1] = [("trailer", "x-end")];
+
 /// Hands the body of the request over unread.
 fn echo(request: Request) -> Response {
     let (_, done) = wit_future::new(|| Ok(()));
     let (contents, trailers) = Request::consume_body(request, done);
-    Response::new(Fields::new(), Some(contents), trailers).0
+    Response::new(fields(&TRAILER), Some(contents), trailers).0
 }
 
 /// Reads the body of the request, and writes what it has read.
@@ -148,7 +151,7 @@ fn copy(request: Request) -> Response {
             }
         }
     });
-    Response::new(Fields::new(), Some(reader), trailers).0
+    Response::new(fields(&TRAILER), Some(reader), trailers).0
 }
 
 /// Answers once so many requests are here at the same time.
