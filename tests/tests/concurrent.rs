@@ -63,8 +63,8 @@ fn bodies_go_through_with_their_trailers() {
 
 #[test]
 fn an_echo_takes_little_memory() {
-    let guest = GuestFile::new(TRIALS);
     const LENGTH: usize = 64 << 20;
+    let guest = GuestFile::new(TRIALS);
     let content = noise(1 << 20);
     for server in each_way(&guest, &[]) {
         server.get("/echo");

@@ -45,7 +45,7 @@ fn keeping(body: &str) -> GuestFile {
 /// Answers how often it was asked, by a counter in the store `counts`, or `e` and the number of an error.
 fn counting() -> GuestFile {
     keeping(
-        r#"(call $open (i32.const 3072) (i32.const 6) (i32.const 80))
+        r"(call $open (i32.const 3072) (i32.const 6) (i32.const 80))
         (if (i32.load8_u (i32.const 80))
             (then
                 (i32.store8 (i32.const 3200) (i32.const 101))
@@ -54,7 +54,7 @@ fn counting() -> GuestFile {
             (else
                 (call $increment (i32.load offset=4 (i32.const 80)) (i32.const 3080) (i32.const 1) (i64.const 1) (i32.const 96))
                 (if (i32.load8_u (i32.const 96)) (then unreachable))
-                (call $digit (local.get $stream) (i32.load offset=8 (i32.const 96)))))"#,
+                (call $digit (local.get $stream) (i32.load offset=8 (i32.const 96)))))",
     )
 }
 
@@ -143,7 +143,7 @@ fn stores_of_sites_are_their_own() {
 fn values_come_back_as_they_were() {
     // Sets `n` to `value`, and answers what a batch finds there, whether there is one, and what is left after it was deleted.
     let guest = keeping(
-        r#"(call $open (i32.const 3072) (i32.const 6) (i32.const 80))
+        r"(call $open (i32.const 3072) (i32.const 6) (i32.const 80))
         (local.set $count (i32.load offset=4 (i32.const 80)))
         (call $set-value (local.get $count) (i32.const 3080) (i32.const 1) (i32.const 3088) (i32.const 5) (i32.const 96))
         (call $get (local.get $count) (i32.const 3080) (i32.const 1) (i32.const 96))
@@ -159,7 +159,7 @@ fn values_come_back_as_they_were() {
         (call $delete (local.get $count) (i32.const 3080) (i32.const 1) (i32.const 96))
         (call $list (local.get $count) (i32.const 0) (i64.const 0) (i32.const 96))
         (call $digit (local.get $stream) (i32.load offset=12 (i32.const 96)))
-        (call $close (local.get $count))"#,
+        (call $close (local.get $count))",
     );
     let place = tempfile::tempdir().unwrap();
     let file = format!("counts=sqlite:{}", place.path().join("counts.sqlite").display());
@@ -173,11 +173,11 @@ fn values_come_back_as_they_were() {
 fn values_of_the_configuration_are_read() {
     // Answers the value of `value`, and how many there are.
     let guest = keeping(
-        r#"(call $config (i32.const 3088) (i32.const 5) (i32.const 80))
+        r"(call $config (i32.const 3088) (i32.const 5) (i32.const 80))
         (if (i32.load8_u offset=4 (i32.const 80)) (then
             (call $say (local.get $stream) (i32.load offset=8 (i32.const 80)) (i32.load offset=12 (i32.const 80)))))
         (call $configs (i32.const 80))
-        (call $digit (local.get $stream) (i32.load offset=8 (i32.const 80)))"#,
+        (call $digit (local.get $stream) (i32.load offset=8 (i32.const 80)))",
     );
     assert_eq!(serve(&guest, &[]).get("/").text(), "0");
     let server = serve(&guest, &["--config-var", "value=a=b", "--config-var", "other="]);
