@@ -196,7 +196,7 @@ impl Nginx {
         std::fs::write(
             &configuration,
             format!(
-                r#"
+                r"
                 daemon off;
                 master_process off;
                 pid {root}/pid;
@@ -218,7 +218,7 @@ impl Nginx {
                         listen [::1]:{port} {parameters};
                         location / {{ return 204; }}
                     }}
-                }}"#,
+                }}",
                 files.certificate.display(),
                 files.key.display()
             ),
