@@ -69,6 +69,10 @@ const WORLD: &str = "
         import wasi:sockets/udp-create-socket@0.2.12;
         export wasi:http/incoming-handler@0.2.12;
     }
+    world middleware {
+        include guest;
+        import wasi:http/incoming-handler@0.2.12;
+    }
     world everything {
         import wasi:cli/environment@0.2.12;
         import wasi:cli/exit@0.2.12;
@@ -121,6 +125,12 @@ const WORLD: &str = "
     }
 ";
 
+/// `basic-auth`: asks for a name and a password.
+pub const BASIC_AUTH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/basic-auth.wasm"));
+/// `header-stamp`: adds fields to responses.
+pub const HEADER_STAMP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/header-stamp.wasm"));
+/// `request-logger`: prints a line for each request.
+pub const REQUEST_LOGGER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/request-logger.wasm"));
 /// `hello`: hello over `wasi:http`.
 pub const HELLO: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.wasm"));
 /// `hello-socket`: hello over a socket, with HTTP written by hand.
@@ -205,6 +215,11 @@ pub fn handler_with(imports: &str, body: &str) -> Vec<u8> {
 /// Like [`handler`], with more imports and definitions.
 pub fn handler_and(imports: &str, definitions: &str, body: &str) -> Vec<u8> {
     handler_of("guest", imports, definitions, body)
+}
+
+/// Like [`handler`], with more imports, among which the component behind it may be.
+pub fn middleware_with(imports: &str, body: &str) -> Vec<u8> {
+    handler_of("middleware", imports, "", body)
 }
 
 /// Like [`handler_and`], for a component of this world.

@@ -33,8 +33,8 @@ fn ten_thousand_requests_over_16_connections_are_all_answered() {
 
 #[test]
 fn every_small_guest_imports_nothing_beyond_its_world() {
-    use guest_builder::{EXAMPLES, prebuilt, world};
-    for source in EXAMPLES {
+    use guest_builder::{EXAMPLES, MIDDLEWARES, prebuilt, world};
+    for source in EXAMPLES.into_iter().chain(MIDDLEWARES) {
         let allowed = world::imports_of_world(source.name()).unwrap();
         let imports = world::imports_of_component(&prebuilt::read(source.name()).unwrap()).unwrap();
         let beyond: BTreeSet<_> = imports.difference(&allowed).collect();

@@ -69,9 +69,13 @@ const fn example(name: &'static str) -> Source {
     Source::Example { name, feature: None }
 }
 
+/// Components that stand before a guest (`--middleware`), for WASI 0.3.
+pub const MIDDLEWARES: [Source; 3] =
+    [example("basic-auth"), example("header-stamp"), example("request-logger")];
+
 /// Every component that the project builds.
 pub fn components() -> impl Iterator<Item = Source> {
-    [FILE_SERVER, FILE_SERVER_P3, TRIALS].into_iter().chain(EXAMPLES)
+    [FILE_SERVER, FILE_SERVER_P3, TRIALS].into_iter().chain(EXAMPLES).chain(MIDDLEWARES)
 }
 
 /// The environment variable that selects where components come from: see [`Policy`].

@@ -1,11 +1,12 @@
 //! The body of a guest's response, which drives the guest for as long as it runs.
 
-use super::running::{Fault, Running};
-use crate::body::{Data, Incomplete, Part, SocketBody};
+use super::running::{Fault, Name, Running};
+use crate::body::{Data, Incomplete, OutgoingEnd, Part, SocketBody, Source};
 use crate::report::Subject;
 use crate::report::metrics::Failure;
 use bytes::Buf as _;
 use http_body::{Body, Frame, SizeHint};
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use thiserror::Error;
@@ -22,7 +23,10 @@ pub struct GuestBody {
     content: Option<SocketBody>,
     /// `None` once it was left to itself.
     running: Option<Running>,
+    name: Name,
     subject: Subject,
+    /// Whether the guest has left the body unfinished, and why is still to be seen.
+    is_unfinished: bool,
     /// Whether all of it was taken.
     is_complete: bool,
     /// Bytes that the head promises and that were not taken, where it promises any.
@@ -34,17 +38,26 @@ impl GuestBody {
     pub(super) fn new(
         content: SocketBody,
         mut running: Running,
+        name: Name,
         subject: Subject,
         length: Option<u64>,
     ) -> Self {
         running.progress();
         let is_complete = length == Some(0) || content.is_end_stream();
-        Self { content: Some(content), running: Some(running), subject, is_complete, remaining: length }
+        Self {
+            content: Some(content),
+            running: Some(running),
+            name,
+            subject,
+            is_unfinished: false,
+            is_complete,
+            remaining: length,
+        }
     }
 
     /// Gives up: none of what the guest still writes is sent.
     fn abort(&mut self, why: &Fault) {
-        error!("the guest failed during its response to {}: {why}", self.subject);
+        error!("{} failed during its response to {}: {why}", self.name, self.subject);
         if let Some(failure) = why.failure() {
             failure.count(self.subject.tag().site.as_str());
         }
@@ -54,11 +67,17 @@ impl GuestBody {
     /// Whether an instance still works for this response.
     pub fn has_instance(&self) -> bool {
         self.running.as_ref().is_some_and(|running| !running.has_ended())
+            || self.content.as_ref().is_some_and(|content| content.outgoing().has_instance())
     }
 
-    /// The next part, for a connection that reads files itself; `None` at the end.
-    pub fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Part, Aborted>>> {
-        self.poll_next(context, SocketBody::poll_part, |part| match part {
+    /// The next part, for something that reads or sends files itself; `None` at the end. Of a file, at most `file_max` bytes.
+    pub fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Part, Aborted>>> {
+        let poll = |body: &mut SocketBody, context: &mut Context<'_>| body.poll_part(context, file_max);
+        self.poll_next(context, poll, |part| match part {
             Part::Piece(piece) => piece.len(),
             Part::Trailers(_) => 0,
         })
@@ -78,7 +97,13 @@ impl GuestBody {
         {
             self.abort(&fault);
         }
-        let taken = self.poll_content(context, poll, length);
+        let taken = if self.is_unfinished { Poll::Pending } else { self.poll_content(context, poll, length) };
+        if self.is_unfinished && self.running.as_ref().is_none_or(Running::has_ended) {
+            if self.content.is_some() {
+                self.cut_short(Incomplete::Guest);
+            }
+            return Poll::Ready(Some(Err(Aborted)));
+        }
         if taken.is_pending()
             && let Some(running) = &mut self.running
             && let Poll::Ready(fault) = running.poll_patience(context)
@@ -102,6 +127,11 @@ impl GuestBody {
         let Some(body) = &mut self.content else { return Poll::Ready(Some(Err(Aborted))) };
         let taken = match ready!(poll(&mut *body, context)) {
             Some(Ok(taken)) => taken,
+            Some(Err(Incomplete::Guest)) if self.running.as_ref().is_some_and(Running::is_apart) => {
+                self.is_unfinished = true;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             Some(Err(error)) => {
                 self.cut_short(error);
                 return Poll::Ready(Some(Err(Aborted)));
@@ -124,9 +154,12 @@ impl GuestBody {
     }
 
     fn cut_short(&mut self, error: Incomplete) {
+        self.content = None;
+        if error == Incomplete::Behind {
+            return;
+        }
         error!("the response to {} was cut short: {error}", self.subject);
         Failure::Incomplete.count(self.subject.tag().site.as_str());
-        self.content = None;
     }
 }
 
@@ -154,6 +187,36 @@ impl Body for GuestBody {
     }
 }
 
+/// The response of a component that stands behind another one.
+impl Source for GuestBody {
+    fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Part, Incomplete>>> {
+        // What is wrong was told.
+        Self::poll_part(self, context, file_max).map_err(|Aborted| Incomplete::Behind)
+    }
+
+    fn left(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
+    fn end_handle(&self) -> Option<OutgoingEnd> {
+        None
+    }
+
+    fn has_instance(&self) -> bool {
+        Self::has_instance(self)
+    }
+}
+
+impl fmt::Debug for GuestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GuestBody").field("subject", &self.subject).finish_non_exhaustive()
+    }
+}
+
 impl Drop for GuestBody {
     fn drop(&mut self) {
         // Where the response is not complete, the client has left, and the instance ends with this.
@@ -161,7 +224,7 @@ impl Drop for GuestBody {
             && let Some(running) = self.running.take()
             && !running.has_ended()
         {
-            running.finish_alone(self.subject.clone());
+            running.finish_alone(self.name.clone(), self.subject.clone());
         }
     }
 }

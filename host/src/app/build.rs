@@ -4,10 +4,10 @@
 //! components. A generation that does not fit the pool gets an engine of its own.
 
 use super::route::{Names, Router};
-use super::sites::{Generations, Sites};
+use super::sites::{Generation, Generations, Sites};
 use super::{About, App, Shared, Slots, with_kept};
 use crate::component::interface::Edition;
-use crate::component::{Digest, Guest, Purpose};
+use crate::component::{Digest, Guest, Purpose, Role};
 use crate::config::{Executor, Instances, Serve, site};
 use crate::engine::sizes::Sizes;
 use crate::engine::{self, Resources};
@@ -20,40 +20,62 @@ use crate::report::metrics::Metrics;
 use anyhow::{Context as _, Error, Result, bail};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime::Engine;
 
 /// A site for which everything is open.
 #[derive(Debug)]
 pub struct OpenedSite {
     config: site::Site,
+    /// Components before it, the one that clients reach first.
+    middlewares: Vec<Opened>,
     /// Its component, and what that is given.
-    pub guest: Opened,
+    guest: Opened,
 }
 
 impl OpenedSite {
-    /// Says what its component imports and is not granted, if there is such a thing.
-    pub fn ungranted(&self) -> Option<String> {
-        inspect::ungranted(&self.guest.guest, &self.config.grants)
+    /// Its components, the one that clients reach first.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &Opened> {
+        self.middlewares.iter().chain([&self.guest])
+    }
+
+    /// Says what its components import and are not granted, for each where there is such a thing.
+    pub fn ungranted(&self) -> impl Iterator<Item = String> {
+        let components = self.components().zip(self.config.all_grants());
+        components.filter_map(|(opened, grants)| inspect::ungranted(&opened.guest, grants))
+    }
+
+    /// How many components clients reach before its guest.
+    fn depth(&self) -> usize {
+        self.middlewares.len()
     }
 }
 
 /// Opens what the sites are given. A component that several sites name is read once.
 pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
-    let mut guests: HashMap<Option<PathBuf>, Arc<Guest>> = HashMap::new();
+    let mut guests: HashMap<(Option<PathBuf>, Role), Arc<Guest>> = HashMap::new();
+    let mut read = |path: Option<&Path>, role| -> Result<Arc<Guest>> {
+        Ok(match guests.entry((path.map(Path::to_owned), role)) {
+            Entry::Occupied(entry) => Arc::clone(entry.get()),
+            Entry::Vacant(entry) => {
+                let guest = path.map_or_else(|| Guest::read(None), |path| Guest::read_as(path, role))?;
+                Arc::clone(entry.insert(Arc::new(guest)))
+            }
+        })
+    };
     let sites = config.sites.iter().map(|site| {
         let mut open = || {
-            let guest = match guests.entry(site.guest.clone()) {
-                Entry::Occupied(entry) => Arc::clone(entry.get()),
-                Entry::Vacant(entry) => {
-                    Arc::clone(entry.insert(Arc::new(Guest::read(site.guest.as_deref())?)))
-                }
-            };
-            prepare::give(guest, Purpose::Serve, &site.grants, &site.limits)
+            let mut give =
+                |path, role, grants| prepare::give(read(path, role)?, Purpose::Serve, grants, &site.limits);
+            let guest = give(site.guest.as_deref(), Role::Guest, &site.grants)?;
+            let middlewares = site.middlewares.iter();
+            let middlewares = middlewares.map(|it| give(Some(&it.file), Role::Middleware, &it.grants));
+            anyhow::Ok((middlewares.collect::<Result<_>>()?, guest))
         };
-        let guest = of_site(config.named, site, open())?;
-        Ok(OpenedSite { config: site.clone(), guest })
+        let (middlewares, guest) = of_site(config.named, site, open())?;
+        Ok(OpenedSite { config: site.clone(), middlewares, guest })
     });
     sites.collect()
 }
@@ -79,8 +101,12 @@ pub struct Builder {
     machines: Vec<Machine>,
     /// Whether engines that are made from now on tick at once.
     is_ticking: bool,
-    slots: Arc<Slots>,
+    /// Those of guests, and then those of components with one more behind them each. A request takes them in the opposite order,
+    /// so that no two requests wait for each other.
+    slots: Vec<Arc<Slots>>,
     instances: u32,
+    /// How long a request waits for an instance.
+    queue: Duration,
     files: Arc<FileMemory>,
     generations: Generations,
     /// Counts the requests and instances of sites, with `--admin`.
@@ -92,6 +118,8 @@ struct Machine {
     edition: Edition,
     engine: Engine,
     sizes: Sizes,
+    /// How many instances fit into its pool.
+    instances: u32,
     linkers: Linkers,
     /// The code of the last two generations, so that to go back to the last component takes no time.
     codes: HashMap<Key, Kept>,
@@ -119,15 +147,17 @@ impl Builder {
     ) -> Result<Self> {
         let machine = |edition| -> Result<Option<Machine>> {
             let Some(needed) = enough_for(edition, sites) else { return Ok(None) };
-            let engine = engine::first(edition, with_kept(config.instances), &needed, resources)?;
-            Machine::new(edition, engine, needed).map(Some)
+            let instances = instances_of(config.instances, sites);
+            let engine = engine::first(edition, instances, &needed, resources)?;
+            Machine::new(edition, engine, needed, instances).map(Some)
         };
         let machines = [machine(Edition::V02)?, machine(Edition::V03)?].into_iter().flatten().collect();
         Ok(Self {
             machines,
             is_ticking: false,
-            slots: Arc::new(Slots::new(config.instances, config.queue)),
+            slots: Vec::new(),
             instances: config.instances,
+            queue: config.queue,
             files: Arc::default(),
             generations: Generations::default(),
             metrics,
@@ -152,23 +182,16 @@ impl Builder {
         }
         let generation = Arc::new(self.generations.begin());
         let (mut apps, mut how) = (Vec::new(), Vec::new());
-        for OpenedSite { config: site, guest } in sites {
-            let shared = Shared {
-                slots: Arc::clone(&self.slots),
-                instances: self.instances,
-                generation: Arc::clone(&generation),
-                metrics: self.metrics.as_ref().map(|metrics| metrics.site(&site.label)),
-            };
-            let files = Arc::clone(&self.files);
-            let edition = guest.guest.edition(Purpose::Serve);
-            let machine = self.machines.iter_mut().find(|machine| machine.edition == edition);
-            // A component of another edition is no server.
-            let machine = machine.context("there is no engine for the component")?;
-            let (app, runs) = of_site(config.named, &site, machine.app(&site, guest, shared, files))?;
-            apps.push(Arc::new(app));
-            let start =
-                if config.named { format!("Site {}: running", site.label) } else { "Running".to_owned() };
-            how.push(format!("{start} {runs}"));
+        for site in sites {
+            let (app, runs) = of_site(config.named, &site.config.clone(), self.chain(site, &generation))?;
+            let label = app.label().as_str().to_owned();
+            apps.push(app);
+            how.extend(runs.into_iter().enumerate().map(|(at, runs)| match (config.named, at) {
+                (true, 0) => format!("Site {label}: running {runs}"),
+                (true, _) => format!("Site {label}: before it, {runs}"),
+                (false, 0) => format!("Running {runs}"),
+                (false, _) => format!("Before it, {runs}"),
+            }));
         }
         self.machines.iter_mut().for_each(Machine::forget);
         let router = if config.named {
@@ -179,18 +202,54 @@ impl Builder {
         Ok(Built { sites: Sites::new(router, apps), how })
     }
 
+    /// Compiles and links the components of a site, the guest first. Gives the one that clients reach, and says of each how it runs.
+    fn chain(&mut self, opened: OpenedSite, generation: &Arc<Generation>) -> Result<(Arc<App>, Vec<String>)> {
+        let OpenedSite { config: site, middlewares, guest } = opened;
+        // Middlewares are used for one request each: what one instance knows of several requests could be passed on for the wrong one.
+        let before = site::Site { reuse: 1, concurrent: 1, ..site.clone() };
+        let count = middlewares.len();
+        let (mut behind, mut how) = (None, Vec::new());
+        for (at, opened) in std::iter::once(guest).chain(middlewares.into_iter().rev()).enumerate() {
+            if self.slots.len() == at {
+                self.slots.push(Arc::new(Slots::new(self.instances, self.queue)));
+            }
+            let shared = Shared {
+                slots: Arc::clone(&self.slots[at]),
+                instances: self.instances,
+                generation: Arc::clone(generation),
+                metrics: self.metrics.as_ref().map(|metrics| metrics.site(&site.label)),
+                behind: behind.take(),
+                is_first: at == count,
+            };
+            let files = Arc::clone(&self.files);
+            let edition = opened.guest.edition(Purpose::Serve);
+            let machine = self.machines.iter_mut().find(|machine| machine.edition == edition);
+            // A component of another edition is no server.
+            let machine = machine.context("there is no engine for the component")?;
+            let (app, runs) = machine.app(if at == 0 { &site } else { &before }, opened, shared, files)?;
+            behind = Some(Arc::new(app));
+            how.push(runs);
+        }
+        Ok((behind.context("a site has no component")?, how))
+    }
+
     /// Makes a new engine for components of this edition, if there is none that is large enough for them.
     fn make_room(&mut self, edition: Edition, sites: &[OpenedSite]) -> Result<()> {
         let Some(needed) = enough_for(edition, sites) else { return Ok(()) };
+        let instances = instances_of(self.instances, sites);
         let mut machines = self.machines.iter();
-        if machines.any(|machine| machine.edition == edition && machine.sizes.or(needed) == machine.sizes) {
+        if machines.any(|machine| {
+            machine.edition == edition
+                && machine.sizes.or(needed) == machine.sizes
+                && machine.instances >= instances
+        }) {
             return Ok(());
         }
-        let engine = engine::new(edition, with_kept(self.instances), &needed, None)?;
+        let engine = engine::new(edition, instances, &needed, None)?;
         if self.is_ticking {
             engine::start_ticking(&engine)?;
         }
-        let machine = Machine::new(edition, engine, needed)?;
+        let machine = Machine::new(edition, engine, needed, instances)?;
         self.machines.retain(|machine| machine.edition != edition);
         self.machines.push(machine);
         Ok(())
@@ -199,15 +258,22 @@ impl Builder {
 
 /// What is enough for each of the sites whose components are of this edition; `None` where there are none.
 fn enough_for(edition: Edition, sites: &[OpenedSite]) -> Option<Sizes> {
-    let opened = sites.iter().map(|site| &site.guest);
+    let opened = sites.iter().flat_map(OpenedSite::components);
     let of_edition = opened.filter(|opened| opened.guest.edition(Purpose::Serve) == edition);
     of_edition.map(|opened| opened.sizes).reduce(Sizes::or)
 }
 
+/// How many instances there are at a time where guests have so many: a request has one of each component of its site.
+fn instances_of(guests: u32, sites: &[OpenedSite]) -> u32 {
+    let depth = sites.iter().map(OpenedSite::depth).max().unwrap_or(0);
+    let others = guests.saturating_mul(u32::try_from(depth).unwrap_or(u32::MAX));
+    with_kept(guests).saturating_add(others)
+}
+
 impl Machine {
-    fn new(edition: Edition, engine: Engine, sizes: Sizes) -> Result<Self> {
+    fn new(edition: Edition, engine: Engine, sizes: Sizes, instances: u32) -> Result<Self> {
         let linkers = Linkers::new(edition, &engine)?;
-        Ok(Self { edition, engine, sizes, linkers, codes: HashMap::new() })
+        Ok(Self { edition, engine, sizes, instances, linkers, codes: HashMap::new() })
     }
 
     /// Compiles and links a site. The second value names its component and says how that runs.

@@ -5,12 +5,15 @@
 //! 3. [`slots`]: an instance may live, now or soon
 //! 4. [`executor`]: a new instance, or an [`idle`] one where the operator allows it
 //! 5. [`running`]: the guest runs until it has set its response, and on as the body is sent; [`answer`] is that body
-//! 6. [`prefix`]: paths as a site sees them that has but a part of a host
+//! 6. [`behind`]: components in front of others, each an app of its own
+//! 7. [`prefix`]: paths as a site sees them that has but a part of a host
 //!
 //! Whatever goes wrong in a guest is a failure of this request and a line on standard error; the next request gets
 //! another instance.
 
 mod answer;
+mod apart;
+mod behind;
 pub mod build;
 mod executor;
 mod idle;
@@ -27,19 +30,21 @@ pub use slots::{Slots, with_kept};
 use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
 use crate::config::limits::BodyLimits;
 use crate::config::site::Site;
-use crate::instance::{GuestResponse, Template};
+use crate::instance::{GuestResponse, Next, Template};
 use crate::link::Linked;
 use crate::net::ConnInfo;
-use crate::report::metrics::{Failure, Limit, SiteMetrics};
+use crate::report::metrics::{Failure, InstanceCounts, Limit, SiteMetrics};
 use crate::report::tag::{Label, Tag};
 use crate::report::{Meter, Subject};
 use anyhow::Result;
+use apart::apart;
+use behind::Behind;
 use bytes::Bytes;
 use executor::{Executor, Reuse};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use running::{Fault, Running};
+use running::{Fault, GuestFuture, Name, Running};
 use sites::Generation;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -60,8 +65,10 @@ const MAX_SILENCE: Duration = Duration::from_hours(1);
 /// How long the parts of an answer may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Times {
-    /// Until the guest has set its response, and what it may compute between two pieces of the body.
+    /// Until the guest has set its response.
     head: Duration,
+    /// What it may compute until then, and between two pieces of the body.
+    busy: Duration,
     /// Between two pieces of the body, on the clock.
     silence: Duration,
     /// Until there is an instance for a request.
@@ -81,18 +88,25 @@ pub struct App {
     body: BodyLimits,
     stripped: Option<Stripped>,
     label: Label,
+    name: Name,
+    /// What it passes requests on to, where it does.
+    behind: Option<Arc<App>>,
+    /// Whether its guests run in tasks of their own.
+    is_apart: bool,
     /// How many of its instances may work at a time.
     most: u32,
-    /// Counts its requests and instances, with `--admin`.
+    /// Counts the requests of the site, with `--admin`.
     metrics: Option<Arc<SiteMetrics>>,
+    /// Counts its instances, with `--admin` and if it passes nothing on.
+    counts: Option<Arc<InstanceCounts>>,
     about: About,
     _generation: Arc<Generation>,
 }
 
 /// What a site shares with others.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Shared {
-    /// The slots of all sites, and how many instances these are.
+    /// The slots of all sites, for apps with as many behind them.
     pub slots: Arc<Slots>,
     /// How many instances all sites may have.
     pub instances: u32,
@@ -100,6 +114,10 @@ pub struct Shared {
     pub generation: Arc<Generation>,
     /// Counts the requests and instances of the site, with `--admin`.
     pub metrics: Option<Arc<SiteMetrics>>,
+    /// What stands behind it, if it passes requests on.
+    pub behind: Option<Arc<App>>,
+    /// Whether it gets requests from clients.
+    pub is_first: bool,
 }
 
 /// What there is to tell about a site.
@@ -133,6 +151,8 @@ struct Job {
     end: Option<Arc<crate::body::IncomingEnd>>,
     /// What marks the lines that the guest prints.
     tag: Tag,
+    /// What the guest may pass the request on to.
+    next: Option<Arc<dyn Next>>,
 }
 
 /// Why there is no answer.
@@ -164,14 +184,26 @@ impl App {
         shared: Shared,
         about: About,
     ) -> Result<Self> {
-        let Shared { slots, instances, generation, metrics } = shared;
-        let times = Times { head: site.limits.time, silence: site.silence, queue: slots.max_wait() };
+        let Shared { slots, instances, generation, metrics, behind, is_first } = shared;
+        let mut times = Times {
+            head: site.limits.time,
+            busy: site.limits.time,
+            silence: site.silence,
+            queue: slots.max_wait(),
+        };
+        if let Some(behind) = &behind {
+            // It waits for the others, which run as a part of it.
+            times.head += behind.times.queue + behind.times.head;
+            times.busy += behind.times.busy;
+        }
         let own = site.limits.instances;
         let most = own.min(instances);
         let reuse = Reuse { uses: site.reuse, concurrent: site.concurrent, instances: most };
-        let counts = metrics.as_ref().map(|metrics| Arc::clone(&metrics.instances));
+        let counted = metrics.as_ref().filter(|_| behind.is_none());
+        let counts = counted.map(|metrics| Arc::clone(&metrics.instances));
         Ok(Self {
-            executor: Executor::new(linked, template, reuse, &slots, counts)?,
+            is_apart: !is_first && matches!(linked, Linked::Concurrent(_)),
+            executor: Executor::new(linked, template, reuse, &slots, counts.clone())?,
             own_slots: (own < instances).then(|| Slots::new(own, slots.max_wait())),
             places: (site.concurrent > 1)
                 .then(|| Slots::new(most.saturating_mul(site.concurrent), slots.max_wait())),
@@ -179,9 +211,12 @@ impl App {
             slots,
             times,
             body: site.body,
-            stripped: Stripped::of(site),
+            stripped: if is_first { Stripped::of(site) } else { None },
             label: Label::new(&site.label),
-            metrics,
+            name: behind.as_ref().map_or_else(Name::default, |_| Name::new(&about.component)),
+            behind,
+            metrics: metrics.filter(|_| is_first),
+            counts,
             about,
             _generation: generation,
         })
@@ -202,14 +237,17 @@ impl App {
         self.metrics.as_ref()
     }
 
-    /// What there is to tell about it.
+    /// What there is to tell about the component that passes nothing on.
     pub fn about(&self) -> &About {
-        &self.about
+        self.behind.as_ref().map_or(&self.about, |behind| behind.about())
     }
 
-    /// Its instances. Only a server that counts knows those that work.
+    /// The instances of the component that passes nothing on. Only a server that counts knows those that work.
     pub fn load(&self) -> Load {
-        let counts = self.metrics.as_ref().map(|metrics| &metrics.instances);
+        if let Some(behind) = &self.behind {
+            return behind.load();
+        }
+        let counts = self.counts.as_ref();
         Load {
             in_use: counts.map_or(0, |counts| counts.in_use.get()),
             idle: self.executor.idle(),
@@ -230,12 +268,29 @@ impl App {
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<wasmtime_wasi_http::Error>,
     {
+        let mut response = self.answer(request, conn, subject, meter).await?;
+        response.headers_mut().remove(SILENCE_TIMEOUT);
+        Ok(response)
+    }
+
+    /// Answers a request that came by this connection, or through an app in front of this one.
+    async fn answer<B>(
+        self: Arc<Self>,
+        request: Request<B>,
+        conn: &ConnInfo,
+        subject: Subject,
+        meter: Option<Meter>,
+    ) -> Result<Response<GuestBody>, NoAnswer>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: Into<wasmtime_wasi_http::Error>,
+    {
         let is_head = *request.method() == Method::HEAD;
         if request.body().size_hint().lower() > self.body.size {
             Limit::Body.hit();
             return Err(NoAnswer::BodyTooLarge);
         }
-        let counts = self.metrics.as_ref().map(|metrics| &*metrics.instances);
+        let counts = self.counts.as_deref();
         let slot = match &self.places {
             Some(places) => places.take(None, counts).await,
             None => self.slots.take(self.own_slots.as_ref(), counts).await,
@@ -248,19 +303,23 @@ impl App {
         let (body, end) = request_body(body, self.body);
         let end = end.map(Arc::new);
         let (sender, receiver) = oneshot::channel();
+        let behind = self.behind.as_ref().map(|app| Arc::new(Behind::new(app, conn, &subject)));
         let job = Job {
             request: Request::from_parts(parts, body),
             scheme: conn.scheme.clone(),
             response: sender,
             end: end.clone(),
             tag: subject.tag().clone(),
+            next: behind.clone().map(|behind| behind as Arc<dyn Next>),
         };
         let app = Arc::clone(&self);
         let guest = async move {
-            let _working = app.metrics.as_ref().map(|metrics| metrics.instances.in_use.raise());
+            let _working = app.counts.as_ref().map(|counts| counts.in_use.raise());
             app.executor.answer(job).await
         };
-        let mut running = Running::new(Box::pin(guest), self.times, slot, conn.hangup.clone(), meter);
+        let guest: GuestFuture = Box::pin(guest);
+        let (guest, slot) = if self.is_apart { (apart(guest, slot), None) } else { (guest, Some(slot)) };
+        let mut running = Running::new(guest, self.times, slot, conn.hangup.clone(), meter);
         let mut response = match head(&mut running, receiver).await {
             Ok(response) => response,
             Err(Silence::Fault(Fault::ClientLeft)) => return Err(NoAnswer::ClientLeft),
@@ -269,7 +328,12 @@ impl App {
             }
             Err(_) if end.is_some_and(|end| end.was_too_large()) => return Err(NoAnswer::BodyTooLarge),
             Err(silence) => {
-                error!("the guest did not answer {subject}: {silence}");
+                // What is wrong behind it was told there.
+                if let (Silence::Error(_), Some(why)) = (&silence, behind.and_then(|behind| behind.failure()))
+                {
+                    return Err(why);
+                }
+                error!("{} did not answer {subject}: {silence}", self.name);
                 if let Some(failure) = silence.failure() {
                     failure.count(subject.tag().site.as_str());
                 }
@@ -279,7 +343,7 @@ impl App {
         if let Some(stripped) = &self.stripped {
             stripped.restore(response.headers_mut());
         }
-        if let Some(asked) = response.headers_mut().remove(SILENCE_TIMEOUT) {
+        if let Some(asked) = response.headers().get(SILENCE_TIMEOUT) {
             let seconds = asked.to_str().ok().and_then(|text| text.parse().ok());
             running.allow_silence(seconds.map_or(self.times.silence, Duration::from_secs).min(MAX_SILENCE));
         }
@@ -287,7 +351,8 @@ impl App {
         let length = content_length(response.headers());
         Ok(response.map(|outgoing| {
             let content = SocketBody::new(outgoing, conn.files.clone(), subject.clone());
-            GuestBody::new(content, running, subject, if bodiless { Some(0) } else { length })
+            let length = if bodiless { Some(0) } else { length };
+            GuestBody::new(content, running, self.name.clone(), subject, length)
         }))
     }
 }

@@ -13,8 +13,10 @@ use crate::net::Hangup;
 use crate::net::hangup::Left;
 use crate::report::metrics::Failure;
 use crate::report::{Meter, Subject};
+use std::fmt;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use thiserror::Error;
@@ -63,6 +65,22 @@ impl Fault {
     }
 }
 
+/// What diagnostics call a component: the guest, unless it passes requests on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Name(Option<Arc<str>>);
+
+impl Name {
+    pub(super) fn new(name: &str) -> Self {
+        Self(Some(name.into()))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or("the guest"))
+    }
+}
+
 /// What a guest has still to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -83,7 +101,7 @@ pub(super) struct Running {
     hangup: Option<Hangup>,
     /// Waits with the guest since it last gave something away.
     vigil: Option<Pin<Box<dyn Future<Output = Fault> + Send>>>,
-    /// Freed when the guest is gone: it has to come after it.
+    /// Freed when the guest is gone: it has to come after it. A guest in a task of its own has it.
     slot: Option<Slot>,
 }
 
@@ -92,7 +110,7 @@ impl Running {
     pub(super) fn new(
         guest: GuestFuture,
         times: Times,
-        slot: Slot,
+        slot: Option<Slot>,
         hangup: Option<Hangup>,
         meter: Option<Meter>,
     ) -> Self {
@@ -104,15 +122,15 @@ impl Running {
             meter,
             hangup,
             vigil: None,
-            slot: Some(slot),
+            slot,
         }
     }
 
     /// Runs the guest until it waits, ends, or has computed for too long. The engine's ticks make sure that this returns.
     pub(super) fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         let Some(guest) = &mut self.guest else { return Poll::Ready(Ok(())) };
-        let outcome = if self.busy > self.times.head {
-            Poll::Ready(Err(Fault::Busy(self.times.head)))
+        let outcome = if self.busy > self.times.busy {
+            Poll::Ready(Err(Fault::Busy(self.times.busy)))
         } else {
             let start = Instant::now();
             let outcome = guest.as_mut().poll(context);
@@ -169,6 +187,11 @@ impl Running {
         self.vigil = None;
     }
 
+    /// Whether the guest runs on, so that why it left something unfinished may show later.
+    pub(super) fn is_apart(&self) -> bool {
+        self.guest.is_some() && self.slot.is_none()
+    }
+
     /// Whether the guest has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.guest.is_none()
@@ -183,22 +206,22 @@ impl Running {
 
     /// Lets the guest go on after its response is complete: it may still have something to note down. Nobody waits for
     /// it, so its time is that on the clock.
-    pub(super) fn finish_alone(mut self, subject: Subject) {
+    pub(super) fn finish_alone(mut self, name: Name, subject: Subject) {
         // Without a runtime the process is ending.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            let limit = self.times.head;
+            let limit = self.times.busy;
             match tokio::time::timeout(limit, poll_fn(|context| self.poll_guest(context))).await {
                 Ok(Ok(())) => {}
                 Ok(Err(fault)) => {
-                    error!("the guest failed after its response to {subject}: {fault}");
+                    error!("{name} failed after its response to {subject}: {fault}");
                     if let Some(failure) = fault.failure() {
                         failure.count(subject.tag().site.as_str());
                     }
                 }
                 Err(_) => {
                     Failure::Time.count(subject.tag().site.as_str());
-                    error!("the guest was stopped {} s after its response to {subject}", limit.as_secs());
+                    error!("{name} was stopped {} s after its response to {subject}", limit.as_secs());
                 }
             }
         });

@@ -9,7 +9,7 @@
 //! beside the HTTP library, which sees [`Placeholder`]s. With HTTP/2, a range is read as the window of its stream allows.
 //! Elsewhere, and where a range is small, it is read into memory.
 //!
-//! - [`writer`]: the guest's end; [`outgoing`]: the connection's end
+//! - [`writer`]: the guest's end; [`outgoing`]: the connection's end, which may have the body of another component in it
 //! - [`source`]: files as guests read them through streams
 //! - [`socket_body`], [`socket_files`]: the way to the socket
 //! - [`memory`]: how many bytes of bodies are in memory at a time, in all
@@ -25,7 +25,7 @@ mod writer;
 
 pub use incoming::{IncomingEnd, RequestBody, TooSlow, request_body};
 pub use memory::{Buffered, scarcity};
-pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX, read_some};
+pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX, Source, read_some};
 pub use socket_body::{Data, SocketBody};
 pub use socket_files::{MAX_PLACEHOLDER, Placeholder, SendError, SocketFiles, is_placeholder};
 pub use source::{FileSource, FileStream, METADATA_TTL, Taken, TimedLength};

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, pread};
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -29,46 +30,140 @@ pub enum Incomplete {
     /// A file can no longer be read.
     #[error("a file cannot be read any more")]
     Unreadable,
+    /// The component behind the guest, whose body this one sends on, did not complete it. It has been told why.
+    #[error("the component behind the guest did not complete its response")]
+    Behind,
 }
 
 /// The end from which a connection takes a body. As a [`Body`] it reads files when they are asked for;
 /// [`SocketBody`](super::SocketBody) leaves that to the socket.
 #[derive(Debug)]
-pub struct Outgoing(Shared);
+pub struct Outgoing {
+    queue: Shared,
+    /// A body that is sent on, before what is in the queue.
+    inner: Option<Inner>,
+}
+
+/// Where the parts of a body that is sent on come from.
+pub trait Source: fmt::Debug + Send {
+    /// The next part; `None` at the end. Of a file, at most `file_max` bytes.
+    fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Part, Incomplete>>>;
+
+    /// Bytes that are still to come, if the body has ended completely and without trailers.
+    fn left(&self) -> Option<u64>;
+
+    /// What ends it from the outside, if the guest that sends it on writes it as well.
+    fn end_handle(&self) -> Option<OutgoingEnd>;
+
+    /// Whether an instance of another component still works for it.
+    fn has_instance(&self) -> bool;
+}
+
+/// A body in a body.
+#[derive(Debug)]
+struct Inner {
+    source: Box<dyn Source>,
+    /// What was taken and not used.
+    rest: Option<Piece>,
+    /// Bytes that the new head promises and that were not taken, where it promises any.
+    promised: Option<u64>,
+    /// Whether its last part was taken.
+    is_over: bool,
+    trailers: Option<HeaderMap>,
+}
+
+impl Inner {
+    fn poll_piece(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Piece, Incomplete>>> {
+        if let Some(mut rest) = self.rest.take() {
+            if let Piece::File(range) = &mut rest
+                && range.length > file_max
+            {
+                self.rest = Some(Piece::File(range.split_off(file_max)));
+            }
+            return Poll::Ready(Some(Ok(rest)));
+        }
+        while !self.is_over {
+            match ready!(self.source.poll_part(context, file_max)) {
+                Some(Ok(Part::Piece(piece))) => {
+                    if let Some(promised) = &mut self.promised {
+                        let Some(left) = promised.checked_sub(piece.len()) else {
+                            return Poll::Ready(Some(Err(Incomplete::Guest)));
+                        };
+                        *promised = left;
+                    }
+                    return Poll::Ready(Some(Ok(piece)));
+                }
+                Some(Ok(Part::Trailers(trailers))) => self.trailers = Some(trailers),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => {
+                    self.is_over = true;
+                    if self.promised.is_some_and(|left| left > 0) {
+                        return Poll::Ready(Some(Err(Incomplete::Guest)));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn left(&self) -> Option<u64> {
+        let rest = self.rest.as_ref().map_or(0, Piece::len);
+        let left = if self.is_over { 0 } else { self.source.left()? };
+        self.trailers.is_none().then_some(rest + left)
+    }
+}
 
 /// Ends a body that its guest has left open.
 #[derive(Debug)]
-pub struct OutgoingEnd(Weak<Mutex<Queue>>);
+pub struct OutgoingEnd {
+    queue: Weak<Mutex<Queue>>,
+    inner: Option<Box<OutgoingEnd>>,
+}
 
 impl OutgoingEnd {
     pub(super) fn new(queue: &Shared) -> Self {
-        Self(Arc::downgrade(&queue.0))
+        Self { queue: Arc::downgrade(&queue.0), inner: None }
     }
 
     /// Ends the body as unfinished, unless it has ended.
     pub fn end(&self) {
-        if let Some(queue) = self.0.upgrade() {
+        if let Some(queue) = self.queue.upgrade() {
             queue.lock().unwrap_or_else(PoisonError::into_inner).finish(End::Unfinished);
+        }
+        if let Some(inner) = &self.inner {
+            inner.end();
         }
     }
 
     /// Whether both ends of the body are gone.
     pub fn is_gone(&self) -> bool {
-        self.0.strong_count() == 0
+        self.queue.strong_count() == 0
     }
 
     /// Waits until the body has ended, or the connection does not want it any more. One task at a time may wait.
     pub async fn ended(&self) {
-        poll_fn(|context| {
-            let Some(queue) = self.0.upgrade() else { return Poll::Ready(()) };
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            if queue.end.is_some() || queue.abandoned {
-                return Poll::Ready(());
-            }
-            queue.watcher = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
+        let mut end = Some(self);
+        while let Some(Self { queue, inner }) = end {
+            poll_fn(|context| {
+                let Some(queue) = queue.upgrade() else { return Poll::Ready(()) };
+                let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                if queue.end.is_some() || queue.abandoned {
+                    return Poll::Ready(());
+                }
+                queue.watcher = Some(context.waker().clone());
+                Poll::Pending
+            })
+            .await;
+            end = inner.as_deref();
+        }
     }
 }
 
@@ -83,25 +178,49 @@ pub enum Part {
 
 impl Outgoing {
     pub(super) fn new(queue: Shared) -> Self {
-        Self(queue)
+        Self { queue, inner: None }
+    }
+
+    /// A body that another component has begun, sent on as it comes.
+    pub fn of(source: Box<dyn Source>) -> Self {
+        let mut outgoing = Self::empty();
+        outgoing.send_on(source, None);
+        outgoing
+    }
+
+    /// Sends another body before what is written to this one, and its trailers if none are given here. Where the head promises a
+    /// length, the body has to have it.
+    pub fn send_on(&mut self, source: Box<dyn Source>, promised: Option<u64>) {
+        self.inner = Some(Inner { source, rest: None, promised, is_over: false, trailers: None });
+    }
+
+    /// Whether an instance of another component still works for it.
+    pub fn has_instance(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.source.has_instance())
     }
 
     /// What ends this body from the outside.
     pub fn end_handle(&self) -> OutgoingEnd {
-        OutgoingEnd::new(&self.0)
+        let inner = self.inner.as_ref().and_then(|inner| inner.source.end_handle());
+        OutgoingEnd { inner: inner.map(Box::new), ..OutgoingEnd::new(&self.queue) }
     }
 
     /// A body of no bytes.
     pub fn empty() -> Self {
         let queue = Shared::default();
         queue.lock().finish(End::Finished(None));
-        Self(queue)
+        Self::new(queue)
     }
 
     /// Bytes that are still to come, if the body has ended completely and without trailers.
     fn left(&self) -> Option<u64> {
-        let queue = self.0.lock();
-        matches!(queue.end, Some(End::Finished(None))).then(|| queue.pieces.iter().map(Piece::len).sum())
+        let inner = match &self.inner {
+            Some(inner) => inner.left()?,
+            None => 0,
+        };
+        let queue = self.queue.lock();
+        let is_finished = matches!(queue.end, Some(End::Finished(None)));
+        is_finished.then(|| inner + queue.pieces.iter().map(Piece::len).sum::<u64>())
     }
 
     /// The next part; `None` at the end. Of a file, at most `file_max` bytes.
@@ -110,13 +229,26 @@ impl Outgoing {
         context: &mut Context<'_>,
         file_max: u64,
     ) -> Poll<Option<Result<Part, Incomplete>>> {
-        let mut queue = self.0.lock();
+        let mut trailers_of_inner = None;
+        if let Some(inner) = &mut self.inner {
+            match ready!(inner.poll_piece(context, file_max)) {
+                Some(Ok(piece)) => return Poll::Ready(Some(Ok(Part::Piece(piece)))),
+                Some(Err(error)) => {
+                    self.inner = None;
+                    let mut queue = self.queue.lock();
+                    queue.tell_sent(false);
+                    queue.end = Some(End::Finished(None));
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => trailers_of_inner = inner.trailers.take(),
+            }
+        }
+        let mut queue = self.queue.lock();
         if let Some(Piece::File(range)) = queue.pieces.front_mut()
             && range.length > file_max
         {
-            let part = FileRange { length: file_max, ..range.clone() };
-            range.offset += file_max;
-            range.length -= file_max;
+            let rest = range.split_off(file_max);
+            let part = std::mem::replace(range, rest);
             return Poll::Ready(Some(Ok(Part::Piece(Piece::File(part)))));
         }
         if let Some(piece) = queue.pieces.pop_front() {
@@ -129,11 +261,15 @@ impl Outgoing {
         match queue.end.take() {
             None => {
                 queue.reader = Some(context.waker().clone());
+                if let Some(inner) = &mut self.inner {
+                    inner.trailers = trailers_of_inner;
+                }
                 Poll::Pending
             }
             Some(End::Finished(trailers)) => {
                 queue.end = Some(End::Finished(None));
                 queue.tell_sent(true);
+                let trailers = trailers.or(trailers_of_inner);
                 Poll::Ready(trailers.map(|trailers| Ok(Part::Trailers(trailers))))
             }
             Some(End::Unfinished) => {
@@ -143,15 +279,65 @@ impl Outgoing {
         }
     }
 
+    /// Puts the rest of the piece that was taken last back to the front.
+    fn put_back(&mut self, rest: Piece) {
+        match &mut self.inner {
+            Some(inner) if !inner.is_over => inner.rest = Some(rest),
+            _ => {
+                let mut queue = self.queue.lock();
+                if let Piece::Bytes(bytes) = &rest {
+                    queue.buffered += bytes.len();
+                }
+                queue.pieces.push_front(rest);
+            }
+        }
+    }
+
+    /// Puts back what was taken last and not used, in bytes.
+    pub fn put_back_bytes(&mut self, rest: Bytes) {
+        self.put_back(Piece::Bytes(Buffered::counted(rest)));
+    }
+
     /// Reads a range that was taken out. What one call does not give goes back to the front.
     pub(super) fn read(&mut self, range: FileRange) -> Result<Buffered, Incomplete> {
         let bytes = read(&range.file, range.offset, range.length)?;
         let read = bytes.len() as u64;
         if read < range.length {
             let rest = FileRange { offset: range.offset + read, length: range.length - read, ..range };
-            self.0.lock().pieces.push_front(Piece::File(rest));
+            self.put_back(Piece::File(rest));
         }
         Ok(Buffered::counted(bytes))
+    }
+}
+
+impl Source for Outgoing {
+    fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Part, Incomplete>>> {
+        Self::poll_part(self, context, file_max)
+    }
+
+    fn left(&self) -> Option<u64> {
+        Self::left(self)
+    }
+
+    fn end_handle(&self) -> Option<OutgoingEnd> {
+        Some(Self::end_handle(self))
+    }
+
+    fn has_instance(&self) -> bool {
+        Self::has_instance(self)
+    }
+}
+
+impl FileRange {
+    /// Leaves so many bytes, and gives what follows them.
+    fn split_off(&mut self, at: u64) -> Self {
+        let rest = Self { offset: self.offset + at, length: self.length - at, ..self.clone() };
+        self.length = at;
+        rest
     }
 }
 
@@ -212,9 +398,11 @@ impl Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
+        let is_inner_complete = self.inner.as_ref().is_none_or(|inner| inner.left() == Some(0));
+        let mut queue = self.queue.lock();
         // Where the length is known, nobody asks for what follows the last piece.
-        let is_complete = queue.pieces.is_empty() && matches!(queue.end, Some(End::Finished(None)));
+        let is_complete =
+            is_inner_complete && queue.pieces.is_empty() && matches!(queue.end, Some(End::Finished(None)));
         queue.tell_sent(is_complete);
         queue.abandoned = true;
         queue.pieces.clear();

@@ -74,9 +74,18 @@ impl SocketBody {
 }
 
 impl SocketBody {
-    /// The next part, for a connection that reads files itself, a little at a time; `None` at the end.
-    pub fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Part, Incomplete>>> {
-        self.outgoing.poll_part(context, READ_MAX as u64)
+    /// The next part, for something that reads or sends files itself; `None` at the end. Of a file, at most `file_max` bytes.
+    pub fn poll_part(
+        &mut self,
+        context: &mut Context<'_>,
+        file_max: u64,
+    ) -> Poll<Option<Result<Part, Incomplete>>> {
+        self.outgoing.poll_part(context, file_max)
+    }
+
+    /// The body without its way to the socket.
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
     }
 }
 

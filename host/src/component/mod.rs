@@ -23,9 +23,10 @@ pub mod trap;
 use anatomy::Anatomy;
 use anyhow::{Context as _, Result, anyhow, bail};
 use aws_lc_rs::digest::SHA256;
-use interface::Edition;
+use interface::{Edition, InterfaceName};
 use kind::Kind;
 use std::borrow::Cow;
+use std::fmt;
 use std::path::Path;
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -49,6 +50,15 @@ pub enum Purpose {
     Run,
 }
 
+/// Where a component stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It answers, or is run.
+    Guest,
+    /// It answers, or passes requests on to the component behind it.
+    Middleware,
+}
+
 /// The SHA-256 digest of a binary.
 pub type Digest = [u8; 32];
 
@@ -57,6 +67,8 @@ pub type Digest = [u8; 32];
 pub struct Guest {
     /// The path on the command line; `None` for the built-in guest.
     name: Option<String>,
+    /// What it is for.
+    role: Role,
     /// The binary.
     pub bytes: Cow<'static, [u8]>,
     /// What tells it from other binaries.
@@ -71,24 +83,30 @@ impl Guest {
     /// Reads the component or module at `path`, or the built-in one.
     pub fn read(path: Option<&Path>) -> Result<Self> {
         let Some(path) = path else {
-            return Self::of(None, Cow::Borrowed(BUILT_IN)).context("the built-in component is damaged");
+            return Self::of(None, Role::Guest, Cow::Borrowed(BUILT_IN))
+                .context("the built-in component is damaged");
         };
-        let name = path.display().to_string();
-        if path.is_dir() {
-            bail!("the guest `{name}` is a directory; a directory is served with --dir {name}");
-        }
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read the guest `{name}`"))?;
-        recognise(&bytes).with_context(|| format!("the guest `{name}` cannot be used"))?;
-        Self::of(Some(name.clone()), Cow::Owned(bytes))
-            .with_context(|| format!("the guest `{name}` is truncated or damaged"))
+        Self::read_as(path, Role::Guest)
     }
 
-    fn of(name: Option<String>, bytes: Cow<'static, [u8]>) -> Result<Self> {
+    /// Reads the component or module at `path`, for this role.
+    pub fn read_as(path: &Path, role: Role) -> Result<Self> {
+        let name = path.display().to_string();
+        if path.is_dir() {
+            bail!("the {role} `{name}` is a directory; a directory is served with --dir {name}");
+        }
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read the {role} `{name}`"))?;
+        recognise(&bytes).with_context(|| format!("the {role} `{name}` cannot be used"))?;
+        Self::of(Some(name.clone()), role, Cow::Owned(bytes))
+            .with_context(|| format!("the {role} `{name}` is truncated or damaged"))
+    }
+
+    fn of(name: Option<String>, role: Role, bytes: Cow<'static, [u8]>) -> Result<Self> {
         let anatomy = Anatomy::of(&bytes)?;
         let kind = Kind::of(&anatomy);
         let mut digest = Digest::default();
         digest.copy_from_slice(aws_lc_rs::digest::digest(&SHA256, &bytes).as_ref());
-        Ok(Self { name, bytes, digest, anatomy, kind })
+        Ok(Self { name, role, bytes, digest, anatomy, kind })
     }
 
     /// Whether it is the component that is part of this program.
@@ -100,12 +118,15 @@ impl Guest {
     pub fn name(&self) -> String {
         self.name
             .as_ref()
-            .map_or_else(|| "the built-in guest".to_owned(), |name| format!("the guest `{name}`"))
+            .map_or_else(|| "the built-in guest".to_owned(), |name| format!("the {} `{name}`", self.role))
     }
 
     /// Checks that it can be started in this way.
     pub fn expect(&self, purpose: Purpose) -> Result<()> {
         self.misfit(purpose).map_or(Ok(()), |misfit| match purpose {
+            Purpose::Serve if self.role == Role::Middleware => {
+                Err(anyhow!("{} cannot stand before the guest: {misfit}", self.name()))
+            }
             Purpose::Serve => Err(anyhow!("{} cannot be served: {misfit}", self.name())),
             Purpose::Run => Err(anyhow!("{} cannot be run: {misfit}", self.name())),
         })
@@ -121,7 +142,7 @@ impl Guest {
             Purpose::Run => ("wasi:cli/run@0.2.x or @0.3.x", command, http),
         };
         if edition.is_some_and(|edition| edition != Edition::Unknown) {
-            return None;
+            return self.misplaced(purpose);
         }
         let what = match self.anatomy.exports.as_slice() {
             [] => "it exports nothing".to_owned(),
@@ -154,6 +175,27 @@ impl Guest {
         })
     }
 
+    /// Why it cannot stand where it does, though it can be started.
+    fn misplaced(&self, purpose: Purpose) -> Option<String> {
+        let file = self.name.as_deref().unwrap_or_default();
+        let handler = self.anatomy.imports.iter().map(|import| import.name.as_str()).find(|name| {
+            InterfaceName::parse(name)
+                .is_some_and(|name| is_handler(&name) && name.edition() == self.edition(purpose))
+        });
+        match (self.role, handler) {
+            (Role::Guest, Some(handler)) => Some(format!(
+                "it imports {handler}, which is the component behind it, and nothing is behind it; \
+                 `wasi-httpd --middleware {file} GUEST` has it stand before a guest"
+            )),
+            (Role::Middleware, None) => Some(format!(
+                "it imports no handler of {}, so that it would pass nothing on and the guest would never be asked; \
+                 `wasi-httpd {file}` serves it alone",
+                self.edition(purpose)
+            )),
+            _ => None,
+        }
+    }
+
     /// The version of WASI in which it is started: it decides in which engine it runs.
     pub fn edition(&self, purpose: Purpose) -> Edition {
         let edition = match (self.kind, purpose) {
@@ -169,6 +211,20 @@ impl Guest {
         Component::from_binary(engine, &self.bytes)
             .map_err(|error| anyhow!("{}", one_line(&error)))
             .with_context(|| format!("{} is truncated, damaged or beyond the limits", self.name()))
+    }
+}
+
+/// Whether an interface is the one that answers HTTP requests.
+fn is_handler(name: &InterfaceName<'_>) -> bool {
+    name.is("wasi:http", "incoming-handler") || name.is("wasi:http", "handler")
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Guest => "guest",
+            Self::Middleware => "middleware",
+        })
     }
 }
 

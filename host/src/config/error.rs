@@ -14,6 +14,12 @@ pub enum ConfigError {
         "{0} is for hosts that read the files of rules by themselves; leave it out, and use the files with FILES_RULES"
     )]
     Reserved(&'static str),
+    /// `--middleware` was given something else.
+    #[error(
+        "--middleware takes FILE and after it, each with a comma before it, any of dir=HOST_DIR[::GUEST_DIR], env=NAME=VALUE \
+         and allow-host=HOST[:PORT], not `{0}`"
+    )]
+    Middleware(String),
     /// A flag that takes an address was given something else.
     #[error("{flag} takes HOST:PORT, such as localhost:8080 or [::1]:8080, not `{text}`")]
     Address {

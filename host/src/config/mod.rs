@@ -20,6 +20,7 @@ pub mod grants;
 pub mod limits;
 pub mod listen;
 pub mod log;
+pub mod middleware;
 pub mod otlp;
 pub mod prefix;
 pub mod proxies;

@@ -2,6 +2,7 @@
 
 use super::grants::{DirectoryGrant, Grants, ROOT, ScratchPer, name, site_name};
 use super::limits::{BodyLimits, Limits};
+use super::middleware::Middleware;
 use super::prefix::Prefix;
 use super::tls::{Pair, pairs};
 use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
@@ -26,6 +27,8 @@ pub struct Site {
     pub pairs: Vec<Pair>,
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
+    /// Components that stand before it, the one that clients reach first.
+    pub middlewares: Vec<Middleware>,
     /// What each instance is given.
     pub grants: Grants,
     /// The limits of each instance.
@@ -83,6 +86,7 @@ impl Site {
         let cli::Site {
             guest,
             certificates,
+            middleware,
             grants,
             max_instances,
             reuse,
@@ -119,6 +123,7 @@ impl Site {
             label,
             pairs: pairs(certificates)?,
             guest,
+            middlewares: middleware.iter().map(|text| Middleware::parse(text)).collect::<Result<_, _>>()?,
             grants,
             limits,
             reuse,
@@ -128,6 +133,11 @@ impl Site {
             body: BodyLimits::new(body)?,
             silence: seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?,
         })
+    }
+
+    /// What its components are given, the one that clients reach first.
+    pub fn all_grants(&self) -> impl Iterator<Item = &Grants> {
+        self.middlewares.iter().map(|middleware| &middleware.grants).chain([&self.grants])
     }
 
     /// Turns listings of the built-in guest on, unless `FILES_LISTING` is set. This is meant for servers that only this

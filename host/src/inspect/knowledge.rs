@@ -45,6 +45,7 @@ enum Topic {
     Output,
     Files,
     Requests,
+    Behind,
     Tcp,
     Names,
     Udp,
@@ -121,6 +122,8 @@ const INTERFACES: &[(In, &str, &str, &str, Topic)] = &[
     (In::Both, "wasi:keyvalue", "atomics", "count in a store of keys and values", Topic::Stores),
     (In::Both, "wasi:keyvalue", "batch", "read and write several values of a store at a time", Topic::Stores),
     (In::Both, "wasi:http", "types", "make and read HTTP requests and responses", Topic::Free("")),
+    (In::V02, "wasi:http", "incoming-handler", "pass requests on to the component behind it", Topic::Behind),
+    (In::V03, "wasi:http", "handler", "pass requests on to the component behind it", Topic::Behind),
     (In::V02, "wasi:http", "outgoing-handler", "send HTTP requests to other servers", Topic::Requests),
     (In::V03, "wasi:http", "client", "send HTTP requests to other servers", Topic::Requests),
     (In::V02, "wasi:io", "error", "learn what went wrong with a stream", Topic::Free("")),
@@ -295,6 +298,7 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
                 directories.map(|given| format!("{} as {}", given.host.display(), given.guest)).collect();
             granted(format!("{}, read-only{}", names.join(", "), also_scratch(grants)))
         }
+        (Topic::Behind, _) => granted("with --middleware, and then it must".to_owned()),
         (Topic::Requests, _) if network.hosts.is_empty() => {
             refused("every request is refused", Some("--allow-host HOST[:PORT]"))
         }

@@ -1,6 +1,10 @@
 //! The state of one instance: what it may touch, composed of the [`sandbox`](crate::sandbox)'s policy and of what WASI
 //! calls need to remember ([`wasi`](crate::wasi)).
 
+pub mod next;
+
+pub use next::Next;
+
 use crate::body::{IncomingEnd, Outgoing};
 use crate::config::grants::SCRATCH;
 use crate::report::guest_output::GuestOutput;
@@ -12,6 +16,7 @@ use crate::wasi::files::Lately;
 use crate::wasi::keyvalue::Store as KeyValueStore;
 use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, Streams};
 use http::Response;
+use next::Original;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
@@ -146,6 +151,10 @@ struct CurrentRequest {
     body: Option<Arc<IncomingEnd>>,
     /// What marks the lines that the guest prints.
     tag: Tag,
+    /// What it may pass the request on to.
+    next: Option<Arc<dyn Next>>,
+    /// The request itself, in WASI 0.2 and where it may be passed on.
+    original: Option<Original>,
 }
 
 /// What the host knows of one instance.
@@ -216,17 +225,35 @@ impl State {
     }
 
     /// The instance is about to answer a request; in WASI 0.2, by the `response-outparam` of this number. `body` ends the body of
-    /// the request, and `tag` marks what the instance prints.
+    /// the request, `tag` marks what the instance prints, and `next` stands behind it.
     pub fn begin_request(
         &mut self,
         response: Option<(u32, oneshot::Sender<GuestResponse>)>,
         body: Option<Arc<IncomingEnd>>,
         tag: Tag,
+        next: Option<Arc<dyn Next>>,
     ) {
         for output in self.outputs() {
             output.begin_request(tag.clone());
         }
-        self.request = Some(CurrentRequest { response, body, tag });
+        self.request = Some(CurrentRequest { response, body, tag, next, original: None });
+    }
+
+    /// The request that it is about to answer may be passed on as it is.
+    pub fn keep_original(&mut self, original: Original) {
+        if let Some(request) = &mut self.request {
+            request.original = Some(original);
+        }
+    }
+
+    /// The request of this number, to be passed on.
+    pub fn take_original(&mut self, number: u32) -> Option<Original> {
+        self.request.as_mut()?.original.take_if(|original| original.number == number)
+    }
+
+    /// What the request may be passed on to.
+    pub fn next(&self) -> Option<Arc<dyn Next>> {
+        self.request.as_ref()?.next.clone()
     }
 
     /// The instance has set a response. By what it has kept from an earlier request, it answers none.

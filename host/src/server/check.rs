@@ -27,7 +27,7 @@ pub fn check(config: &Serve) -> Result<Checked> {
     check_directories(config)?;
     let sites = build::open(config)?;
     let mut checked =
-        Checked { notes: sites.iter().filter_map(OpenedSite::ungranted).collect(), ..Checked::default() };
+        Checked { notes: sites.iter().flat_map(OpenedSite::ungranted).collect(), ..Checked::default() };
     Builder::new(config, &sites, &Resources::open(), None)?.build(config, sites)?;
     for site in &config.sites {
         let Faults { errors, warnings } = site::check(site);

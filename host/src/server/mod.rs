@@ -132,7 +132,7 @@ fn compile(
         ..
     } = opened;
     let metrics = admin.as_ref().map(|admin| Arc::clone(&admin.metrics));
-    let ungranted: Vec<_> = sites.iter().filter_map(OpenedSite::ungranted).collect();
+    let ungranted: Vec<_> = sites.iter().flat_map(OpenedSite::ungranted).collect();
     let mut builder = Builder::new(&config, &sites, &resources, metrics)?;
     let Built { sites, how: mut about } = builder.build(&config, sites)?;
     about.extend(ungranted);

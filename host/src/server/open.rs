@@ -69,7 +69,8 @@ pub(super) fn check_directories(config: &Serve) -> Result<()> {
     if config.any_directory {
         return Ok(());
     }
-    config.sites.iter().try_for_each(|site| breadth::refuse(&site.grants.directories))
+    let mut grants = config.sites.iter().flat_map(Site::all_grants);
+    grants.try_for_each(|grants| breadth::refuse(&grants.directories))
 }
 
 /// Warns of what sites lack of what their settings name.
@@ -141,7 +142,7 @@ fn open_log(config: &Serve) -> Result<Option<Stream>> {
 /// The directory of a guest that a file is in.
 fn published<'a>(file: &Path, sites: &'a [Site]) -> Option<&'a Path> {
     let file = file.canonicalize().ok()?;
-    let mut directories = sites.iter().flat_map(|site| &site.grants.directories);
+    let mut directories = sites.iter().flat_map(Site::all_grants).flat_map(|grants| &grants.directories);
     let is_in =
         |directory: &Path| directory.canonicalize().is_ok_and(|directory| file.starts_with(directory));
     directories.find(|directory| is_in(&directory.host)).map(|directory| directory.host.as_path())
@@ -236,7 +237,9 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
 pub(super) fn granted(opened: &Opened, config: &Serve, sources: &Sources) -> Granted {
     let mut granted = Granted::default();
     for site in &opened.sites {
-        granted.add(site.guest.granted());
+        for opened in site.components() {
+            granted.add(opened.granted());
+        }
     }
     granted.cache.extend(opened.resources.cache().map(Path::to_owned));
     let admin = opened.admin.iter().flat_map(|admin| &admin.listeners);

@@ -109,7 +109,9 @@ pub(super) struct Reloader {
 /// The files that a server is made from, apart from certificates and content.
 pub(super) fn made_from(sources: &Sources, config: &Serve) -> Vec<PathBuf> {
     let guests = config.sites.iter().filter_map(|site| site.guest.clone());
-    guests.chain(sources.file().map(Path::to_owned)).collect()
+    let middlewares = config.sites.iter().flat_map(|site| &site.middlewares);
+    let middlewares = middlewares.map(|middleware| middleware.file.clone());
+    guests.chain(middlewares).chain(sources.file().map(Path::to_owned)).collect()
 }
 
 impl Reloader {

@@ -127,11 +127,15 @@ pub(super) async fn answer(
     job: Job,
     output: Output,
 ) -> wasmtime::Result<()> {
-    let Job { request, scheme, response, end, tag } = job;
+    let Job { request, scheme, response, mut end, tag, next } = job;
+    if next.is_some() {
+        // What was passed on may be read after this instance has ended, and what was not ends with it.
+        end = None;
+    }
     let request = store.with(|mut store| {
         let state = store.get();
         if output == Output::OfRequest {
-            state.begin_request(None, None, tag);
+            state.begin_request(None, None, tag, next);
         }
         begin(state, request, scheme)
     })?;

@@ -8,11 +8,14 @@ mod workers;
 
 use super::Job;
 use super::slots::Slots;
+use crate::instance::next::{Original, SharedBody};
 use crate::instance::{State, Template};
 use crate::link::Linked;
 use crate::report::metrics::InstanceCounts;
 use anyhow::Result;
+use http::Request;
 use http::uri::Scheme;
+use http_body_util::BodyExt as _;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi_http::WasiHttpView as _;
@@ -102,12 +105,24 @@ fn begin(
     state: &mut State,
     job: Job,
 ) -> wasmtime::Result<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>)> {
-    let Job { request, scheme, response, end, tag } = job;
+    let Job { request, scheme, response, end, tag, next } = job;
+    let mut original = None;
+    let request = if next.is_some() {
+        let (head, body) = request.into_parts();
+        let (body, shared) = SharedBody::new(body);
+        original = Some((head.clone(), shared));
+        Request::from_parts(head, body.boxed_unsync())
+    } else {
+        request
+    };
     let mut http = state.http();
     let scheme = if scheme == Scheme::HTTPS { GuestScheme::Https } else { GuestScheme::Http };
     let request = http.new_incoming_request(scheme, request)?;
     // The response itself comes by way of the state.
     let outparam = http.new_response_outparam_from_callback(|_| ())?;
-    state.begin_request(Some((outparam.rep(), response)), end, tag);
+    state.begin_request(Some((outparam.rep(), response)), end, tag, next);
+    if let Some((head, body)) = original {
+        state.keep_original(Original { number: request.rep(), head, body });
+    }
     Ok((request, outparam))
 }

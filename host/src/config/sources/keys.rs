@@ -2,6 +2,7 @@
 
 use super::layer::{Given, Layer, Origin};
 use crate::cli;
+use crate::config::middleware;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 use guest::config::VARIABLES;
@@ -62,6 +63,8 @@ enum Paths {
     Granted,
     /// What comes after `unix:`.
     Socket,
+    /// A file, and directories among the grants after it.
+    WithGrants,
     /// What comes after the first `=`, if that begins with `sqlite:`.
     Store,
 }
@@ -103,6 +106,7 @@ impl Key {
             _ => Kind::Value,
         };
         let paths = match arg.get_value_hint() {
+            _ if form.contains("[,GRANT]") => Paths::WithGrants,
             _ if form.contains("unix:PATH") => Paths::Socket,
             _ if form.contains("[::") => Paths::Granted,
             _ if form.contains(STORE) => Paths::Store,
@@ -168,6 +172,7 @@ impl Key {
             Paths::Granted if !value.starts_with('/') && base.to_string_lossy().contains("::") => {
                 return None;
             }
+            Paths::WithGrants => return middleware::resolve(value, base),
             // `-` is standard output.
             Paths::Whole if value == "-" || self.takes_word(value) => value.into(),
             // An empty value is an error.

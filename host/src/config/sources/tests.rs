@@ -45,7 +45,8 @@ fn mistake(text: &str) -> String {
 }
 
 /// Values that each flag takes one of, and most refuse the others of.
-const SAMPLES: [&str; 25] = [
+const SAMPLES: [&str; 26] = [
+    "/a.wasm,env=A=b",
     "json",
     "",
     "7",

@@ -329,7 +329,7 @@ struct Outgoing<'a> {
 impl Outgoing<'_> {
     /// The next part of a body; `None` at its end.
     async fn next_part(&mut self, body: &mut GuestBody) -> Result<Option<Part>, Broken> {
-        poll_fn(|context| match body.poll_part(context) {
+        poll_fn(|context| match body.poll_part(context, READ_MAX as u64) {
             Poll::Ready(part) => Poll::Ready(part.transpose().map_err(|_| Broken::Incomplete)),
             Poll::Pending => self.stream.poll_reset(context).map(|_| Err(Broken::Left)),
         })

@@ -3,6 +3,7 @@
 
 mod directories;
 mod files;
+mod handler;
 mod messages;
 mod network;
 mod streams;
@@ -31,6 +32,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     interface(&mut linker, "wasi:clocks/wall-clock")?.func_wrap("now", |_, (): ()| Ok((calls::now(),)))?;
     directories::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
+    handler::add_to_linker(&mut linker)?;
     messages::add_to_linker(&mut linker)?;
     streams::add_to_linker(&mut linker)?;
     network::add_to_linker(&mut linker)?;

@@ -2,8 +2,10 @@
 //! runtime's own functions, and in the place of some of them what the [calls](super::calls) of WASI 0.2 do.
 
 mod codes;
+mod contents;
 mod directories;
 mod files;
+mod handler;
 pub mod responses;
 mod writes;
 
@@ -22,6 +24,8 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     linker.allow_shadowing(true);
     directories::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
+    contents::add_to_linker(&mut linker)?;
+    handler::add_to_linker(&mut linker)?;
     responses::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)

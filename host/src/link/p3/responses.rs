@@ -1,6 +1,7 @@
 //! Links `wasi:http/types.response`: responses that guests make, whose bodies go to the connection without the runtime's
 //! channels, and files in them without being read.
 
+use super::contents::BodyProducer;
 use super::files::FileProducer;
 use super::interface;
 use crate::body::{BodyStream, BodyWriter, Outgoing};
@@ -44,13 +45,22 @@ fn new_response(
     trailers: Trailers,
 ) -> wasmtime::Result<(Resource<Response>, Sent)> {
     let headers = HeaderMap::from(store.data_mut().table().delete(headers)?);
-    let (mut writer, outgoing) =
+    let (mut writer, mut outgoing) =
         new_body(&headers).map_err(|_| format_err!("the Content-Length of a response is not one length"))?;
     store.data_mut().streams().begin_body(&writer);
     let sent = writer.when_sent();
     // It was not taken before.
     let stream = writer.take_stream().context("the body has no stream")?;
     let length = writer.length();
+    let contents = contents.map(|contents| contents.try_into::<BodyProducer>(&mut store)).transpose();
+    let (contents, inner) = match contents {
+        Ok(producer) => (None, producer.and_then(|mut producer| producer.take())),
+        Err(contents) => (Some(contents), None),
+    };
+    if let Some(inner) = inner {
+        writer.leave_contents();
+        outgoing.send_on(Box::new(inner), length);
+    }
     let ending = Arc::new(Mutex::new(Ending {
         writer: Some(writer),
         has_contents: false,

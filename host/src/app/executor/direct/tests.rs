@@ -37,7 +37,7 @@ async fn answer(instance: &mut Instance, method: &str, target: &str, fields: &[(
     let (response, receiver) = oneshot::channel();
     let request = request.body(body).unwrap();
     let (end, tag) = (end.map(Arc::new), Tag { site: Label::default(), id: RequestId::next() });
-    let job = Job { request, scheme: Scheme::HTTP, response, end, tag };
+    let job = Job { request, scheme: Scheme::HTTP, response, end, tag, next: None };
     let (request, outparam) = begin(instance.state(), job).unwrap();
     // As the connection does: the guest runs while its body is sent.
     let taken = async {
