@@ -56,7 +56,7 @@ fn bodies_go_through_with_their_trailers() {
             assert_eq!(client.head().status, 200);
             assert_eq!(client.read(10), b"5\r\nhello\r\n", "before the request has ended");
             client.send("6\r\n world\r\n0\r\nx-end: yes\r\n\r\n");
-            assert_eq!(client.read(29), b"6\r\n world\r\n0\r\nx-end: yes\r\n\r\n", "{target}");
+            assert_eq!(client.read(28), b"6\r\n world\r\n0\r\nx-end: yes\r\n\r\n", "{target}");
         }
     }
 }
