@@ -4,6 +4,8 @@
 use super::fault;
 use super::pool::Lease;
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::pin::Pin;
@@ -23,6 +25,8 @@ pub(super) struct InFlight {
 struct State {
     /// When a piece of it was taken last.
     progress: Option<Instant>,
+    /// How many bytes of it are still to be taken, with HTTP/1.1 and where that is known.
+    left: Option<u64>,
     phase: Phase,
     /// Why the guest's body has failed.
     fault: Option<Error>,
@@ -41,7 +45,7 @@ enum Phase {
 
 impl InFlight {
     pub(super) fn new() -> Arc<Self> {
-        let state = State { progress: None, phase: Phase::Open, fault: None, waker: None };
+        let state = State { progress: None, left: None, phase: Phase::Open, fault: None, waker: None };
         Arc::new(Self { state: Mutex::new(state), ended: Notify::new() })
     }
 
@@ -74,10 +78,10 @@ impl InFlight {
         self.lock().progress
     }
 
-    /// Whether it had nothing in it, and is complete.
+    /// Whether there is nothing in it.
     pub(super) fn was_empty(&self) -> bool {
         let state = self.lock();
-        state.phase == Phase::Complete && state.progress.is_none()
+        state.progress.is_none() && (state.phase == Phase::Complete || state.left == Some(0))
     }
 
     /// Why the guest's body has failed, if it has.
@@ -118,6 +122,14 @@ impl Upload {
         }
         Self { body, in_flight }
     }
+
+    /// Notes that HTTP/1.1 sends it after this head: hyper drops a body whose length it knows as soon as it has that much of it.
+    pub(super) fn follows(&mut self, method: &Method, headers: &HeaderMap) {
+        let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        // It sends these without a body, unless a length is known.
+        let has_none = matches!(*method, Method::GET | Method::HEAD).then_some(0);
+        self.in_flight.lock().left = announced.or_else(|| self.body.size_hint().exact()).or(has_none);
+    }
 }
 
 impl Body for Upload {
@@ -139,7 +151,12 @@ impl Body for Upload {
         match &frame {
             None => self.in_flight.end(Phase::Complete),
             Some(Ok(frame)) => {
-                self.in_flight.lock().progress = Some(Instant::now());
+                {
+                    let mut state = self.in_flight.lock();
+                    state.progress = Some(Instant::now());
+                    let taken = frame.data_ref().map_or(0, Bytes::len) as u64;
+                    state.left = state.left.and_then(|left| left.checked_sub(taken));
+                }
                 // After trailers, it is not asked again.
                 if frame.is_trailers() || self.body.is_end_stream() {
                     self.in_flight.end(Phase::Complete);
@@ -168,8 +185,9 @@ impl Body for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // The peer wants no more of it.
-        self.in_flight.cancel();
+        // Otherwise, the peer wants no more of it.
+        let is_complete = self.in_flight.lock().left == Some(0);
+        self.in_flight.end(if is_complete { Phase::Complete } else { Phase::Cancelled });
     }
 }
 

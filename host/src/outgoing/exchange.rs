@@ -90,9 +90,13 @@ fn failed(mut error: TrySendError<Request<Upload>>) -> Failed {
 }
 
 /// With HTTP/1.1, the target is the path, and the field `Host` names the server (RFC 9112 §3.2.1).
-fn in_origin_form(mut request: Request<Upload>) -> Request<Upload> {
+fn in_origin_form(request: Request<Upload>) -> Request<Upload> {
+    let (head, mut body) = request.into_parts();
+    body.follows(&head.method, &head.headers);
+    let mut request = Request::from_parts(head, body);
     *request.version_mut() = Version::HTTP_11;
-    let path = request.uri().path_and_query().cloned();
+    // Without a scheme, an empty path would be written as nothing.
+    let path = request.uri().path_and_query().filter(|path| path.as_str() != "/").cloned();
     let mut parts = http::uri::Parts::default();
     parts.path_and_query = Some(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     if let Ok(uri) = Uri::from_parts(parts) {

@@ -33,6 +33,7 @@ use rustls::ClientConfig;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, WasiBody};
 
@@ -189,7 +190,13 @@ struct Sent<T> {
 
 impl<T> Sent<T> {
     async fn wait(&self) -> Result<(), Error> {
-        self.in_flight.ended().await
+        let ended = self.in_flight.ended().await;
+        if ended.is_err() {
+            // The peer may have answered before it read everything, such as with 413. wasmtime's WASI 0.3 throws the response away
+            // if this has failed when it asks for the first time.
+            yield_now().await;
+        }
+        ended
     }
 }
 

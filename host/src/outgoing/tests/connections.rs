@@ -2,7 +2,10 @@
 
 use super::{LONG, OK, PATIENT, answer, channel, client, full, listen, read_request, request, send, write};
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Uri};
 use http_body_util::BodyExt as _;
+use std::task::{Context, Waker};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -42,6 +45,77 @@ async fn requests_of_one_client_follow_each_other_on_one_connection() {
     // The same server by another name is another one.
     let named = format!("http://localhost:{}/a", address.port());
     assert_eq!(answer(&one, request("GET", &named, full(""))).await.unwrap().1, "3.1");
+}
+
+#[tokio::test]
+async fn a_request_whose_body_is_not_asked_for_its_end_is_complete() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    tokio::spawn(counting(listener));
+    let client = client();
+    let url = format!("http://{address}/");
+    // A body of pieces does not know its length. hyper takes that of the field, and sends none with GET.
+    for (at, method) in [(1, "GET"), (2, "POST"), (3, "GET")] {
+        let (pieces, body) = channel();
+        let mut request = request(method, &url, body);
+        if method == "POST" {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("4"));
+            pieces.send(Bytes::from_static(b"ping")).await.unwrap();
+        }
+        let (response, sending) = send(&client, request, PATIENT).await.unwrap();
+        assert!(timeout(LONG, Box::into_pin(sending)).await.unwrap().is_ok(), "{method}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, format!("1.{at}"), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_path_is_sent_as_a_slash() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut lines = Vec::new();
+        for _ in 0..2 {
+            let request = read_request(&mut stream).await.unwrap();
+            lines.push(request.lines().next().unwrap().to_owned());
+            write(&mut stream, OK).await;
+        }
+        lines
+    });
+    let client = client();
+    for path in ["", "?a"] {
+        let uri = Uri::builder().scheme("http").authority(address.to_string()).path_and_query(path);
+        let mut request = request("GET", "/", full(""));
+        *request.uri_mut() = uri.build().unwrap();
+        answer(&client, request).await.unwrap();
+    }
+    assert_eq!(server.await.unwrap(), ["GET / HTTP/1.1", "GET /?a HTTP/1.1"]);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_end_of_the_request_is_not_lost() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut received = [0; 4096];
+        while !received.starts_with(b"POST") {
+            stream.read(&mut received).await.unwrap();
+        }
+        write(
+            &mut stream,
+            "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    });
+    let (pieces, body) = channel();
+    let url = format!("http://{address}/");
+    let (response, sending) = send(&client(), request("POST", &url, body), PATIENT).await.unwrap();
+    assert_eq!(response.status(), 413);
+    // The connection has ended, and the rest of the request with it.
+    pieces.closed().await;
+    let mut sending = Box::into_pin(sending);
+    // As wasmtime asks for the first time.
+    assert!(sending.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    assert!(matches!(timeout(LONG, sending).await.unwrap(), Err(Error::ConnectionTerminated)));
 }
 
 #[tokio::test]
@@ -138,6 +212,19 @@ async fn an_idempotent_request_outlives_a_connection_that_was_closed_meanwhile()
     let methods: Vec<_> = all.iter().map(|request| request.split(' ').next().unwrap()).collect();
     assert_eq!(methods, ["GET", "DELETE", "DELETE"]);
     assert_eq!(all[1], all[2]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_sent_is_none_that_could_be_lost() {
+    let (listener, address) = listen("127.0.0.1:0").await;
+    let server = tokio::spawn(closing(listener));
+    let client = client();
+    let url = format!("http://{address}/");
+    for _ in 0..2 {
+        let (_pieces, body) = channel();
+        assert_eq!(answer(&client, request("GET", &url, body)).await.unwrap(), (200, "ok".to_owned()));
+    }
+    assert_eq!(server.await.unwrap().len(), 3);
 }
 
 #[tokio::test]
