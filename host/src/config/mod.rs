@@ -149,7 +149,7 @@ pub struct ClientTimes {
 pub struct Run {
     /// The component.
     pub guest: PathBuf,
-    /// The guest's arguments; the first is its own name.
+    /// The guest's arguments; the first is its own name, without the directory that it is in.
     pub arguments: Vec<String>,
     /// What the guest is given.
     pub grants: Grants,
@@ -326,13 +326,19 @@ impl Run {
             let text = argument.to_str().map(str::to_owned);
             text.ok_or_else(|| ConfigError::NotText(argument.to_string_lossy().into_owned()))
         };
+        let guest = command.first().map(PathBuf::from).unwrap_or_default();
+        let mut arguments = command.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        if let (Some(name), Some(file)) = (arguments.first_mut(), guest.file_name()) {
+            // In which directory of the host it is, is not for the guest to know, as with `wasmtime run`.
+            *name = text(&file.to_owned())?;
+        }
         Ok(Self {
             grants: read_grants(&grants, &allow_tcp_listen)?,
             limits: Limits::new(1, size, timeout)?,
             time: timeout.map(|seconds| Duration::from_secs(seconds.into())),
             confinement: confinement.into(),
-            arguments: command.iter().map(text).collect::<Result<_, _>>()?,
-            guest: command.into_iter().next().map(PathBuf::from).unwrap_or_default(),
+            arguments,
+            guest,
         })
     }
 }
@@ -524,7 +530,7 @@ mod tests {
 
     #[test]
     fn what_follows_the_guest_is_the_guests() {
-        let run = run(&["run", "--env", "A=1", "a.wasm", "--env", "-v", "--", "--help"]).unwrap();
+        let run = run(&["run", "--env", "A=1", "of/a.wasm", "--env", "-v", "--", "--help"]).unwrap();
         assert_eq!(run.arguments, ["a.wasm", "--env", "-v", "--", "--help"]);
         assert_eq!(run.grants.environment.len(), 1);
     }
