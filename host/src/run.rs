@@ -1,7 +1,7 @@
 //! `wasi-httpd run`: runs a command, from its configuration to its exit status.
 
 use crate::component::interface::Edition;
-use crate::component::{Purpose, trap};
+use crate::component::{Purpose, one_line, trap};
 use crate::config::{Confinement, Run};
 use crate::engine::{self, Resources};
 use crate::instance::{FileMemory, State, Stdio, Template};
@@ -13,7 +13,7 @@ use crate::report::stderr;
 use crate::report::terminal::{self, ReaderGone};
 use crate::sandbox::scratch;
 use crate::signals::{self, Signals};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -71,9 +71,12 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     let engine = engine::first(edition, config.limits.instances, &sizes, &resources)?;
     let component = Linkers::new(edition, &engine)?.component(&guest)?;
     let command = match edition {
-        Edition::V03 => Command::V03(p3::bindings::CommandPre::new(component)?),
-        Edition::V02 | Edition::Unknown => Command::V02(p2::bindings::CommandPre::new(component)?),
+        Edition::V03 => p3::bindings::CommandPre::new(component).map(Command::V03),
+        Edition::V02 | Edition::Unknown => p2::bindings::CommandPre::new(component).map(Command::V02),
     };
+    let command = command
+        .map_err(|error| anyhow!("{}", one_line(&error)))
+        .with_context(|| guest.exports_other_types())?;
     let stdio = Stdio::Inherited(config.arguments.clone());
     let template = Arc::new(Template::new(sandbox, stdio, Arc::new(FileMemory::default())));
     // Standard error is the guest's, so that only a wall that is missing is said.

@@ -319,6 +319,13 @@ pub fn of_the_future() -> Vec<u8> {
     )
 }
 
+/// A component with these definitions, in text, that exports interfaces of these names, in which nothing is.
+pub fn exporting(definitions: &str, names: &[&str]) -> Vec<u8> {
+    let exports: String =
+        names.iter().map(|name| format!(r#"(export "{name}" (instance $empty))"#)).collect();
+    wat::parse_str(format!("(component {definitions} (instance $empty) {exports})")).unwrap()
+}
+
 /// A core module, as compilers for WASI preview 1 produce it.
 pub fn preview_1() -> Vec<u8> {
     wat::parse_str(

@@ -272,6 +272,23 @@ fn a_guest_that_cannot_be_run_is_explained() {
 }
 
 #[test]
+fn what_is_of_another_wasi_than_the_host_runs_is_explained() {
+    const P2: &str = "wasi:cli/run@0.2.0";
+    let rc = "wasi:cli/run@0.3.0-rc-2026-03-15";
+    let cases: [(&str, &[&str], &[&str]); 5] = [
+        ("", &[rc], &[rc, "unknown version of WASI", "0.2 and 0.3"]),
+        ("", &["wasi:http/handler@0.3.0"], &["answers HTTP requests", "serves it"]),
+        ("", &[P2, "wasi:http/handler@0.3.0"], &["beside WASI 0.3", "serves it"]),
+        // Of both, the newest is taken.
+        ("", &[P2, "wasi:cli/run@0.3.0"], &["`wasi:cli/run@0.3.0`", "`run`", "inspect --wit"]),
+        ("(type (future u8))", &[P2, rc], &["is intact", rc, "unknown version of WASI"]),
+    ];
+    for (definitions, exports, words) in cases {
+        fails(guests::exporting(definitions, exports), &[], 1, words);
+    }
+}
+
+#[test]
 fn a_component_that_is_also_a_server_runs() {
     let output = run(&GuestFile::new(guests::both()), &[], &[]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));

@@ -246,6 +246,42 @@ fn a_guest_that_cannot_be_served_is_explained() {
 }
 
 #[test]
+fn what_is_of_another_wasi_or_form_than_the_host_serves_is_explained() {
+    const P3: &str = "wasi:http/handler@0.3.0";
+    let newer = r#"(import "wasi:clocks/monotonic-clock@0.3.7"
+        (instance (export "tomorrow" (func (result u64)))))"#;
+    let threads = "(core module $shared (memory 1 1 shared)) (core instance (instantiate $shared))";
+    let wrong = "(core module $wrong (func (result i32))) (core instance (instantiate $wrong))";
+    let cases: [(&str, &[&str], &[&str]); 9] = [
+        ("", &["wasi:http/handler@0.4.0"], &["handler@0.4.0", "unknown version of WASI", "0.2 and 0.3"]),
+        ("", &["wasi:http/handler@0.3.0-rc-2026-03-15"], &["rc-2026-03-15", "unknown version of WASI"]),
+        ("", &["wasi:cli/run@0.3.0"], &["it is a command", "`wasi-httpd run "]),
+        (
+            "",
+            &["wasi:http/incoming-handler@0.2.0", "wasi:cli/run@0.3.0"],
+            &["beside WASI 0.3", "`wasi-httpd run "],
+        ),
+        // Of both, the newest is taken.
+        (
+            "",
+            &["wasi:http/incoming-handler@0.2.0", P3],
+            &["`wasi:http/handler@0.3.0`", "`handle`", "inspect --wit"],
+        ),
+        ("", &[], &["exports nothing", "wasi:http/handler@0.3.x"]),
+        (newer, &[P3], &["wasi:clocks/monotonic-clock@0.3.7", "`tomorrow`", "does not offer", "inspect"]),
+        (threads, &[P3], &["is intact", "threads"]),
+        (wrong, &[P3], &["truncated or damaged", "type mismatch"]),
+    ];
+    for (definitions, exports, words) in cases {
+        let guest = GuestFile::new(guests::exporting(definitions, exports));
+        fails(&["--addr", "127.0.0.1:0", guest.path.to_str().unwrap()], 1, words);
+    }
+    let truncated = host::component::BUILT_IN_P3;
+    let guest = GuestFile::new(&truncated[..truncated.len() / 2]);
+    fails(&["--addr", "127.0.0.1:0", guest.path.to_str().unwrap()], 1, &["truncated or damaged"]);
+}
+
+#[test]
 fn the_built_in_guest_can_be_written_to_a_file_and_served() {
     let site = Site::new();
     site.file("a.txt", "a");

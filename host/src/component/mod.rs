@@ -28,6 +28,7 @@ use kind::Kind;
 use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
+use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -141,15 +142,30 @@ impl Guest {
             Purpose::Serve => ("wasi:http/incoming-handler@0.2.x or wasi:http/handler@0.3.x", http, command),
             Purpose::Run => ("wasi:cli/run@0.2.x or @0.3.x", command, http),
         };
-        if edition.is_some_and(|edition| edition != Edition::Unknown) {
+        // What is of WASI 0.3 needs an engine of its own.
+        let is_split = (edition, other) == (Some(Edition::V02), Some(Edition::V03));
+        if edition.is_some_and(|edition| edition != Edition::Unknown) && !is_split {
             return self.misplaced(purpose);
         }
         let what = match self.anatomy.exports.as_slice() {
             [] => "it exports nothing".to_owned(),
             exports => format!("it exports {}", exports.join(", ")),
         };
+        let lacks = if self.anatomy.exports.is_empty() { "and so not" } else { "but not" };
         let file = self.name.as_deref().unwrap_or_default();
         Some(match (purpose, edition, other) {
+            (Purpose::Serve, Some(Edition::V02), Some(Edition::V03)) => {
+                format!(
+                    "{what}: it answers HTTP requests in WASI 0.2, which is not served beside WASI 0.3; it is a command, which \
+                     `wasi-httpd run {file}` runs"
+                )
+            }
+            (Purpose::Run, Some(Edition::V02), Some(Edition::V03)) => {
+                format!(
+                    "{what}: its command is of WASI 0.2, which does not run beside WASI 0.3; it answers HTTP requests, and \
+                     `wasi-httpd {file}` serves it"
+                )
+            }
             (_, Some(_), _) | (_, None, Some(Edition::Unknown)) => {
                 format!(
                     "{what}: that is {}, and this version runs components of WASI 0.2 and 0.3; build it for one of them",
@@ -157,19 +173,19 @@ impl Guest {
                 )
             }
             (Purpose::Serve, None, Some(_)) => {
-                format!("{what}, but not {wanted}: it is a command, which `wasi-httpd run {file}` runs")
+                format!("{what}, {lacks} {wanted}: it is a command, which `wasi-httpd run {file}` runs")
             }
             (Purpose::Run, None, Some(_)) => {
-                format!("{what}, but not {wanted}: it answers HTTP requests; `wasi-httpd {file}` serves it")
+                format!("{what}, {lacks} {wanted}: it answers HTTP requests; `wasi-httpd {file}` serves it")
             }
             (Purpose::Serve, None, None) => {
                 format!(
-                    "{what}, but not {wanted}: it does not answer HTTP requests, and it is no command either"
+                    "{what}, {lacks} {wanted}: it does not answer HTTP requests, and it is no command either"
                 )
             }
             (Purpose::Run, None, None) => {
                 format!(
-                    "{what}, but not {wanted}: it is no command, and it does not answer HTTP requests either"
+                    "{what}, {lacks} {wanted}: it is no command, and it does not answer HTTP requests either"
                 )
             }
         })
@@ -210,8 +226,42 @@ impl Guest {
     pub fn compile(&self, engine: &Engine) -> Result<Component> {
         Component::from_binary(engine, &self.bytes)
             .map_err(|error| anyhow!("{}", one_line(&error)))
-            .with_context(|| format!("{} is truncated, damaged or beyond the limits", self.name()))
+            .with_context(|| self.failure())
     }
+
+    /// What is wrong with it when the export by which it is started has not the form that its name promises.
+    pub fn exports_other_types(&self) -> String {
+        format!(
+            "{} exports an interface of WASI in a form that this host does not call; `wasi-httpd inspect --wit` prints it",
+            self.name()
+        )
+    }
+
+    /// What is wrong with it when it does not compile. What is valid by any proposal of WebAssembly is not damaged.
+    fn failure(&self) -> String {
+        let name = self.name();
+        if Validator::new_with_features(WasmFeatures::all()).validate_all(&self.bytes).is_err() {
+            return format!("{name} is truncated or damaged");
+        }
+        let unknown: Vec<_> =
+            self.anatomy.exports.iter().filter(|export| is_unknown(export)).cloned().collect();
+        if unknown.is_empty() {
+            return format!(
+                "{name} is intact, but needs what this host does not have, or more than its limits; build it without that"
+            );
+        }
+        format!(
+            "{name} is intact, but also exports {}: that is {}; build it for WASI 0.2 or 0.3 only",
+            unknown.join(", "),
+            Edition::Unknown
+        )
+    }
+}
+
+/// Whether an export is of WASI, in a version that this host does not run.
+fn is_unknown(export: &str) -> bool {
+    let name = InterfaceName::parse(export).filter(|name| name.package.starts_with("wasi:"));
+    name.is_some_and(|name| name.edition() == Edition::Unknown)
 }
 
 /// Whether an interface is the one that answers HTTP requests.

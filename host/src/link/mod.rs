@@ -21,6 +21,8 @@ use direct::module::{DirectCode, Module, Renewal};
 use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{InstancePre, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// A guest that serves, linked in the way in which it will run.
 pub enum Linked {
@@ -113,6 +115,13 @@ impl Linkers {
                     Some(component) => component.clone(),
                     None => self.component(guest)?,
                 };
+                let checked = match self.direct {
+                    Some(_) => ProxyPre::new(component.clone()).map(drop),
+                    None => ServicePre::new(component.clone()).map(drop),
+                };
+                checked
+                    .map_err(|error| anyhow!("{}", one_line(&error)))
+                    .with_context(|| guest.exports_other_types())?;
                 let linked = match self.direct {
                     Some(_) => Linked::Component(component),
                     None => Linked::Concurrent(component),
