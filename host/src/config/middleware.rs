@@ -89,7 +89,10 @@ mod tests {
     #[test]
     fn a_middleware_is_a_file_and_its_grants() {
         let plain = Middleware::parse("a.wasm").unwrap();
-        assert_eq!((plain.file.to_str(), plain.grants), (Some("a.wasm"), super::read_grants(&crate::cli::Grants::default(), &[]).unwrap()));
+        assert_eq!(
+            (plain.file.to_str(), plain.grants),
+            (Some("a.wasm"), super::read_grants(&crate::cli::Grants::default(), &[]).unwrap())
+        );
         let Middleware { grants, .. } =
             Middleware::parse("a.wasm,env=USERS=a:b,c:d,dir=x::/y,env=B=,allow-host=example.com:81").unwrap();
         let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
