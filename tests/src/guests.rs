@@ -383,6 +383,59 @@ pub fn begin_and_wait() -> Vec<u8> {
     )
 }
 
+/// A guest that requests `/x` by this scheme from this authority, and answers `had an answer` or `had none`.
+pub fn asking_by(scheme: &str, authority: &str) -> GuestFile {
+    let length = authority.len();
+    let scheme = u8::from(scheme == "https");
+    GuestFile::new(component(
+        "guest",
+        &format!(
+            r#"(module
+            (import "wasi:http/types@0.2.12" "[constructor]outgoing-request"
+                (func $new-request (param i32) (result i32)))
+            (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-scheme"
+                (func $set-scheme (param i32 i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-authority"
+                (func $set-authority (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/types@0.2.12" "[method]outgoing-request.set-path-with-query"
+                (func $set-path (param i32 i32 i32 i32) (result i32)))
+            (import "wasi:http/outgoing-handler@0.2.12" "handle" (func $send (param i32 i32 i32 i32)))
+            (import "wasi:http/types@0.2.12" "[method]future-incoming-response.subscribe"
+                (func $subscribe (param i32) (result i32)))
+            (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
+            (import "wasi:http/types@0.2.12" "[method]future-incoming-response.get"
+                (func $get (param i32 i32)))
+            {prelude}
+            (data (i32.const 3072) "{authority}")
+            (data (i32.const 3200) "/x")
+            (data (i32.const 3216) "had an answer")
+            (data (i32.const 3232) "had none")
+            ;; Whether the request was answered.
+            (func $ask (result i32) (local $request i32) (local $future i32)
+                (local.set $request (call $new-request (call $fields)))
+                (drop (call $set-scheme (local.get $request) (i32.const 1) (i32.const {scheme}) (i32.const 0) (i32.const 0)))
+                (if (call $set-authority (local.get $request) (i32.const 1) (i32.const 3072) (i32.const {length}))
+                    (then unreachable))
+                (drop (call $set-path (local.get $request) (i32.const 1) (i32.const 3200) (i32.const 2)))
+                (call $send (local.get $request) (i32.const 0) (i32.const 0) (i32.const 128))
+                (if (i32.load8_u (i32.const 128)) (then (return (i32.const 0))))
+                (local.set $future (i32.load offset=8 (i32.const 128)))
+                (call $block (call $subscribe (local.get $future)))
+                (call $get (local.get $future) (i32.const 128))
+                (i32.eqz (i32.load8_u offset=16 (i32.const 128))))
+            (func (export "wasi:http/incoming-handler@0.2.12#handle") (param $in i32) (param $out i32)
+                (local $answered i32) (local $stream i32)
+                (local.set $answered (call $ask))
+                (local.set $stream (call $respond (local.get $out)))
+                (if (local.get $answered)
+                    (then (call $say (local.get $stream) (i32.const 3216) (i32.const 13)))
+                    (else (call $say (local.get $stream) (i32.const 3232) (i32.const 8))))
+                (call $complete (local.get $stream))))"#,
+            prelude = PRELUDE,
+        ),
+    ))
+}
+
 /// A file with a component, in a directory that is removed on drop.
 #[derive(Debug)]
 pub struct GuestFile {
