@@ -405,7 +405,7 @@ pub fn asking_by(scheme: &str, authority: &str) -> GuestFile {
             (import "wasi:io/poll@0.2.12" "[method]pollable.block" (func $block (param i32)))
             (import "wasi:http/types@0.2.12" "[method]future-incoming-response.get"
                 (func $get (param i32 i32)))
-            {prelude}
+            {PRELUDE}
             (data (i32.const 3072) "{authority}")
             (data (i32.const 3200) "/x")
             (data (i32.const 3216) "had an answer")
@@ -431,7 +431,6 @@ pub fn asking_by(scheme: &str, authority: &str) -> GuestFile {
                     (then (call $say (local.get $stream) (i32.const 3216) (i32.const 13)))
                     (else (call $say (local.get $stream) (i32.const 3232) (i32.const 8))))
                 (call $complete (local.get $stream))))"#,
-            prelude = PRELUDE,
         ),
     ))
 }

@@ -98,7 +98,7 @@ async fn an_answer_before_the_end_of_the_request_is_not_lost() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut received = [0; 4096];
         while !received.starts_with(b"POST") {
-            stream.read(&mut received).await.unwrap();
+            let _ = stream.read(&mut received).await.unwrap();
         }
         write(
             &mut stream,
