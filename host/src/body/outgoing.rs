@@ -41,7 +41,7 @@ pub enum Incomplete {
 pub struct Outgoing {
     queue: Shared,
     /// A body that is sent on, before what is in the queue.
-    inner: Option<Inner>,
+    inner: Option<Box<Inner>>,
 }
 
 /// Where the parts of a body that is sent on come from.
@@ -191,7 +191,7 @@ impl Outgoing {
     /// Sends another body before what is written to this one, and its trailers if none are given here. Where the head promises a
     /// length, the body has to have it.
     pub fn send_on(&mut self, source: Box<dyn Source>, promised: Option<u64>) {
-        self.inner = Some(Inner { source, rest: None, promised, is_over: false, trailers: None });
+        self.inner = Some(Box::new(Inner { source, rest: None, promised, is_over: false, trailers: None }));
     }
 
     /// Whether an instance of another component still works for it.
