@@ -332,7 +332,7 @@ fn what_cannot_be_a_middleware_is_refused_in_a_line() {
     );
     refused(
         &file("neither.wasm", &guests::neither()),
-        "cannot stand before the guest: it exports nothing, but not ",
+        "cannot stand before the guest: it exports nothing, and so not ",
     );
     refused(&file("command.wasm", &guests::command("")), "it is a command");
     refused(&file("module.wasm", &guests::preview_1()), "a core module");
