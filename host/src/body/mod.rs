@@ -151,7 +151,7 @@ impl Queue {
 
     fn tell_sent(&mut self, is_complete: bool) {
         if let Some(sent) = self.sent.take() {
-            // Nobody may wait for it any more.
+            // The receiver may be gone.
             let _ = sent.send(is_complete);
         }
     }

@@ -400,7 +400,7 @@ impl Drop for Outgoing {
     fn drop(&mut self) {
         let is_inner_complete = self.inner.as_ref().is_none_or(|inner| inner.left() == Some(0));
         let mut queue = self.queue.lock();
-        // Where the length is known, nobody asks for what follows the last piece.
+        // Where the length is known, the HTTP library does not poll after the last piece.
         let is_complete =
             is_inner_complete && queue.pieces.is_empty() && matches!(queue.end, Some(End::Finished(None)));
         queue.tell_sent(is_complete);
