@@ -49,8 +49,8 @@ enum Other {
         #[arg(short, long, value_name = "FILE", default_value = "guest.wasm")]
         output: PathBuf,
 
-        /// The version of WASI that it is for; every runtime has 0.2
-        #[arg(long, value_name = "VERSION", default_value = "0.2")]
+        /// The version of WASI that it is for, 0.2 or 0.3; every runtime has 0.2
+        #[arg(long, value_name = "VERSION", default_value = "0.2", hide_possible_values = true)]
         wasi: Wasi,
     },
 
@@ -493,12 +493,12 @@ pub struct New {
     #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub directory: PathBuf,
 
-    /// The language that it is written in
-    #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
+    /// The language that it is written in: rust, js, python or c
+    #[arg(long, value_name = "LANGUAGE", default_value = "rust", hide_possible_values = true)]
     pub lang: Language,
 
-    /// The version of WASI that it is for
-    #[arg(long, value_name = "VERSION", default_value = "0.2")]
+    /// The version of WASI that it is for, 0.2 or 0.3
+    #[arg(long, value_name = "VERSION", default_value = "0.2", hide_possible_values = true)]
     pub wasi: Wasi,
 }
 
