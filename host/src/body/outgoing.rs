@@ -35,6 +35,13 @@ pub enum Incomplete {
     Behind,
 }
 
+/// What a guest is told that reads such a body.
+impl From<Incomplete> for wasmtime_wasi_http::Error {
+    fn from(_: Incomplete) -> Self {
+        Self::HttpResponseIncomplete
+    }
+}
+
 /// The end from which a connection takes a body. As a [`Body`] it reads files when they are asked for;
 /// [`SocketBody`](super::SocketBody) leaves that to the socket.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! What stands behind a component that passes requests on.
 
 use crate::body::{Outgoing, RequestBody};
+use crate::wasi::LentHandle;
 use http::{Request, Response};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use wasmtime_wasi_http::Error;
+use std::sync::Arc;
 
 /// A response on its way from the component behind.
 pub type NextResponse = Pin<Box<dyn Future<Output = Result<Response<Outgoing>, NoResponse>> + Send>>;
@@ -46,54 +46,5 @@ pub struct Original {
     /// Its head.
     pub head: http::request::Parts,
     /// Its body, where the runtime has it.
-    pub body: Shared,
-}
-
-/// A body that the runtime has, and that can be taken out of there again.
-#[derive(Clone, Debug)]
-pub struct Shared(Weak<Mutex<Option<RequestBody>>>);
-
-/// The body as the runtime has it.
-#[derive(Debug)]
-pub struct SharedBody(Arc<Mutex<Option<RequestBody>>>);
-
-impl SharedBody {
-    /// Shares a body.
-    pub fn new(body: RequestBody) -> (Self, Shared) {
-        let shared = Arc::new(Mutex::new(Some(body)));
-        let weak = Shared(Arc::downgrade(&shared));
-        (Self(shared), weak)
-    }
-}
-
-impl Shared {
-    /// Takes the body out.
-    pub fn take(&self) -> Option<RequestBody> {
-        self.0.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl http_body::Body for SharedBody {
-    type Data = bytes::Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Error>>> {
-        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => std::task::Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        body.as_ref().is_none_or(http_body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        let body = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        body.as_ref().map_or_else(http_body::SizeHint::default, http_body::Body::size_hint)
-    }
+    pub body: LentHandle<RequestBody>,
 }

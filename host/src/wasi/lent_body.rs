@@ -1,7 +1,5 @@
-//! Bodies of responses that a guest of WASI 0.3 has made, until they are sent.
-//!
-//! The runtime keeps each as a body like any other, which the guest may read. The connection takes it out, with the files in it,
-//! by the number of its response.
+//! Bodies that the runtime has for a guest, and that the host takes out again where the guest gives them away unread: those of
+//! responses that a guest of WASI 0.3 has made, with the files in them, and those of requests that are passed on.
 
 use crate::body::Outgoing;
 use bytes::Bytes;
@@ -11,30 +9,46 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use wasmtime_wasi_http::Error;
 
-/// The body of a response, until the connection takes it out. The runtime sees a body that it may read.
+/// A body that the runtime has, as one that a guest may read, and that can be taken out of there again.
 #[derive(Debug)]
-pub struct LentBody(Arc<Mutex<Option<Outgoing>>>);
+pub struct Lent<B>(Arc<Mutex<Option<B>>>);
 
-/// The way to the body in it.
-pub type LentHandle = Weak<Mutex<Option<Outgoing>>>;
+/// The way to a body that is lent, for as long as the runtime has it.
+#[derive(Debug)]
+pub struct LentHandle<B>(Weak<Mutex<Option<B>>>);
 
-impl LentBody {
+impl<B> Lent<B> {
     /// Lends a body.
-    pub fn new(body: Outgoing) -> Self {
+    pub fn new(body: B) -> Self {
         Self(Arc::new(Mutex::new(Some(body))))
     }
 
-    /// The way to it, for as long as it is there.
-    pub fn handle(&self) -> LentHandle {
-        Arc::downgrade(&self.0)
+    /// The way to it.
+    pub fn handle(&self) -> LentHandle<B> {
+        LentHandle(Arc::downgrade(&self.0))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Outgoing>> {
+    fn lock(&self) -> MutexGuard<'_, Option<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Body for LentBody {
+impl<B> LentHandle<B> {
+    /// Takes the body out, if it is still there.
+    pub fn take(&self) -> Option<B> {
+        self.0.upgrade()?.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.0.strong_count() == 0
+    }
+}
+
+impl<B> Body for Lent<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Error>,
+{
     type Data = Bytes;
     type Error = Error;
 
@@ -45,7 +59,7 @@ impl Body for LentBody {
         let mut body = self.lock();
         let Some(body) = body.as_mut() else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(body).poll_frame(context));
-        Poll::Ready(frame.map(|frame| frame.map_err(|_| Error::HttpResponseIncomplete)))
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -60,19 +74,18 @@ impl Body for LentBody {
 /// The bodies of the responses that an instance has made, by the number of the response. A number that was given to another
 /// response since is recognised by the first body being gone.
 #[derive(Debug, Default)]
-pub struct LentBodies(Vec<(u32, LentHandle)>);
+pub struct LentBodies(Vec<(u32, LentHandle<Outgoing>)>);
 
 impl LentBodies {
     /// The response of this number has a body that is lent.
-    pub fn remember(&mut self, number: u32, body: LentHandle) {
-        self.0.retain(|(_, known)| known.strong_count() > 0);
+    pub fn remember(&mut self, number: u32, body: LentHandle<Outgoing>) {
+        self.0.retain(|(_, known)| !known.is_gone());
         self.0.push((number, body));
     }
 
     /// The body of the response of this number, unless it comes from somewhere else.
     pub fn take(&mut self, number: u32) -> Option<Outgoing> {
-        let mut bodies = self.0.iter().filter(|(known, _)| *known == number);
-        let body = bodies.find_map(|(_, body)| body.upgrade())?;
-        body.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut bodies = self.0.iter().filter(|(known, body)| *known == number && !body.is_gone());
+        bodies.next()?.1.take()
     }
 }

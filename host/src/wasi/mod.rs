@@ -4,7 +4,7 @@
 //! - [`files`]: opening and examining files below a directory; [`last_file`], [`known_files`], [`open_files`]: with few system
 //!   calls
 //! - [`streams`]: which of an instance's streams are files and bodies, so that one can be handed to the other
-//! - [`lent_body`]: bodies of responses that are made and not yet sent
+//! - [`lent_body`]: bodies that the runtime has, and that are taken out again where a guest gives them away unread
 //! - [`keyvalue`]: stores of keys and values
 //! - [`messages`]: fields and lengths of HTTP messages
 
@@ -21,6 +21,6 @@ mod streams;
 pub use entries::Entries;
 pub use known_files::KnownFiles;
 pub use last_file::{Found, LastFile};
-pub use lent_body::{LentBodies, LentBody};
+pub use lent_body::{Lent, LentBodies, LentHandle};
 pub use open_files::{MAX_OPEN_FILES, OpenFiles};
 pub use streams::{OpenBodies, Streams};

@@ -59,7 +59,14 @@ pub(super) enum Output {
 }
 
 /// Ends the bodies of an instance before the instance is dropped: otherwise, what was written of them would seem to be all.
-struct EndBodies(OpenBodies);
+pub(super) struct EndBodies(OpenBodies);
+
+impl EndBodies {
+    /// The bodies of this instance. This has to be dropped before the store is.
+    pub(super) fn of(store: &mut Store<State>) -> Self {
+        Self(store.data_mut().streams().open_bodies())
+    }
+}
 
 impl Drop for EndBodies {
     fn drop(&mut self) {
@@ -83,8 +90,7 @@ impl Executor {
             None => self.instances.instantiate().await?,
         };
         {
-            // It has to be dropped before the store is.
-            let _end = EndBodies(instance.store.data_mut().streams().open_bodies());
+            let _end = EndBodies::of(&mut instance.store);
             let Instance { store, guest, .. } = &mut instance;
             let outcome =
                 store.run_concurrent(async |store| answer(store, guest, job, Output::OfRequest).await).await;

@@ -8,10 +8,11 @@ mod workers;
 
 use super::Job;
 use super::slots::Slots;
-use crate::instance::next::{Original, SharedBody};
+use crate::instance::next::Original;
 use crate::instance::{State, Template};
 use crate::link::Linked;
 use crate::report::metrics::InstanceCounts;
+use crate::wasi::Lent;
 use anyhow::Result;
 use http::Request;
 use http::uri::Scheme;
@@ -109,8 +110,8 @@ fn begin(
     let mut original = None;
     let request = if next.is_some() {
         let (head, body) = request.into_parts();
-        let (body, shared) = SharedBody::new(body);
-        original = Some((head.clone(), shared));
+        let body = Lent::new(body);
+        original = Some((head.clone(), body.handle()));
         Request::from_parts(head, body.boxed_unsync())
     } else {
         request

@@ -3,13 +3,12 @@
 //! A request that was given up cannot be stopped: its instance takes no further ones if it does not stop by itself, and ends
 //! when none but such requests are left. A trap fails all requests of its instance.
 
-use super::concurrent::{Instance, Instances, Output, answer};
+use super::concurrent::{EndBodies, Instance, Instances, Output, answer};
 use super::{Denied, Reuse};
 use crate::app::Job;
 use crate::app::slots::Slots;
 use crate::component::trap;
 use crate::instance::State;
-use crate::wasi::OpenBodies;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use std::future::poll_fn;
@@ -184,8 +183,8 @@ async fn run_instance(
     worker: &Arc<Worker>,
     mut queue: mpsc::UnboundedReceiver<Task>,
 ) {
+    let _end = EndBodies::of(&mut instance.store);
     let Instance { store, guest, .. } = &mut instance;
-    let bodies: OpenBodies = store.data_mut().streams().open_bodies();
     let reuse = workers.reuse;
     {
         let event_loop = async |store: &Accessor<State>| {
@@ -241,8 +240,6 @@ async fn run_instance(
     if store.data_mut().allowance().was_exceeded() {
         error!("an instance that answers several requests at a time has ended: {Denied}");
     }
-    // Before the store: otherwise, what was written of them would seem to be all.
-    bodies.end_all();
 }
 
 /// Returns when an instance has nothing left but requests that were given up.

@@ -2,6 +2,7 @@
 //! component that passes on what the component behind it has answered, with other fields, copies nothing of it.
 
 use super::interface;
+use super::outcome::Outcome;
 use crate::body::{Outgoing, READ_MAX};
 use crate::instance::State;
 use bytes::Bytes;
@@ -9,7 +10,6 @@ use http_body::Body as _;
 use std::any::{Any, TypeId};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::sync::oneshot;
 use wasmtime::component::{
     Access, Destination, FutureReader, Linker, Resource, StreamProducer, StreamReader, StreamResult,
 };
@@ -44,11 +44,9 @@ fn consume(
     store.data_mut().table().delete(response)?;
     // Nobody waits for what the guest says of it.
     processed.close(&mut store)?;
-    let (sender, receiver) = oneshot::channel();
-    let producer = BodyProducer { body: Some(body), rest: Bytes::new(), trailers: Some(sender) };
-    let stream = StreamReader::new(&mut store, producer)?;
-    let trailers = async move { wasmtime::error::Ok(receiver.await.unwrap_or(Ok(None))) };
-    Ok((stream, FutureReader::new(&mut store, trailers)?))
+    let (trailers, future) = Outcome::new(&mut store, Ok(None))?;
+    let producer = BodyProducer { body: Some(body), rest: Bytes::new(), trailers };
+    Ok((StreamReader::new(&mut store, producer)?, future))
 }
 
 /// The body of a response, as a stream of its bytes. Another response takes it out of the stream again.
@@ -57,27 +55,19 @@ pub(super) struct BodyProducer {
     body: Option<Outgoing>,
     /// What did not fit into the guest's last read.
     rest: Bytes,
-    /// Takes its trailers.
-    trailers: Option<oneshot::Sender<Trailers>>,
+    trailers: Outcome<Trailers>,
 }
 
 impl BodyProducer {
     /// What is left of the body. Its trailers stay with it: the guest is told of none.
     pub(super) fn take(&mut self) -> Option<Outgoing> {
-        self.end(Ok(None));
+        self.trailers.say(Ok(None));
         let rest = std::mem::take(&mut self.rest);
         let mut body = self.body.take();
         if let (Some(body), false) = (&mut body, rest.is_empty()) {
             body.put_back_bytes(rest);
         }
         body
-    }
-
-    fn end(&mut self, trailers: Trailers) {
-        if let Some(sender) = self.trailers.take() {
-            // A guest that has dropped the future does not want to know.
-            let _ = sender.send(trailers);
-        }
     }
 }
 
@@ -127,7 +117,7 @@ impl StreamProducer<State> for BodyProducer {
                 Some(Err(_)) => Err(ErrorCode::HttpResponseIncomplete),
                 None => Ok(None),
             };
-            this.end(trailers);
+            this.trailers.say(trailers);
             this.body = None;
         }
     }

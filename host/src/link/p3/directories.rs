@@ -1,12 +1,12 @@
 //! Links `wasi:filesystem/preopens` and the entries of directories.
 
+use super::outcome::Outcome;
 use super::{codes, interface};
 use crate::instance::State;
 use crate::link::calls::directories as calls;
 use crate::wasi::Entries;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Destination, FutureReader, Linker, Resource, StreamProducer, StreamReader, StreamResult, VecBuffer,
@@ -42,24 +42,21 @@ fn read_directory(
         Descriptor::Dir(directory) => Entries::new(&directory.dir).map_err(codes::code),
         Descriptor::File(_) => Err(ErrorCode::NotDirectory),
     };
-    let (sender, receiver) = oneshot::channel();
+    let (mut outcome, future) = Outcome::new(&mut store, Ok(()))?;
     let stream = match entries {
-        Ok(entries) => StreamReader::new(&mut store, Listing { entries, outcome: Some(sender) })?,
+        Ok(entries) => StreamReader::new(&mut store, Listing { entries, outcome })?,
         Err(code) => {
-            // The other end is here.
-            let _ = sender.send(Err(code));
+            outcome.say(Err(code));
             StreamReader::new(&mut store, std::iter::empty())?
         }
     };
-    let outcome = async move { wasmtime::error::Ok(receiver.await.unwrap_or(Ok(()))) };
-    Ok((stream, FutureReader::new(&mut store, outcome)?))
+    Ok((stream, future))
 }
 
 /// The entries of a directory, as a stream.
 struct Listing {
     entries: Entries,
-    /// Takes how the stream has ended.
-    outcome: Option<oneshot::Sender<Result<(), ErrorCode>>>,
+    outcome: Outcome<Result<(), ErrorCode>>,
 }
 
 impl StreamProducer<State> for Listing {
@@ -89,10 +86,7 @@ impl StreamProducer<State> for Listing {
                 Ok(None) => Ok(()),
                 Err(code) => Err(codes::code(code)),
             };
-            if let Some(sender) = this.outcome.take() {
-                // A guest that has dropped the future does not want to know.
-                let _ = sender.send(outcome);
-            }
+            this.outcome.say(outcome);
             result = StreamResult::Dropped;
             break;
         }

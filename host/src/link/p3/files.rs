@@ -1,5 +1,6 @@
 //! Links the calls of `wasi:filesystem/types.descriptor` that this host replaces, apart from [those that write](super::writes).
 
+use super::outcome::Outcome;
 use super::{codes, interface, writes};
 use crate::body::{BodyStream, FileSource};
 use crate::instance::State;
@@ -9,7 +10,6 @@ use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Accessor, Destination, FutureReader, Linker, Resource, StreamProducer, StreamReader, StreamResult,
@@ -23,7 +23,7 @@ use wasmtime_wasi::p3::bindings::filesystem::types::{DescriptorFlags, ErrorCode,
 const READ_MAX: usize = 64 * 1024;
 
 type Own = Resource<Descriptor>;
-type Outcome<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
+type Returned<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = interface(linker, "wasi:filesystem/types")?;
@@ -81,26 +81,23 @@ fn read_via_stream(
         Descriptor::File(file) => Some(Arc::clone(&file.file)),
         Descriptor::Dir(_) => None,
     };
-    let (sender, receiver) = oneshot::channel();
+    let length = state.last_file().length(descriptor.rep());
+    let (mut outcome, future) = Outcome::new(&mut store, Ok(()))?;
     let stream = if let Some(file) = file {
-        let length = state.last_file().length(descriptor.rep());
         let source = FileSource::new(file, offset, length);
-        StreamReader::new(&mut store, FileProducer { source: Some(source), outcome: Some(sender) })?
+        StreamReader::new(&mut store, FileProducer { source: Some(source), outcome })?
     } else {
-        // The other end is here.
-        let _ = sender.send(Err(ErrorCode::IsDirectory));
+        outcome.say(Err(ErrorCode::IsDirectory));
         StreamReader::new(&mut store, std::iter::empty())?
     };
-    let outcome = async move { wasmtime::error::Ok(receiver.await.unwrap_or(Ok(()))) };
-    Ok((stream, FutureReader::new(&mut store, outcome)?))
+    Ok((stream, future))
 }
 
 /// A file, as a stream of its bytes. A response takes it out of the stream again.
 pub(super) struct FileProducer {
     /// `None` once a response has taken it.
     source: Option<FileSource>,
-    /// Takes how the stream has ended.
-    outcome: Option<oneshot::Sender<Result<(), ErrorCode>>>,
+    outcome: Outcome<Result<(), ErrorCode>>,
 }
 
 impl FileProducer {
@@ -109,28 +106,21 @@ impl FileProducer {
     pub(super) fn hand_over(&mut self, body: &BodyStream, length: Option<u64>) -> bool {
         let Some(source) = &self.source else { return false };
         if length == Some(0) {
-            self.end(Ok(()));
+            self.outcome.say(Ok(()));
             return true;
         }
         match source.take_range(length.unwrap_or(u64::MAX)) {
             Ok(Some(range)) => {
                 // A connection that is gone does not want it.
                 let _ = body.write_file(range);
-                self.end(Ok(()));
+                self.outcome.say(Ok(()));
                 true
             }
             Ok(None) => false,
             Err(error) => {
-                self.end(Err(codes::code(error.into())));
+                self.outcome.say(Err(codes::code(error.into())));
                 true
             }
-        }
-    }
-
-    fn end(&mut self, outcome: Result<(), ErrorCode>) {
-        if let Some(sender) = self.outcome.take() {
-            // A guest that has dropped the future does not want to know.
-            let _ = sender.send(outcome);
         }
     }
 }
@@ -156,7 +146,7 @@ impl StreamProducer<State> for FileProducer {
         let outcome = source.read_into(destination.remaining());
         Poll::Ready(Ok(match outcome {
             Ok(0) => {
-                this.end(Ok(()));
+                this.outcome.say(Ok(()));
                 StreamResult::Dropped
             }
             Ok(read) => {
@@ -164,7 +154,7 @@ impl StreamProducer<State> for FileProducer {
                 StreamResult::Completed
             }
             Err(error) => {
-                this.end(Err(codes::code(error.into())));
+                this.outcome.say(Err(codes::code(error.into())));
                 StreamResult::Dropped
             }
         }))
@@ -179,7 +169,7 @@ impl StreamProducer<State> for FileProducer {
     }
 }
 
-pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = Outcome<T>> + Send + 'a>>;
+pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = Returned<T>> + Send + 'a>>;
 
 /// A call that is done when it returns: files are read on the thread that asks for it.
 pub(super) fn at_once<T: Send + 'static>(

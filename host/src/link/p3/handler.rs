@@ -1,9 +1,9 @@
 //! Links `wasi:http/handler` as an import: a component passes a request on to the one behind it.
 
 use super::interface;
+use super::responses::lend;
 use crate::instance::next::NoResponse;
 use crate::instance::{Next, State};
-use crate::wasi::LentBody;
 use http::header::{HOST, HeaderValue};
 use http::uri::Authority;
 use http::{Request as HttpRequest, Uri};
@@ -11,7 +11,6 @@ use std::future::ready;
 use wasmtime::AsContextMut as _;
 use wasmtime::component::{Accessor, Linker, Resource};
 use wasmtime::error::Context as _;
-use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p3::{Request, Response};
 
@@ -47,15 +46,7 @@ async fn handle(store: &Accessor<State>, request: Resource<Request>) -> wasmtime
             Ok(response) => response,
             Err(error) => return Ok(Err(code(error))),
         };
-        let state = store.get();
-        let (parts, body) = response.into_parts();
-        let body = LentBody::new(body);
-        let handle = body.handle();
-        let response = http::Response::from_parts(parts, body);
-        let (response, _) = Response::from_http(state.http().hooks, response);
-        let response = state.table().push(response)?;
-        state.lent_bodies().remember(response.rep(), handle);
-        Ok(Ok(response))
+        Ok(Ok(lend(store.get(), response)?))
     })
 }
 

@@ -6,6 +6,7 @@ mod contents;
 mod directories;
 mod files;
 mod handler;
+mod outcome;
 pub mod responses;
 mod writes;
 

@@ -6,7 +6,7 @@ use super::files::FileProducer;
 use super::interface;
 use crate::body::{BodyStream, BodyWriter, Outgoing};
 use crate::instance::State;
-use crate::wasi::LentBody;
+use crate::wasi::Lent;
 use crate::wasi::messages::new_body;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -72,18 +72,28 @@ fn new_response(
     }
     trailers.pipe(&mut store, TrailersConsumer(Some(Arc::clone(&ending))))?;
 
-    let body = LentBody::new(outgoing);
-    let handle = body.handle();
-    let mut response = http::Response::new(body);
+    let mut response = http::Response::new(outgoing);
     *response.headers_mut() = headers;
-    let (response, _) = Response::from_http(store.data_mut().http().hooks, response);
-    let response = store.data_mut().table().push(response)?;
-    store.data_mut().lent_bodies().remember(response.rep(), handle);
+    let response = lend(store.data_mut(), response)?;
     let sent = async move {
         let is_complete = sent.await.unwrap_or(false);
         wasmtime::error::Ok(if is_complete { Ok(()) } else { Err(ErrorCode::ConnectionTerminated) })
     };
     Ok((response, FutureReader::new(&mut store, sent)?))
+}
+
+/// Gives an instance a response whose body it may read, and give away unread.
+pub(super) fn lend(
+    state: &mut State,
+    response: http::Response<Outgoing>,
+) -> wasmtime::Result<Resource<Response>> {
+    let (parts, body) = response.into_parts();
+    let body = Lent::new(body);
+    let handle = body.handle();
+    let (response, _) = Response::from_http(state.http().hooks, http::Response::from_parts(parts, body));
+    let response = state.table().push(response)?;
+    state.lent_bodies().remember(response.rep(), handle);
+    Ok(response)
 }
 
 /// Has a stream become the contents of a body. A file is handed over unread, as far as the body's length goes.

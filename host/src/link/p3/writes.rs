@@ -2,13 +2,13 @@
 
 use super::codes;
 use super::files::{Pending, at_once};
+use super::outcome::Outcome;
 use crate::instance::State;
 use crate::link::calls::files;
 use crate::link::calls::scratch::{self, Writer};
 use std::future::ready;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::sync::oneshot;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
     Accessor, FutureReader, LinkerInstance, Resource, Source, StreamConsumer, StreamReader, StreamResult,
@@ -139,10 +139,9 @@ fn write_stream(
     };
     match writer {
         Ok(writer) => {
-            let (sender, receiver) = oneshot::channel();
-            data.pipe(&mut store, FileConsumer { writer, outcome: Some(sender) })?;
-            let outcome = async move { wasmtime::error::Ok(receiver.await.unwrap_or(Ok(()))) };
-            FutureReader::new(&mut store, outcome)
+            let (outcome, future) = Outcome::new(&mut store, Ok(()))?;
+            data.pipe(&mut store, FileConsumer { writer, outcome })?;
+            Ok(future)
         }
         Err(code) => {
             data.close(&mut store)?;
@@ -155,7 +154,7 @@ fn write_stream(
 struct FileConsumer {
     writer: Writer,
     /// Takes why it could not be written to; it is dropped at the end of the stream.
-    outcome: Option<oneshot::Sender<Result<(), ErrorCode>>>,
+    outcome: Outcome<Result<(), ErrorCode>>,
 }
 
 impl StreamConsumer<State> for FileConsumer {
@@ -176,10 +175,7 @@ impl StreamConsumer<State> for FileConsumer {
                 StreamResult::Completed
             }
             Err(error) => {
-                if let Some(sender) = this.outcome.take() {
-                    // A guest that has dropped the future does not want to know.
-                    let _ = sender.send(Err(codes::code(error.into())));
-                }
+                this.outcome.say(Err(codes::code(error.into())));
                 StreamResult::Dropped
             }
         };
