@@ -14,6 +14,7 @@ pub mod sockets;
 pub mod stock;
 #[cfg(feature = "strangers")]
 pub mod strangers;
+pub mod terminal;
 pub mod tls;
 pub mod walls;
 

@@ -1,7 +1,6 @@
 //! Reloads: everything that has changed takes the place of what was there at once, or nothing does, and no request notices.
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Stdio;
@@ -10,7 +9,7 @@ use tests::guests::{self, WAITING};
 use tests::process::{Process, eventually};
 use tests::site::Site;
 use tests::tls::{Authority, Files};
-use tests::{Client, Runtime, Server, programs};
+use tests::{Client, Runtime, Server, programs, terminal};
 
 /// A server whose configuration is `site.toml` beside the site.
 struct Configured {
@@ -333,11 +332,7 @@ fn a_server_without_a_configuration_reloads_its_component() {
 
 #[test]
 fn a_server_ends_with_its_terminal() {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let end = File::options().read(true).write(true).open(name).unwrap();
+    let (terminal, end) = terminal::open();
     let site = Site::new();
     let mut command = programs!().command();
     command.args(["--addr", "127.0.0.1:0", "--dir"]).arg(site.root()).stdin(Stdio::from(end));

@@ -1,13 +1,11 @@
 //! Standard error that is not read, is a stopped terminal, or is closed: requests are answered as usual, and lines that
 //! could not be printed are counted.
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use tests::guests::{self, GuestFile};
-use tests::{Client, eventually, programs};
+use tests::{Client, eventually, programs, terminal};
 
 /// A guest that prints 4 KiB to standard error with each request.
 fn talkative() -> GuestFile {
@@ -97,12 +95,7 @@ fn a_pipe_that_is_not_read_does_not_block_the_shutdown() {
 
 #[test]
 fn a_stopped_terminal_does_not_block_requests() {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
-    let end = File::options().read(true).write(true).open(name).unwrap();
-    let mut terminal = File::from(terminal);
+    let (mut terminal, end) = terminal::open();
     let guest = talkative();
     let mut command = command(&guest, "127.0.0.1:0");
     command.stderr(end);

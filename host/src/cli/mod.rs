@@ -164,6 +164,10 @@ pub struct Serve {
     #[arg(long)]
     pub watch: bool,
 
+    /// Open a browser once the server listens
+    #[arg(long)]
+    pub open: bool,
+
     /// Who looks after it.
     #[command(flatten)]
     pub admin: Admin,

@@ -227,6 +227,11 @@ pub enum ConfigError {
     /// There is nothing to be a share of.
     #[error("--otlp-sample says how many traces go to --otlp, which is not there; add --otlp URL")]
     NoOtlp,
+    /// No listener has a URL.
+    #[error(
+        "--open needs a listener that a browser can reach, and there are unix sockets only; add --addr HOST:PORT"
+    )]
+    OpenWithoutAddress,
     /// A language whose tools make components of WASI 0.2 only.
     #[error("{0} only; leave --wasi 0.3 out, or take --lang rust")]
     OnlyV02(&'static str),

@@ -99,6 +99,8 @@ pub struct Serve {
     pub queue: Duration,
     /// Whether it reloads when the files of its configuration and its components change.
     pub watch: bool,
+    /// Whether a browser is opened at the start.
+    pub open: bool,
     /// Where it tells how it is, if it does.
     pub admin: Option<Admin>,
     /// How it stops.
@@ -219,6 +221,7 @@ impl Serve {
             idle_timeout,
             stall_timeout,
             watch,
+            open,
             admin,
             stopping,
             confinement,
@@ -251,6 +254,7 @@ impl Serve {
             instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
             watch,
+            open,
             admin: Admin::new(admin)?,
             stopping: Stopping::new(stopping)?,
             confinement: confinement.into(),
@@ -281,6 +285,7 @@ impl Serve {
             instances,
             queue,
             watch,
+            open: _,
             admin,
             stopping,
             confinement,

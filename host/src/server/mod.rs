@@ -10,7 +10,9 @@
 //!
 //! [`check`](mod@check) does all that comes before the listeners, and says what is wrong.
 
+mod browser;
 mod check;
+mod greeting;
 mod listen;
 mod open;
 mod reload;
@@ -42,6 +44,8 @@ use crate::sandbox::scratch;
 use crate::signals::{self, Signals};
 use crate::watch::Files;
 use anyhow::{Context as _, Result};
+use browser::Browser;
+use greeting::Greeting;
 use listen::Listening;
 use open::{Opened, OpenedTls};
 use reload::Reloader;
@@ -60,6 +64,8 @@ const SPARE_THREADS: usize = 512;
 /// What serves.
 struct Ready {
     listeners: Vec<Listener>,
+    greeting: Option<Greeting>,
+    browser: Option<Browser>,
     tls: Option<OpenedTls>,
     admin: Option<admin::Opened>,
     acceptor: Acceptor,
@@ -119,6 +125,8 @@ fn compile(
 ) -> Result<Ready> {
     let Opened {
         listeners,
+        greeting,
+        browser,
         mut tls,
         admin,
         sites,
@@ -150,6 +158,8 @@ fn compile(
     let walls = lockdown.map(Lockdown::finish);
     Ok(Ready {
         listeners,
+        greeting,
+        browser,
         tls,
         admin,
         acceptor,
@@ -169,6 +179,8 @@ fn compile(
 async fn run(ready: Ready) -> Result<()> {
     let Ready {
         listeners,
+        greeting,
+        browser,
         tls,
         admin,
         mut acceptor,
@@ -231,6 +243,12 @@ async fn run(ready: Ready) -> Result<()> {
         Some(tls) => listen::over_tls(&listening, listeners, tls, &connections, config.tls),
     }
     drop(listening);
+    if let Some(greeting) = greeting {
+        greeting.show();
+    }
+    if let Some(browser) = browser {
+        browser.open();
+    }
     // After the others: programs that start a server take the first address that it names.
     let admin = admin.map(admin::Prepared::start);
     notify::ready();

@@ -1,5 +1,7 @@
 //! Opening: everything that the process needs before it restricts itself.
 
+use super::browser::Browser;
+use super::greeting::Greeting;
 use super::reload::{Certificates, PairFiles, made_from};
 use crate::admin;
 use crate::app::build::{self, OpenedSite};
@@ -34,6 +36,9 @@ use tracing::warn;
 /// What was opened before the process restricts itself.
 pub(super) struct Opened {
     pub(super) listeners: Vec<Listener>,
+    /// Where other machines find them, for a person at a terminal.
+    pub(super) greeting: Option<Greeting>,
+    pub(super) browser: Option<Browser>,
     pub(super) tls: Option<OpenedTls>,
     pub(super) admin: Option<admin::Opened>,
     pub(super) sites: Vec<OpenedSite>,
@@ -208,6 +213,8 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     if lists {
         config.list_by_default();
     }
+    let greeting = Greeting::find(&listeners);
+    let browser = if config.open { Browser::prepare(&listeners)? } else { None };
     // Low ports are bound.
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     let rules = give_rules(config)?;
@@ -219,6 +226,8 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     let workers = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     Ok(Opened {
         listeners,
+        greeting,
+        browser,
         tls,
         admin,
         sites,
