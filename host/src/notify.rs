@@ -1,5 +1,4 @@
-//! What the service manager is told, where there is one that asks for it (`sd_notify(3)`): that the server is ready, that it
-//! is alive, and that it stops.
+//! Messages to the service manager (`sd_notify(3)`), where it has set `NOTIFY_SOCKET`: the server is ready, is alive, stops.
 
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 use tokio::time::{MissedTickBehavior, interval};

@@ -204,8 +204,8 @@ impl Running {
         self.vigil = None;
     }
 
-    /// Lets the guest go on after its response is complete: it may still have something to note down. Nobody waits for
-    /// it, so its time is that on the clock.
+    /// Lets the guest go on after its response is complete: it may still have something to note down. No
+    /// request waits for it, so its time is that on the clock.
     pub(super) fn finish_alone(mut self, name: Name, subject: Subject) {
         // Without a runtime the process is ending.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };

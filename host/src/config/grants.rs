@@ -105,7 +105,7 @@ pub struct ScratchGrant {
 /// Who shares a scratch directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ScratchPer {
-    /// Nobody: each request has a new one
+    /// Each request has a new one
     #[default]
     Request,
     /// All requests of a site

@@ -261,7 +261,7 @@ impl State {
         let current = self.request.as_mut().map(|request| &mut request.response);
         let current = current.and_then(|current| current.take_if(|(number, _)| *number == outparam));
         if let Some((_, sender)) = current {
-            // Where nobody waits any more, the client has left.
+            // The receiver is gone if the client has left.
             let _ = sender.send(response);
         }
     }

@@ -115,7 +115,7 @@ pub(super) fn guest_line(text: &str) {
     }
 }
 
-/// Waits until everything is written, unless nobody reads it.
+/// Waits until everything is written, or until [`FINISH_TIMEOUT`] where standard error is not read.
 pub fn finish() {
     if let Some(writer) = WRITER.get() {
         writer.finish(FINISH_TIMEOUT);

@@ -1,6 +1,6 @@
 //! The standard streams of this process, as a guest that runs as a command has them: unbuffered, byte for byte.
 //!
-//! Writing where nobody reads any more ends the guest, as SIGPIPE ends a native program.
+//! Writing to a pipe whose reader is gone ends the guest, as SIGPIPE ends a native program.
 
 use bytes::Bytes;
 use std::io::{self, Write as _};

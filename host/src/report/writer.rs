@@ -1,7 +1,7 @@
 //! Lines for a standard stream or a file, written by a thread of its own.
 //!
-//! A pipe that nobody reads, or a terminal that was stopped with Ctrl-S, blocks whoever writes to it. So only this thread
-//! writes; everyone else appends to a bounded queue and never waits. Lines that do not fit are dropped and counted, and so
+//! Writing to a pipe that is not read, or to a terminal that was stopped with Ctrl-S, blocks. So only this thread writes. Other
+//! threads append to a bounded queue and never wait. Lines that do not fit are dropped and counted, and so
 //! are those that cannot be written, such as to a disk that is full.
 
 use super::log_file::LogFile;

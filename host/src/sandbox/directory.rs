@@ -21,7 +21,7 @@ use tracing::warn;
 use wasmtime_wasi::filesystem::{Dir, FsPerms, OpenMode};
 
 /// How long what the path has led to is used without another look. Examining the path takes a microsecond, some percent
-/// of a request, and nobody can tell a site that was published now from one that was published a millisecond later.
+/// of a request, and a site that is published a millisecond later makes no difference.
 const PATH_TTL: Duration = Duration::from_millis(1);
 
 /// A directory that guests see.
@@ -211,7 +211,7 @@ pub(super) static EMPTY: LazyLock<Option<Dir>> = LazyLock::new(|| {
 
 fn removed_directory(place: &Path) -> std::io::Result<File> {
     let path = place.join(format!("wasi-httpd-{}-empty", std::process::id()));
-    // A directory that is there already may be somebody else's.
+    // A directory that is there already may belong to another user.
     rustix::fs::mkdir(&path, Mode::RUSR | Mode::XUSR)?;
     let opened = open(&path);
     rustix::fs::rmdir(&path)?;

@@ -42,7 +42,7 @@ fn consume(
         return WasiHttp::consume_body(access, response, processed);
     };
     store.data_mut().table().delete(response)?;
-    // Nobody waits for what the guest says of it.
+    // The host does not use what the guest says of it.
     processed.close(&mut store)?;
     let (trailers, future) = Outcome::new(&mut store, Ok(None))?;
     let producer = BodyProducer { body: Some(body), rest: Bytes::new(), trailers };

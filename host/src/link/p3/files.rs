@@ -171,7 +171,7 @@ impl StreamProducer<State> for FileProducer {
 
 pub(super) type Pending<'a, T> = Pin<Box<dyn Future<Output = Returned<T>> + Send + 'a>>;
 
-/// A call that is done when it returns: files are read on the thread that asks for it.
+/// A call that is done when it returns: files are read on the thread that calls.
 pub(super) fn at_once<T: Send + 'static>(
     store: &Accessor<State>,
     call: impl FnOnce(&mut State) -> wasmtime::Result<Result<T, v02::ErrorCode>>,

@@ -78,7 +78,7 @@ impl Collector {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         std::thread::Builder::new().name("otlp".to_owned()).spawn(move || {
             runtime.block_on(exporting.run());
-            // Nobody waits for it where the time is up.
+            // The receiver is gone if the time for the last spans was up.
             let _ = ending.send(());
         })?;
         Ok((Tracer { spans, sample: self.sample, lost }, Exporter { stopper, ended }))

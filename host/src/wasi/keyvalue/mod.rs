@@ -197,7 +197,7 @@ impl Store {
     }
 }
 
-/// Which store it is: one in memory belongs to a site, and a file is one whoever names it.
+/// Which store it is: one in memory belongs to a site, and a file is the same store for all sites that name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Identity {
     Memory { site: String, name: String },

@@ -17,8 +17,7 @@ const FILE_FACTOR: u64 = 4;
 /// Pages of a file with nothing in it, and some more.
 const SPARE_PAGES: i64 = 64;
 
-/// Numbers are not used again, so that a cursor stays where it is. What all entries count is kept beside them, whoever changes
-/// them.
+/// Numbers are not used again, so that a cursor stays where it is. The sum of all entries is kept beside them, by triggers.
 const TABLES: &str = "
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
