@@ -6,6 +6,7 @@ mod contents;
 mod directories;
 mod files;
 mod handler;
+mod network;
 mod outcome;
 pub mod responses;
 mod writes;
@@ -27,6 +28,7 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     files::add_to_linker(&mut linker)?;
     contents::add_to_linker(&mut linker)?;
     handler::add_to_linker(&mut linker)?;
+    network::add_to_linker(&mut linker)?;
     responses::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     Ok(linker)
