@@ -314,7 +314,9 @@ impl App {
         };
         let app = Arc::clone(&self);
         let guest = async move {
-            let _working = app.counts.as_ref().map(|counts| counts.in_use.raise());
+            // An instance with several requests at a time is counted once.
+            let counts = app.counts.as_ref().filter(|_| app.places.is_none());
+            let _working = counts.map(|counts| counts.in_use.raise());
             app.executor.answer(job).await
         };
         let guest: GuestFuture = Box::pin(guest);

@@ -10,7 +10,7 @@ use crate::app::slots::Slots;
 use crate::body::{BodyStream, RequestBody, body};
 use crate::instance::{GuestResponse, State, Template};
 use crate::link::p3::responses::{self, Given};
-use crate::report::metrics::InstanceCounts;
+use crate::report::metrics::{InstanceCounts, Raised};
 use crate::wasi::OpenBodies;
 use anyhow::Result;
 use bytes::Bytes;
@@ -114,6 +114,12 @@ impl Instances {
         counts: Option<Arc<InstanceCounts>>,
     ) -> Result<Self> {
         Ok(Self { component: ServicePre::new(component)?, template, counts })
+    }
+
+    /// Counts an instance as one that works, until what this gives is dropped. Those with one request at a time are counted with
+    /// their request.
+    pub(super) fn working(&self) -> Option<Raised<'_>> {
+        self.counts.as_ref().map(|counts| counts.in_use.raise())
     }
 
     pub(super) async fn instantiate(&self) -> wasmtime::Result<Instance> {

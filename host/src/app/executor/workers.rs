@@ -189,7 +189,13 @@ async fn run_instance(
     {
         let event_loop = async |store: &Accessor<State>| {
             let mut tasks = FuturesUnordered::new();
+            let mut working = None;
             loop {
+                if tasks.is_empty() {
+                    working = None;
+                } else if working.is_none() {
+                    working = workers.instances.working();
+                }
                 tokio::select! {
                     task = queue.recv() => {
                         // Never: the worker has a sender.

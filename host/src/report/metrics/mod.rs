@@ -21,7 +21,7 @@ pub use connections::ConnectionCounts;
 pub use counter::Counter;
 pub use events::{Failure, Handshake, Limit, Log, Reload};
 pub use histogram::{Counts, Histogram};
-pub use instances::InstanceCounts;
+pub use instances::{InstanceCounts, Raised};
 pub use site::SiteMetrics;
 
 use crate::report::tag::Label;
