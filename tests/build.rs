@@ -6,7 +6,7 @@ fn main() -> ExitCode {
     let guests: Vec<_> = guest_builder::EXAMPLES
         .into_iter()
         .chain(guest_builder::MIDDLEWARES)
-        .chain([guest_builder::TRIALS])
+        .chain(guest_builder::TRIALS)
         .collect();
     guest_builder::report(guest_builder::provide(&guests))
 }

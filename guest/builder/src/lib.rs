@@ -62,8 +62,11 @@ pub const FILE_SERVER_P3: Source = Source::Library { name: "guest-p3", feature: 
 pub const EXAMPLES: [Source; 4] =
     [example("tcp-server"), example("tcp-client"), example("hello-socket"), example("hello")];
 
-/// What hosts of WASI 0.3 are tested with.
-pub const TRIALS: Source = Source::Example { name: "trials", feature: Some("v03") };
+/// What hosts of WASI 0.3 are tested with: what they have to bear, and what they grant.
+pub const TRIALS: [Source; 2] = [
+    Source::Example { name: "trials", feature: Some("v03") },
+    Source::Example { name: "grants", feature: Some("v03") },
+];
 
 const fn example(name: &'static str) -> Source {
     Source::Example { name, feature: None }
@@ -75,7 +78,7 @@ pub const MIDDLEWARES: [Source; 3] =
 
 /// Every component that the project builds.
 pub fn components() -> impl Iterator<Item = Source> {
-    [FILE_SERVER, FILE_SERVER_P3, TRIALS].into_iter().chain(EXAMPLES).chain(MIDDLEWARES)
+    [FILE_SERVER, FILE_SERVER_P3].into_iter().chain(TRIALS).chain(EXAMPLES).chain(MIDDLEWARES)
 }
 
 /// The environment variable that selects where components come from: see [`Policy`].

@@ -168,9 +168,14 @@ pub enum ConfigError {
     ScratchName(&'static str),
     /// An instance for several requests has no directory for each.
     #[error(
-        "--scratch gives each request a directory of its own, and --reuse {0} keeps instances; add --scratch-per site, or leave --reuse out"
+        "--scratch gives each request a directory of its own, and {flag} {requests} keeps instances; add --scratch-per site, or leave {flag} out"
     )]
-    ScratchReused(u32),
+    ScratchReused {
+        /// The flag that has instances answer several.
+        flag: &'static str,
+        /// Its value.
+        requests: u32,
+    },
     /// A variable was set twice.
     #[error("{0} was set twice; leave one of its flag and --env {0}=... out")]
     SetTwice(String),

@@ -113,7 +113,9 @@ impl Site {
         let mut grants = read_grants(&grants, &[])?;
         grants.site.clone_from(&label);
         if reuse > 1 && grants.scratch.is_some_and(|scratch| scratch.per == ScratchPer::Request) {
-            return Err(ConfigError::ScratchReused(reuse));
+            let (flag, requests) =
+                if concurrent > 1 { ("--reuse-concurrent", concurrent) } else { ("--reuse", reuse) };
+            return Err(ConfigError::ScratchReused { flag, requests });
         }
         grants.environment = with_settings(grants.environment, files, guest.is_none())?;
         Ok(Self {
