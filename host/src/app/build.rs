@@ -8,6 +8,7 @@ use super::sites::{Generation, Generations, Sites};
 use super::{About, App, Shared, Slots, with_kept};
 use crate::component::interface::Edition;
 use crate::component::{Digest, Guest, Purpose, Role};
+use crate::config::limits::Limits;
 use crate::config::{Executor, Instances, Serve, site};
 use crate::engine::sizes::Sizes;
 use crate::engine::{self, Resources};
@@ -68,10 +69,14 @@ pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
     let sites = config.sites.iter().map(|site| {
         let mut open = || {
             let mut give =
-                |path, role, grants| prepare::give(read(path, role)?, Purpose::Serve, grants, &site.limits);
-            let guest = give(site.guest.as_deref(), Role::Guest, &site.grants)?;
+                |path, role, grants, limits| prepare::give(read(path, role)?, Purpose::Serve, grants, limits);
+            // Middlewares answer one request at a time.
+            let handles = site.limits.handles.saturating_mul(site.concurrent);
+            let limits = Limits { handles, ..site.limits };
+            let guest = give(site.guest.as_deref(), Role::Guest, &site.grants, &limits)?;
             let middlewares = site.middlewares.iter();
-            let middlewares = middlewares.map(|it| give(Some(&it.file), Role::Middleware, &it.grants));
+            let middlewares =
+                middlewares.map(|it| give(Some(&it.file), Role::Middleware, &it.grants, &site.limits));
             anyhow::Ok((middlewares.collect::<Result<_>>()?, guest))
         };
         let (middlewares, guest) = of_site(config.named, site, open())?;

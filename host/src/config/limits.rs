@@ -41,7 +41,7 @@ pub struct Limits {
     pub memory: Option<usize>,
     /// Elements of each table; `None` for the default.
     pub table: Option<usize>,
-    /// Handles that an instance may have.
+    /// Handles that an instance may have, for each request that it answers at a time.
     pub handles: u32,
     /// What a guest may print for one request, to each stream, in bytes.
     pub output: usize,
