@@ -220,6 +220,11 @@ impl Client {
         &mut self.stream
     }
 
+    /// The reader of a chunked body without trailers, for those that are too long to collect.
+    pub fn chunks(&mut self) -> Chunks<'_> {
+        Chunks { client: self, left: 0, is_over: false }
+    }
+
     /// The socket.
     pub fn socket(&self) -> &TcpStream {
         match self.stream.get_ref() {
@@ -242,7 +247,7 @@ impl Client {
     fn read_body(&mut self, headers: &[(String, String)], body: &mut Vec<u8>) -> bool {
         let field = |name| headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
         match (field("transfer-encoding"), field("content-length")) {
-            (Some("chunked"), None) => self.read_chunks(body),
+            (Some("chunked"), None) => self.chunks().read_to_end(body).is_ok(),
             (None, Some(length)) => {
                 let length = length.parse().expect("a length");
                 *body = self.read(length);
@@ -250,23 +255,6 @@ impl Client {
             }
             (None, None) => self.stream.read_to_end(body).is_ok(),
             framing => panic!("contradictory framing: {framing:?}"),
-        }
-    }
-
-    fn read_chunks(&mut self, body: &mut Vec<u8>) -> bool {
-        loop {
-            let Some(size) = self.line().and_then(|line| usize::from_str_radix(&line, 16).ok()) else {
-                return false;
-            };
-            let chunk = self.read(size);
-            let whole = chunk.len() == size;
-            body.extend(chunk);
-            if !whole || self.line().as_deref() != Some("") {
-                return false;
-            }
-            if size == 0 {
-                return true;
-            }
         }
     }
 
@@ -284,5 +272,49 @@ impl Client {
         }
         let line = line.strip_suffix(b"\r\n")?;
         Some(String::from_utf8(line.to_vec()).expect("text"))
+    }
+}
+
+/// A chunked body, decoded. It ends with an error if it is not complete.
+#[derive(Debug)]
+pub struct Chunks<'a> {
+    client: &'a mut Client,
+    /// Bytes of the chunk that are to come.
+    left: usize,
+    is_over: bool,
+}
+
+impl Chunks<'_> {
+    /// Reads what follows the bytes of a chunk.
+    fn end_chunk(&mut self) -> io::Result<()> {
+        let line = self.client.line().ok_or(ErrorKind::UnexpectedEof)?;
+        if line.is_empty() { Ok(()) } else { Err(ErrorKind::InvalidData.into()) }
+    }
+}
+
+impl Read for Chunks<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.is_over || buffer.is_empty() {
+            return Ok(0);
+        }
+        if self.left == 0 {
+            let size = self.client.line().ok_or(ErrorKind::UnexpectedEof)?;
+            self.left = usize::from_str_radix(&size, 16).map_err(|_| ErrorKind::InvalidData)?;
+            if self.left == 0 {
+                self.is_over = true;
+                self.end_chunk()?;
+                return Ok(0);
+            }
+        }
+        let most = buffer.len().min(self.left);
+        let read = self.client.stream.read(&mut buffer[..most])?;
+        if read == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read;
+        if self.left == 0 {
+            self.end_chunk()?;
+        }
+        Ok(read)
     }
 }

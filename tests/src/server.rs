@@ -250,6 +250,13 @@ impl Server {
         Client::connect(self.admin_address()).request("GET", target, &[])
     }
 
+    /// The value of a sample of `/metrics` of `--admin`, which is named with its labels, as it is written.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let metrics = self.admin("/metrics");
+        let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {sample} in {}", metrics.text())).parse().unwrap()
+    }
+
     /// A new connection.
     pub fn connect(&self) -> Client {
         match &self.clients {

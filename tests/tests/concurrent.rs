@@ -5,10 +5,13 @@ use std::io::{Read as _, Write as _};
 use std::thread;
 use tests::guests::{self, GuestFile, TRIALS};
 use tests::site::noise;
-use tests::{Server, programs};
+use tests::{Server, programs, raise_file_limit};
 
 /// One request per instance, one after another, and at the same time.
 const WAYS: [&[&str]; 3] = [&[], &["--reuse", "100"], &["--reuse-concurrent", "50"]];
+
+/// How much is sent both ways, in MiB, unless `ECHO_MIB` says something else.
+const ECHO_MIB: usize = 64;
 
 fn start(guest: &GuestFile, options: &[&str]) -> Server {
     programs!().ours_with_guest(&guest.path, options)
@@ -63,27 +66,34 @@ fn bodies_go_through_with_their_trailers() {
 
 #[test]
 fn an_echo_takes_little_memory() {
-    const LENGTH: usize = 64 << 20;
+    let mebibytes = std::env::var("ECHO_MIB").map_or(ECHO_MIB, |text| text.parse().unwrap());
     let guest = GuestFile::new(TRIALS);
     let content = noise(1 << 20);
-    for server in each_way(&guest, &[]) {
+    for server in each_way(&guest, &["--max-body", &mebibytes.to_string()]) {
         server.get("/echo");
         let (before, _) = server.memory();
         for target in ["/echo", "/copy"] {
             let mut client = server.connect();
             client.send(format!(
-                "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LENGTH}\r\n\r\n"
+                "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+                mebibytes << 20
             ));
             let mut socket = client.socket().try_clone().unwrap();
             thread::scope(|scope| {
-                scope.spawn(|| (0..LENGTH >> 20).for_each(|_| socket.write_all(&content).unwrap()));
-                let response = client.response("POST");
-                assert!(response.complete && response.body.len() == LENGTH);
-                assert!(response.body.chunks(1 << 20).all(|chunk| chunk == content), "{target}");
+                scope.spawn(|| (0..mebibytes).for_each(|_| socket.write_all(&content).unwrap()));
+                assert_eq!(client.head().status, 200);
+                let mut body = client.chunks();
+                let mut piece = vec![0; content.len()];
+                for _ in 0..mebibytes {
+                    body.read_exact(&mut piece).unwrap();
+                    assert!(piece == content, "{target}");
+                }
+                assert_eq!(body.read(&mut piece).unwrap(), 0, "{target}");
             });
         }
         let (_, peak) = server.memory();
         let grown = peak.saturating_sub(before);
+        println!("{mebibytes} MiB both ways: {} KiB more", grown >> 10);
         assert!(grown < 32 << 20, "{grown} bytes more");
     }
 }
@@ -165,21 +175,33 @@ fn a_body_that_is_not_finished_is_cut() {
 }
 
 #[test]
-fn many_requests_are_in_few_instances_at_a_time() {
-    const REQUESTS: usize = 200;
+fn a_thousand_requests_are_in_four_instances_at_a_time() {
+    const REQUESTS: usize = 1_000;
+    const EACH: usize = REQUESTS / 4;
+    raise_file_limit();
     let guest = GuestFile::new(TRIALS);
-    let server = start(&guest, &["--max-instances", "4", "--reuse-concurrent", "50", "--timeout", "60"]);
-    let mut clients: Vec<_> = (0..REQUESTS)
-        .map(|_| {
-            let mut client = server.connect();
-            // None is answered before all fifty of an instance are there.
-            client.send("GET /meet?50 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            client
-        })
-        .collect();
+    let options =
+        ["--max-instances", "4", "--reuse-concurrent", "250", "--timeout", "120", "--admin", "127.0.0.1:0"];
+    let server = start(&guest, &options);
+    let begin = |_| {
+        let mut client = server.connect();
+        // None is answered before all of its instance are there.
+        client.send(format!("GET /meet?{EACH} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        client
+    };
+    let mut clients: Vec<_> = (0..REQUESTS - 4).map(begin).collect();
+    let in_flight = "wasi_httpd_requests_in_flight{site=\"default\"}";
+    tests::eventually("nearly all are there", || server.metric(in_flight) == (REQUESTS - 4) as f64);
+    assert_eq!(server.metric("wasi_httpd_instances{site=\"default\",state=\"in_use\"}"), 4.0);
+    clients.extend((0..4).map(begin));
     for client in &mut clients {
         assert_eq!(client.response("GET").text(), "all are here");
     }
+    assert_eq!(server.metric("wasi_httpd_instances_created_total{site=\"default\"}"), 4.0);
+    tests::eventually("all instances are idle", || {
+        server.metric("wasi_httpd_instances{site=\"default\",state=\"idle\"}") == 4.0
+    });
+    assert_eq!(server.metric("wasi_httpd_instances{site=\"default\",state=\"in_use\"}"), 0.0);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Many requests at the same time: every answer is right, and no file, instance or memory is left behind.
 
 use std::io::Read as _;
-use tests::eventually;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tests::site::{Site, noise};
-use tests::{on_each_runtime, programs};
+use tests::{Server, eventually, on_each_runtime, programs, raise_file_limit};
+
+/// How many clients download slowly at a time, unless `SLOW_CLIENTS` says something else.
+const SLOW_CLIENTS: usize = 500;
 
 #[test]
 fn ten_thousand_mixed_requests_over_64_connections_are_all_right() {
@@ -91,6 +94,71 @@ fn clients_that_do_not_read_hold_no_instance() {
         let opened =
             || server.open_files().iter().filter(|file| file.to_string_lossy().ends_with("big.bin")).count();
         eventually("the files are closed", || opened() == 0);
+    }
+}
+
+/// The instances that work for a request, and those that wait for one.
+fn instances(server: &Server) -> [f64; 2] {
+    ["in_use", "idle"]
+        .map(|state| server.metric(&format!("wasi_httpd_instances{{site=\"default\",state=\"{state}\"}}")))
+}
+
+#[test]
+fn many_slow_downloads_of_the_guest_for_wasi_0_3_need_few_instances() {
+    /// More than all buffers between the file and a client that does not read.
+    const LENGTH: usize = 32 << 20;
+    const PIECE: usize = 16 << 10;
+    /// Memory per client at most: its connection, and the task that waits for it.
+    const MAX_BYTES: u64 = 64 << 10;
+    raise_file_limit();
+    let count = std::env::var("SLOW_CLIENTS").map_or(SLOW_CLIENTS, |text| text.parse().unwrap());
+    let site = Site::new();
+    let content = noise(LENGTH);
+    site.file("big.bin", &content).file("a.txt", "a");
+    for way in [&[][..], &["--reuse", "100"], &["--reuse-concurrent", "50"]] {
+        let options = [&["--max-instances", "8", "--admin", "127.0.0.1:0"], way].concat();
+        let server = programs!().ours_v03(&site, &options);
+        assert_eq!(server.get("/a.txt").text(), "a");
+        let (before, _) = server.memory();
+        let is_over = AtomicBool::new(false);
+        let (mut slow, most) = std::thread::scope(|scope| {
+            let watched = scope.spawn(|| {
+                let mut most = 0.0_f64;
+                while !is_over.load(Ordering::Relaxed) {
+                    most = most.max(instances(&server).iter().sum());
+                }
+                most
+            });
+            let slow: Vec<_> = (0..count)
+                .map(|_| {
+                    let mut client = server.connect();
+                    client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                    assert_eq!(client.head().status, 200);
+                    client
+                })
+                .collect();
+            is_over.store(true, Ordering::Relaxed);
+            (slow, watched.join().unwrap())
+        });
+        assert!(most <= 8.0, "{most} instances with {way:?}");
+        eventually("no instance works", || instances(&server)[0] == 0.0);
+        let in_flight = server.metric("wasi_httpd_requests_in_flight{site=\"default\"}");
+        assert_eq!(in_flight, count as f64, "with {way:?}");
+        for _ in 0..100 {
+            assert_eq!(server.get("/a.txt").text(), "a");
+        }
+        for client in &mut slow {
+            assert!(client.read(PIECE) == content[..PIECE]);
+        }
+        let (_, peak) = server.memory();
+        let grown = peak.saturating_sub(before);
+        println!("{count} downloads with {way:?}: at most {most} instances, {} KiB more", grown >> 10);
+        assert!(grown < count as u64 * MAX_BYTES, "{grown} bytes more with {way:?}");
+        // Some of them get the whole file.
+        for client in slow.iter_mut().step_by(count.div_ceil(8)) {
+            assert!(client.read(LENGTH - PIECE) == content[PIECE..]);
+        }
+        assert_eq!(server.errors(), Vec::<String>::new());
     }
 }
 
