@@ -8,6 +8,9 @@ use std::path::PathBuf;
 /// A number of requests that no run reaches.
 pub const UNLIMITED: &str = "1000000000";
 
+/// How many requests a reused instance answers on `wasmtime serve`, and one of WASI 0.3 on either runtime.
+pub const REUSED: &str = "1000";
+
 /// What a server is started for.
 #[derive(Clone, Copy)]
 pub struct Launch<'a> {
@@ -67,6 +70,24 @@ pub fn wasmtime(launch: &Launch<'_>, reuse: &str) -> Vec<String> {
         Service::Hello => arguments.push(launch.hello()),
     }
     arguments
+}
+
+/// The file server for WASI 0.3, and the directory and settings that it is given on either runtime.
+fn files_p3(launch: &Launch<'_>) -> Vec<String> {
+    let component = launch.component("guest-p3.wasm", host::component::BUILT_IN_P3);
+    owned(["--dir", &launch.root(), "--env", "FILES_LISTING=on", &component])
+}
+
+/// wasi-httpd with the file server for WASI 0.3, whose instances answer this many requests, one after another.
+pub fn ours_p3(launch: &Launch<'_>, reuse: &str) -> Vec<String> {
+    [owned(["--quiet", "--addr", &launch.address(), "--reuse", reuse]), files_p3(launch)].concat()
+}
+
+/// `wasmtime serve` with the file server for WASI 0.3, whose instances answer this many requests, one after another.
+pub fn wasmtime_p3(launch: &Launch<'_>, reuse: &str) -> Vec<String> {
+    let address = launch.address();
+    let reuse = ["--max-instance-reuse-count", reuse, "--max-instance-concurrent-reuse-count", "1"];
+    [owned(["-Scli", "--addr", &address]), owned(reuse), files_p3(launch)].concat()
 }
 
 /// nginx with one worker, without `tcp_nopush`, which costs two system calls per answer.

@@ -6,7 +6,10 @@ use crate::load::{Idle, Load};
 use crate::report::{Report, Table};
 use crate::round::{Round, full_load};
 use crate::running::Running;
-use crate::servers::{NGINX, Present, SERVER_CORE, STATIC_WEB_SERVER, WASMTIME_SERVE};
+use crate::servers::{
+    NGINX, Present, SERVER_CORE, STATIC_WEB_SERVER, WASMTIME_SERVE, WASMTIME_SERVE_P3,
+    WASMTIME_SERVE_P3_REUSED,
+};
 use crate::site::Site;
 use crate::statistics::{Spread, median};
 use crate::summary;
@@ -14,7 +17,8 @@ use serde::Serialize;
 use tests::Client;
 
 /// The servers with which the others are compared.
-const REFERENCES: [&str; 3] = [NGINX, STATIC_WEB_SERVER, WASMTIME_SERVE];
+const REFERENCES: [&str; 5] =
+    [NGINX, STATIC_WEB_SERVER, WASMTIME_SERVE, WASMTIME_SERVE_P3, WASMTIME_SERVE_P3_REUSED];
 
 /// A kind of request from a kind of client: what one table shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -18,6 +18,8 @@ pub const NGINX: &str = "nginx";
 pub const RESTORED: &str = "wasi-httpd, restored";
 pub const NEW: &str = "wasi-httpd, new";
 pub const WASMTIME_SERVE: &str = "wasmtime serve, fresh";
+pub const WASMTIME_SERVE_P3: &str = "wasmtime serve, 0.3 fresh";
+pub const WASMTIME_SERVE_P3_REUSED: &str = "wasmtime serve, 0.3 reused";
 pub const STATIC_WEB_SERVER: &str = "static-web-server";
 pub const CADDY: &str = "Caddy";
 
@@ -108,7 +110,35 @@ pub const SERVERS: &[Server] = &[
     Server {
         key: "wasmtime-reused",
         name: "wasmtime serve, reused",
-        arguments: |launch| commands::wasmtime(launch, "1000"),
+        arguments: |launch| commands::wasmtime(launch, commands::REUSED),
+        ..STOCK
+    },
+    Server {
+        key: "p3",
+        name: "wasi-httpd, 0.3 fresh",
+        services: &[Service::Files],
+        arguments: |launch| commands::ours_p3(launch, "1"),
+        ..OURS
+    },
+    Server {
+        key: "p3-reused",
+        name: "wasi-httpd, 0.3 reused",
+        services: &[Service::Files],
+        arguments: |launch| commands::ours_p3(launch, commands::REUSED),
+        ..OURS
+    },
+    Server {
+        key: "wasmtime-p3",
+        name: WASMTIME_SERVE_P3,
+        services: &[Service::Files],
+        arguments: |launch| commands::wasmtime_p3(launch, "1"),
+        ..STOCK
+    },
+    Server {
+        key: "wasmtime-p3-reused",
+        name: WASMTIME_SERVE_P3_REUSED,
+        services: &[Service::Files],
+        arguments: |launch| commands::wasmtime_p3(launch, commands::REUSED),
         ..STOCK
     },
     Server {
