@@ -50,8 +50,8 @@ impl Behind {
         }
         let app = Arc::clone(&self.app);
         // What it computes is a part of what the component in front of it takes.
-        match app.answer(request, &self.conn, self.subject.clone(), None).await {
-            Ok(response) => Ok(response.map(|body| Outgoing::of(Box::new(body)))),
+        match app.respond(request, &self.conn, self.subject.clone(), None).await {
+            Ok(response) => Ok(response.map(|body| Outgoing::of(body))),
             Err(why) => {
                 *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
                 Err(code(why))

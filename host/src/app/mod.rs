@@ -91,6 +91,8 @@ pub struct App {
     name: Name,
     /// What it passes requests on to, where it does.
     behind: Option<Arc<App>>,
+    /// Whether it gets requests from clients.
+    is_first: bool,
     /// Whether its guests run in tasks of their own.
     is_apart: bool,
     /// How many of its instances may work at a time.
@@ -202,6 +204,7 @@ impl App {
         let counted = metrics.as_ref().filter(|_| behind.is_none());
         let counts = counted.map(|metrics| Arc::clone(&metrics.instances));
         Ok(Self {
+            is_first,
             is_apart: !is_first && matches!(linked, Linked::Concurrent(_)),
             executor: Executor::new(linked, template, reuse, &slots, counts.clone())?,
             own_slots: (own < instances).then(|| Slots::new(own, slots.max_wait())),
@@ -256,31 +259,15 @@ impl App {
         }
     }
 
-    /// Answers a request that came by this connection. A `meter` adds up how long its guest runs.
+    /// Answers a request that came by this connection, or through an app in front of this one. A `meter` adds up how long its
+    /// guest runs.
     pub async fn respond<B>(
         self: Arc<Self>,
         request: Request<B>,
         conn: &ConnInfo,
         subject: Subject,
         meter: Option<Meter>,
-    ) -> Result<Response<GuestBody>, NoAnswer>
-    where
-        B: Body<Data = Bytes> + Unpin + Send + 'static,
-        B::Error: Into<wasmtime_wasi_http::Error>,
-    {
-        let mut response = self.answer(request, conn, subject, meter).await?;
-        response.headers_mut().remove(SILENCE_TIMEOUT);
-        Ok(response)
-    }
-
-    /// Answers a request that came by this connection, or through an app in front of this one.
-    async fn answer<B>(
-        self: Arc<Self>,
-        request: Request<B>,
-        conn: &ConnInfo,
-        subject: Subject,
-        meter: Option<Meter>,
-    ) -> Result<Response<GuestBody>, NoAnswer>
+    ) -> Result<Response<Box<GuestBody>>, NoAnswer>
     where
         B: Body<Data = Bytes> + Unpin + Send + 'static,
         B::Error: Into<wasmtime_wasi_http::Error>,
@@ -348,13 +335,17 @@ impl App {
         if let Some(asked) = response.headers().get(SILENCE_TIMEOUT) {
             let seconds = asked.to_str().ok().and_then(|text| text.parse().ok());
             running.allow_silence(seconds.map_or(self.times.silence, Duration::from_secs).min(MAX_SILENCE));
+            if self.is_first {
+                response.headers_mut().remove(SILENCE_TIMEOUT);
+            }
         }
         let bodiless = is_head || is_bodiless(response.status());
         let length = content_length(response.headers());
         Ok(response.map(|outgoing| {
             let content = SocketBody::new(outgoing, conn.files.clone(), subject.clone());
             let length = if bodiless { Some(0) } else { length };
-            GuestBody::new(content, running, self.name.clone(), subject, length)
+            // Moved from one layer to the next several times.
+            Box::new(GuestBody::new(content, running, self.name.clone(), subject, length))
         }))
     }
 }

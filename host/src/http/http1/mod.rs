@@ -358,7 +358,7 @@ impl Watch {
 
 /// The body of an answer, a guest's or the host's own. When it is dropped, the library has all of it.
 struct Answer {
-    body: Recorded<Either<GuestBody, Full<Data>>>,
+    body: Recorded<Either<Box<GuestBody>, Full<Data>>>,
     progress: Progress,
 }
 

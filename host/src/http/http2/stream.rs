@@ -207,7 +207,7 @@ impl Connections {
                     Err(busy) => Err(busy),
                 };
                 match answered.map_err(Refusal::instead) {
-                    Ok(response) => response.map(|body| Content::Guest(Box::new(body))),
+                    Ok(response) => response.map(Content::Guest),
                     Err(Ok(refusal)) => refuse(refusal),
                     Err(Err(_)) => return Err(Broken::Left),
                 }
