@@ -14,7 +14,7 @@ use crate::sandbox::scratch::Scratch;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
 use crate::wasi::files::Lately;
 use crate::wasi::keyvalue::Store as KeyValueStore;
-use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, Streams};
+use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, PathKeys, Streams};
 use http::Response;
 use next::Original;
 use std::sync::Arc;
@@ -57,6 +57,7 @@ pub struct Template {
 /// process. A directory is named by its file descriptor, so that a component finds nothing in it of another one's files.
 #[derive(Default)]
 pub struct FileMemory {
+    keys: PathKeys,
     known: KnownFiles,
     open: OpenFiles,
 }
@@ -301,9 +302,11 @@ impl State {
         &mut self.last_file
     }
 
-    /// What is known of files that this instance and others have asked for.
-    pub fn lately(&self) -> Lately<'_> {
-        Lately { known: &self.template.files.known, open: &self.template.files.open }
+    /// What a call about a file needs: the resources, what is known of files that this instance and others have asked for, and
+    /// the file that the instance has examined or opened last.
+    pub fn about_files(&mut self) -> (&ResourceTable, Lately<'_>, &mut LastFile) {
+        let FileMemory { keys, known, open } = &*self.template.files;
+        (&self.table, Lately { keys, known, open }, &mut self.last_file)
     }
 
     /// The variables of its environment, and their values.

@@ -5,6 +5,7 @@ use super::entries::descriptor_type;
 use super::known_files::KnownFiles;
 use super::last_file::{Found, LastFile};
 use super::open_files::OpenFiles;
+use super::path_key::{PathKey, PathKeys};
 use crate::sandbox::BLOCKING_FILE_CALLS;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat2, statat};
@@ -55,6 +56,8 @@ pub struct OpenHow {
 /// What is known of files that guests have asked for.
 #[derive(Clone, Copy)]
 pub struct Lately<'a> {
+    /// What both are found by.
+    pub keys: &'a PathKeys,
     /// The paths that have led to regular files.
     pub known: &'a KnownFiles,
     /// The files that are still open.
@@ -62,11 +65,14 @@ pub struct Lately<'a> {
 }
 
 impl Lately<'_> {
-    /// The regular file that a path leads to, where it has led to it lately.
-    fn find(self, directory: &Dir, path: &str) -> Option<Found> {
-        let since = Instant::now();
+    fn key(self, directory: &Dir, path: &str) -> PathKey {
+        self.keys.of(directory.dir.as_raw_fd(), path)
+    }
+
+    /// The regular file that a path of this key leads to, where it has led to it lately.
+    fn find(self, key: PathKey, directory: &Dir, path: &str) -> Option<Found> {
         let examine = || statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW).ok();
-        let mut found = self.open.find(directory.dir.as_raw_fd(), path, since, examine)?;
+        let mut found = self.open.find(key, Instant::now, examine)?;
         if let Descriptor::File(file) = &mut found.descriptor {
             file.perms = directory.perms;
         }
@@ -74,12 +80,12 @@ impl Lately<'_> {
     }
 
     /// Notes what a path has led to. A file that is asked for again is kept open.
-    fn note(self, directory: &Dir, path: &str, found: &Found) {
-        let (number, is_file) = (directory.dir.as_raw_fd(), found.is_file());
-        if is_file && self.known.has(number, path) {
-            self.open.keep(number, path, found);
+    fn note(self, key: PathKey, found: &Found) {
+        let is_file = found.is_file();
+        if is_file && self.known.has(key) {
+            self.open.keep(key, found);
         }
-        self.known.set(number, path, is_file);
+        self.known.set(key, is_file);
     }
 }
 
@@ -106,9 +112,11 @@ pub fn open_at(
         return Err(Failure::Write);
     }
     let is_plain = how.path == PathFlags::SYMLINK_FOLLOW && how.open == OpenFlags::empty();
+    let mut key = None;
     if is_plain {
-        let found = last.take_examined(&directory.dir, path).or_else(|| lately.find(directory, path));
-        if let Some(found) = found {
+        let found = last.take_examined(&directory.dir, path);
+        let find = || lately.find(*key.insert(lately.key(directory, path)), directory, path);
+        if let Some(found) = found.or_else(find) {
             return Ok(found);
         }
     }
@@ -121,8 +129,10 @@ pub fn open_at(
     if !(how.special_files || found.is_file() || found.is_dir()) {
         return Err(Failure::SpecialFile);
     }
-    if is_plain && found.is_file() {
-        lately.note(directory, path, &found);
+    if let Some(key) = key
+        && found.is_file()
+    {
+        lately.note(key, &found);
     }
     Ok(found)
 }
@@ -136,36 +146,43 @@ pub fn stat_at(
     lately: Lately<'_>,
     last: &mut LastFile,
 ) -> Result<DescriptorStat, Failure> {
-    last.forget_examined();
     if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
         let found = open_beneath(directory, path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        last.forget_examined();
         return Ok(describe(&found.stat));
     }
-    if let Some(found) = lately.find(directory, path) {
+    let key = lately.key(directory, path);
+    if let Some(found) = lately.find(key, directory, path) {
         let stat = describe(&found.stat);
         last.examine(&directory.dir, path, found);
         return Ok(stat);
     }
-    let number = directory.dir.as_raw_fd();
-    if lately.known.has(number, path)
-        && let Ok(found) = open_beneath(directory, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
-        && found.is_file()
-    {
-        lately.note(directory, path, &found);
-        let stat = describe(&found.stat);
-        last.examine(&directory.dir, path, found);
-        return Ok(stat);
+    if lately.known.has(key) {
+        if let Ok(found) = open_beneath(directory, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+            && found.is_file()
+        {
+            lately.note(key, &found);
+            let stat = describe(&found.stat);
+            last.examine(&directory.dir, path, found);
+            return Ok(stat);
+        }
+        lately.known.set(key, false);
     }
-    lately.known.set(number, path, false);
     // A name in the directory itself leads out of it only by a symbolic link, so anything else takes one system call.
-    if is_plain_name(path)
-        && let Ok(stat) = statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW)
-        && FileType::from_raw_mode(stat.st_mode) != FileType::Symlink
-    {
-        return Ok(describe(&stat));
+    if is_plain_name(path) {
+        match statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink => {
+                last.forget_examined();
+                return Ok(describe(&stat));
+            }
+            Err(Errno::NOENT) => return Err(Failure::Code(ErrorCode::NoEntry)),
+            _ => {}
+        }
     }
     // This opens nothing, so that it waits for nothing, has no side effects and needs no permission to read.
-    open_beneath(directory, path, OFlags::PATH).map(|found| describe(&found.stat))
+    let found = open_beneath(directory, path, OFlags::PATH)?;
+    last.forget_examined();
+    Ok(describe(&found.stat))
 }
 
 /// Whether a path is one name.
@@ -243,7 +260,7 @@ fn moment(seconds: i64, nanoseconds: i64) -> Option<Datetime> {
 #[cfg(test)]
 mod tests {
     use super::{Failure, Lately, OpenHow, open_at, stat_at};
-    use crate::wasi::{KnownFiles, LastFile, OpenFiles};
+    use crate::wasi::{KnownFiles, LastFile, OpenFiles, PathKeys};
     use std::fs::File;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
@@ -256,13 +273,14 @@ mod tests {
 
     #[derive(Default)]
     struct Memory {
+        keys: PathKeys,
         known: KnownFiles,
         open: OpenFiles,
     }
 
     impl Memory {
         fn lately(&self) -> Lately<'_> {
-            Lately { known: &self.known, open: &self.open }
+            Lately { keys: &self.keys, known: &self.known, open: &self.open }
         }
     }
 

@@ -8,8 +8,8 @@
 //! Guests share the open file description, of which they see nothing: they read at offsets of their own.
 
 use super::last_file::Found;
+use super::path_key::PathKey;
 use rustix::fs::Stat;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,8 +26,7 @@ const MAX_OPEN_TIME: Duration = Duration::from_secs(1);
 pub struct OpenFiles(Arc<Shared>);
 
 struct Shared {
-    hasher: RandomState,
-    /// Each file in the place that the hash of its path names. Two paths may have the same hash: what is found is always
+    /// Each file in the place that the key of its path names. Two paths may have the same key: what is found is always
     /// compared with what the path leads to.
     places: Box<[Mutex<Option<Kept>>]>,
     /// Whether a task closes them in time.
@@ -35,7 +34,7 @@ struct Shared {
 }
 
 struct Kept {
-    hash: u64,
+    path: PathKey,
     file: File,
     identity: Identity,
     since: Instant,
@@ -73,7 +72,6 @@ impl From<&Stat> for Identity {
 impl Default for Shared {
     fn default() -> Self {
         Self {
-            hasher: RandomState::new(),
             places: (0..MAX_OPEN_FILES).map(|_| Mutex::new(None)).collect(),
             has_keeper: AtomicBool::new(false),
         }
@@ -81,13 +79,8 @@ impl Default for Shared {
 }
 
 impl Shared {
-    fn hash(&self, directory: i32, path: &str) -> u64 {
-        self.hasher.hash_one((directory, path))
-    }
-
-    fn place(&self, hash: u64) -> &Mutex<Option<Kept>> {
-        #[allow(clippy::cast_possible_truncation)]
-        &self.places[hash as usize % MAX_OPEN_FILES]
+    fn place(&self, path: PathKey) -> &Mutex<Option<Kept>> {
+        &self.places[path.place(MAX_OPEN_FILES)]
     }
 
     /// Drops what has been open for too long, and gives whether anything is left.
@@ -110,39 +103,36 @@ fn lock(place: &Mutex<Option<Kept>>) -> MutexGuard<'_, Option<Kept>> {
 }
 
 impl OpenFiles {
-    /// The file that a path has led to lately, if it leads there `now`; `examine` tells where it leads. The path begins at a
-    /// directory that is open as this file descriptor.
+    /// The file that a path has led to lately, if it leads there now; `now` tells the time, and `examine` where it leads.
     pub fn find(
         &self,
-        directory: i32,
-        path: &str,
-        now: Instant,
+        path: PathKey,
+        now: impl FnOnce() -> Instant,
         examine: impl FnOnce() -> Option<Stat>,
     ) -> Option<Found> {
-        let hash = self.0.hash(directory, path);
-        let (file, identity) = {
-            let place = lock(self.0.place(hash));
-            let kept = place.as_ref().filter(|kept| kept.hash == hash)?;
+        let (file, identity, since) = {
+            let place = lock(self.0.place(path));
+            let kept = place.as_ref().filter(|kept| kept.path == path)?;
+            let now = now();
             if kept.is_expired(now) {
                 return None;
             }
-            (kept.file.clone(), kept.identity)
+            (kept.file.clone(), kept.identity, now)
         };
         // Without the lock: on a file system that hangs, this waits.
         let stat = examine()?;
-        let found = Found { descriptor: Descriptor::File(file), stat, since: now };
+        let found = Found { descriptor: Descriptor::File(file), stat, since };
         (Identity::from(&stat) == identity).then_some(found)
     }
 
     /// Keeps a file open that this path has led to.
-    pub fn keep(&self, directory: i32, path: &str, found: &Found) {
+    pub fn keep(&self, path: PathKey, found: &Found) {
         let Descriptor::File(file) = &found.descriptor else { return };
         // Without a runtime nothing would close it in time.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let hash = self.0.hash(directory, path);
         let identity = Identity::from(&found.stat);
-        let kept = Kept { hash, file: file.clone(), identity, since: found.since };
-        let replaced = lock(self.0.place(hash)).replace(kept);
+        let kept = Kept { path, file: file.clone(), identity, since: found.since };
+        let replaced = lock(self.0.place(path)).replace(kept);
         drop(replaced);
         if !self.0.has_keeper.swap(true, Ordering::AcqRel) {
             runtime.spawn(close_in_time(Arc::clone(&self.0)));
@@ -164,24 +154,30 @@ async fn close_in_time(shared: Arc<Shared>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::path_key::{PathKey, PathKeys};
     use super::{Found, MAX_OPEN_FILES, MAX_OPEN_TIME, OpenFiles};
     use rustix::fs::{AtFlags, CWD, stat, statat};
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::path::Path;
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
     use std::time::Instant;
     use wasmtime_wasi::filesystem::{Descriptor, File, FsPerms, OpenMode};
+
+    fn key(path: &Path) -> PathKey {
+        static KEYS: LazyLock<PathKeys> = LazyLock::new(PathKeys::default);
+        KEYS.of(3, path.to_str().unwrap())
+    }
 
     fn keep(open: &OpenFiles, path: &Path, since: Instant) {
         let file = File::new(fs::File::open(path).unwrap(), FsPerms::ReadOnly, OpenMode::READ, true);
         let found = Found { descriptor: Descriptor::File(file), stat: stat(path).unwrap(), since };
-        open.keep(3, path.to_str().unwrap(), &found);
+        open.keep(key(path), &found);
     }
 
     fn is_found(open: &OpenFiles, path: &Path, now: Instant) -> bool {
         let examine = || statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW).ok();
-        open.find(3, path.to_str().unwrap(), now, examine).is_some()
+        open.find(key(path), || now, examine).is_some()
     }
 
     #[tokio::test]

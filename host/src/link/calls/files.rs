@@ -37,25 +37,25 @@ pub struct Opening {
 
 /// `[method]descriptor.stat`
 pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
-    if let Descriptor::File(file) = state.resources().get(descriptor)?
-        && file.perms == FsPerms::ReadWrite
-    {
-        // It may change at any time.
-        return Ok(fstat(&file.file)
-            .map(|stat| files::describe(&stat))
-            .map_err(|error| io::Error::from(error).into()));
-    }
     let number = descriptor.rep();
-    let known = state.last_file().take_opened(number);
-    let outcome = match (known, state.table().get(descriptor)?) {
-        (Some(known), _) => Ok(known),
-        (None, Descriptor::File(file)) => fstat(&file.file).map(|stat| (stat, Instant::now())),
-        (None, Descriptor::Dir(directory)) => fstat(&directory.dir).map(|stat| (stat, Instant::now())),
+    let (resources, _, last) = state.about_files();
+    let outcome = match resources.get(descriptor)? {
+        Descriptor::File(file) if file.perms == FsPerms::ReadWrite => {
+            // It may change at any time.
+            return Ok(fstat(&file.file)
+                .map(|stat| files::describe(&stat))
+                .map_err(|error| io::Error::from(error).into()));
+        }
+        descriptor => match (last.take_opened(number), descriptor) {
+            (Some(known), _) => Ok(known),
+            (None, Descriptor::File(file)) => fstat(&file.file).map(|stat| (stat, Instant::now())),
+            (None, Descriptor::Dir(directory)) => fstat(&directory.dir).map(|stat| (stat, Instant::now())),
+        },
     };
     Ok(match outcome {
         Ok((stat, since)) => {
             let stat = files::describe(&stat);
-            state.last_file().tell_length(number, TimedLength(stat.size, since));
+            last.tell_length(number, TimedLength(stat.size, since));
             Ok(stat)
         }
         Err(error) => Err(io::Error::from(error).into()),
@@ -69,19 +69,16 @@ pub fn stat_at(
     flags: PathFlags,
     path: &str,
 ) -> Outcome<DescriptorStat> {
-    if scratch::is_in(state, descriptor)? {
-        return scratch::stat_at(state, descriptor, flags, path);
-    }
-    let mut last = LastFile::default();
-    let outcome = match state.resources().get(descriptor)? {
-        Descriptor::Dir(directory) => files::stat_at(directory, path, flags, state.lately(), &mut last),
+    let (resources, lately, last) = state.about_files();
+    let outcome = match resources.get(descriptor)? {
+        Descriptor::Dir(directory) if directory.perms == FsPerms::ReadWrite => {
+            return scratch::stat_at(state, descriptor, flags, path);
+        }
+        Descriptor::Dir(directory) => files::stat_at(directory, path, flags, lately, last),
         Descriptor::File(_) => Err(Failure::Code(ErrorCode::NotDirectory)),
     };
     match outcome {
-        Ok(stat) => {
-            *state.last_file() = last;
-            Ok(Ok(stat))
-        }
+        Ok(stat) => Ok(Ok(stat)),
         Err(Failure::Unsupported) => stat_at_by_runtime(state, borrowed(descriptor), flags, path.to_owned()),
         Err(failure) => Ok(Err(denied(state, &failure, path))),
     }
@@ -116,20 +113,25 @@ fn stat_at_by_runtime(
 
 /// `[method]descriptor.open-at`
 pub fn open_at(state: &mut State, descriptor: &File, path: &str, how: Opening) -> Outcome<File> {
-    if scratch::is_in(state, descriptor)? {
-        return scratch::open_at(state, descriptor, path, how);
-    }
-    let mut last = std::mem::take(state.last_file());
     let special_files = state.may_block();
-    let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };
-    let outcome = match state.resources().get(descriptor)? {
-        Descriptor::Dir(directory) => files::open_at(directory, path, how, state.lately(), &mut last),
+    let (resources, lately, last) = state.about_files();
+    let outcome = match resources.get(descriptor)? {
+        Descriptor::Dir(directory) if directory.perms == FsPerms::ReadWrite => {
+            return scratch::open_at(state, descriptor, path, how);
+        }
+        Descriptor::Dir(directory) => {
+            let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };
+            files::open_at(directory, path, how, lately, last)
+        }
         Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
     };
     match outcome {
         Ok(found) => Ok(Ok(opened(state, found)?)),
         Err(Failure::Unsupported) => {
-            let how = OpenHow { special_files: special_files || last.is_regular(path), ..how };
+            let special_files = special_files || last.is_regular(path);
+            // The number of its descriptor may be that of the file that was opened last.
+            *last = LastFile::default();
+            let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };
             open_at_by_runtime(state, descriptor, path, how)
         }
         Err(failure) => Ok(Err(denied(state, &failure, path))),
