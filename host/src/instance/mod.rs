@@ -21,7 +21,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
-use wasmtime_wasi::filesystem::Dir;
+use wasmtime_wasi::filesystem::{Dir, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -51,6 +51,8 @@ pub struct Template {
     sandbox: Sandbox,
     stdio: Stdio,
     files: Arc<FileMemory>,
+    /// What the runtime's own calls about files need, for each instance a copy.
+    filesystem: WasiFilesystemCtx,
 }
 
 /// What is known of files that were asked for lately, by the instances of all components: the limits of it are those of the
@@ -65,7 +67,8 @@ pub struct FileMemory {
 impl Template {
     /// A template for instances that may touch what `sandbox` says.
     pub fn new(sandbox: Sandbox, stdio: Stdio, files: Arc<FileMemory>) -> Self {
-        Self { sandbox, stdio, files }
+        let mut wasi = WasiCtxBuilder::new().allow_blocking_current_thread(BLOCKING_FILE_CALLS).build();
+        Self { sandbox, stdio, files, filesystem: wasi.filesystem().clone() }
     }
 
     /// What instances may touch.
@@ -80,6 +83,7 @@ impl Template {
         State {
             table,
             context: None,
+            filesystem: self.filesystem.clone(),
             http: WasiHttpCtx::new(),
             requests: self.sandbox.requests(),
             allowance: self.sandbox.allowance(),
@@ -163,6 +167,7 @@ pub struct State {
     table: ResourceTable,
     /// Made at its first use: most requests for files do without.
     context: Option<Box<WasiContext>>,
+    filesystem: WasiFilesystemCtx,
     http: WasiHttpCtx,
     requests: Requests,
     allowance: Allowance,
@@ -318,6 +323,11 @@ impl State {
     /// has a thread of its own.
     pub fn may_block(&self) -> bool {
         matches!(self.template.stdio, Stdio::Inherited(_))
+    }
+
+    /// The runtime's own calls about files, which need nothing of its context.
+    pub fn files(&mut self) -> WasiFilesystemCtxView<'_> {
+        WasiFilesystemCtxView { ctx: &mut self.filesystem, table: &mut self.table }
     }
 
     /// Its resources, to be read.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use wasmtime::bail;
 use wasmtime::component::Resource;
-use wasmtime_wasi::filesystem::{Descriptor, FsPerms, WasiFilesystemView as _};
+use wasmtime_wasi::filesystem::{Descriptor, FsPerms};
 use wasmtime_wasi::p2::FsResult;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorStat, DescriptorType, ErrorCode, Host as _, HostDescriptor as _, OpenFlags,
@@ -104,7 +104,7 @@ fn stat_at_by_runtime(
     flags: PathFlags,
     path: String,
 ) -> Outcome<DescriptorStat> {
-    let outcome = at_once(state.filesystem().stat_at(descriptor, flags, path.clone()))?;
+    let outcome = at_once(state.files().stat_at(descriptor, flags, path.clone()))?;
     if outcome.as_ref().is_ok_and(|stat| stat.type_ == DescriptorType::RegularFile) {
         state.last_file().examine_regular(path);
     }
@@ -149,7 +149,7 @@ fn open_at_by_runtime(state: &mut State, descriptor: &File, path: &str, how: Ope
         }
     }
     let (own_path, descriptor) = (path.to_owned(), borrowed(descriptor));
-    let outcome = at_once(state.filesystem().open_at(descriptor, how.path, own_path, how.open, how.flags))?;
+    let outcome = at_once(state.files().open_at(descriptor, how.path, own_path, how.open, how.flags))?;
     to_guest(state, outcome)
 }
 
@@ -193,6 +193,6 @@ pub fn at_once<T>(call: impl Future<Output = T>) -> wasmtime::Result<T> {
 pub fn to_guest<T>(state: &mut State, outcome: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
     match outcome {
         Ok(value) => Ok(Ok(value)),
-        Err(error) => Ok(Err(state.filesystem().convert_error_code(error)?)),
+        Err(error) => Ok(Err(state.files().convert_error_code(error)?)),
     }
 }

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::Arc;
 use wasmtime::component::Resource;
 use wasmtime_wasi::async_trait;
-use wasmtime_wasi::filesystem::{Descriptor, FsPerms, OpenMode, WasiFilesystemView as _};
+use wasmtime_wasi::filesystem::{Descriptor, FsPerms, OpenMode};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorStat, ErrorCode, HostDescriptor as _, NewTimestamp, OpenFlags, PathFlags,
 };
@@ -71,7 +71,7 @@ pub fn open_at(state: &mut State, descriptor: &Handle, path: &str, how: Opening)
     let entries = u64::from(how.open.contains(OpenFlags::CREATE));
     let (descriptor, own_path) = (borrowed(descriptor), path.to_owned());
     let opened = scratch.change(0, entries, || {
-        at_once(state.filesystem().open_at(descriptor, how.path, own_path, how.open, how.flags))
+        at_once(state.files().open_at(descriptor, how.path, own_path, how.open, how.flags))
     });
     let Ok(opened) = opened else { return Ok(Err(ErrorCode::InsufficientSpace)) };
     let opened = to_guest(state, opened?)?;
@@ -94,7 +94,7 @@ pub fn stat_at(
     flags: PathFlags,
     path: &str,
 ) -> Outcome<DescriptorStat> {
-    let outcome = at_once(state.filesystem().stat_at(borrowed(descriptor), flags, path.to_owned()))?;
+    let outcome = at_once(state.files().stat_at(borrowed(descriptor), flags, path.to_owned()))?;
     to_guest(state, outcome)
 }
 
@@ -106,21 +106,21 @@ pub fn create_directory_at(state: &mut State, descriptor: &Handle, path: String)
     };
     let descriptor = borrowed(descriptor);
     // A directory has a block of its own at least.
-    let made = scratch.change(1, 1, || at_once(state.filesystem().create_directory_at(descriptor, path)));
+    let made = scratch.change(1, 1, || at_once(state.files().create_directory_at(descriptor, path)));
     let Ok(made) = made else { return Ok(Err(ErrorCode::InsufficientSpace)) };
     to_guest(state, made?)
 }
 
 /// `remove-directory-at`
 pub fn remove_directory_at(state: &mut State, descriptor: &Handle, path: String) -> Outcome<()> {
-    let outcome = at_once(state.filesystem().remove_directory_at(borrowed(descriptor), path))?;
+    let outcome = at_once(state.files().remove_directory_at(borrowed(descriptor), path))?;
     freed(state);
     to_guest(state, outcome)
 }
 
 /// `unlink-file-at`
 pub fn unlink_file_at(state: &mut State, descriptor: &Handle, path: String) -> Outcome<()> {
-    let outcome = at_once(state.filesystem().unlink_file_at(borrowed(descriptor), path))?;
+    let outcome = at_once(state.files().unlink_file_at(borrowed(descriptor), path))?;
     freed(state);
     to_guest(state, outcome)
 }
@@ -141,7 +141,7 @@ pub fn rename_at(state: &mut State, from: (&Handle, String), to: (&Handle, Strin
         _ => {}
     }
     let (old, new) = (borrowed(from.0), borrowed(to.0));
-    let renamed = scratch.change(0, 1, || at_once(state.filesystem().rename_at(old, from.1, new, to.1)));
+    let renamed = scratch.change(0, 1, || at_once(state.files().rename_at(old, from.1, new, to.1)));
     let Ok(renamed) = renamed else { return Ok(Err(ErrorCode::InsufficientSpace)) };
     scratch.freed();
     to_guest(state, renamed?)
@@ -156,7 +156,7 @@ pub fn set_times_at(
     (accessed, modified): (NewTimestamp, NewTimestamp),
 ) -> Outcome<()> {
     let descriptor = borrowed(descriptor);
-    let outcome = at_once(state.filesystem().set_times_at(descriptor, flags, path, accessed, modified))?;
+    let outcome = at_once(state.files().set_times_at(descriptor, flags, path, accessed, modified))?;
     to_guest(state, outcome)
 }
 
@@ -166,7 +166,7 @@ pub fn set_times(
     descriptor: &Handle,
     (accessed, modified): (NewTimestamp, NewTimestamp),
 ) -> Outcome<()> {
-    let outcome = at_once(state.filesystem().set_times(borrowed(descriptor), accessed, modified))?;
+    let outcome = at_once(state.files().set_times(borrowed(descriptor), accessed, modified))?;
     to_guest(state, outcome)
 }
 

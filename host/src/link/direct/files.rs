@@ -5,7 +5,6 @@ use super::memory::{R, borrow, own, text};
 use super::values::Bytes;
 use super::{Functions, Interface};
 use crate::link::calls::{directories, files as calls, streams};
-use wasmtime_wasi::filesystem::WasiFilesystemView as _;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, Host as _, HostDescriptor as _, OpenFlags, PathFlags,
 };
@@ -23,7 +22,7 @@ pub(super) fn add(functions: &mut Functions) -> R<()> {
     add_examining(&mut interface)?;
     add_refusals(&mut interface)?;
     interface.plain("filesystem-error-code", |mut call: Call<'_>, error: u32, to: u32| {
-        let code = call.state()?.filesystem().filesystem_error_code(borrow(error)?)?;
+        let code = call.state()?.files().filesystem_error_code(borrow(error)?)?;
         call.store(to, code)
     })?;
     Ok(())
@@ -136,24 +135,24 @@ fn add_examining(interface: &mut Interface<'_>) -> R<()> {
         )?
         .plain("[method]descriptor.get-type", |mut call: Call<'_>, descriptor: u32, to: u32| {
             let state = call.state()?;
-            let kind = calls::at_once(state.filesystem().get_type(borrow(descriptor)?))?;
+            let kind = calls::at_once(state.files().get_type(borrow(descriptor)?))?;
             let kind = calls::to_guest(state, kind)?;
             call.store(to, kind)
         })?
         .plain("[method]descriptor.get-flags", |mut call: Call<'_>, descriptor: u32, to: u32| {
             let state = call.state()?;
-            let flags = calls::at_once(state.filesystem().get_flags(borrow(descriptor)?))?;
+            let flags = calls::at_once(state.files().get_flags(borrow(descriptor)?))?;
             let flags = calls::to_guest(state, flags)?;
             call.store(to, flags)
         })?
         .plain("[method]descriptor.is-same-object", |mut call: Call<'_>, one: u32, other: u32| -> R<u32> {
-            let mut files = call.state()?.filesystem();
+            let mut files = call.state()?.files();
             let is_same = calls::at_once(files.is_same_object(borrow(one)?, borrow(other)?))?;
             Ok(u32::from(is_same?))
         })?
         .plain("[method]descriptor.metadata-hash", |mut call: Call<'_>, descriptor: u32, to: u32| {
             let state = call.state()?;
-            let hash = calls::at_once(state.filesystem().metadata_hash(borrow(descriptor)?))?;
+            let hash = calls::at_once(state.files().metadata_hash(borrow(descriptor)?))?;
             let hash = calls::to_guest(state, hash)?;
             call.store(to, hash)
         })?
@@ -162,7 +161,7 @@ fn add_examining(interface: &mut Interface<'_>) -> R<()> {
             |mut call: Call<'_>, descriptor: u32, flags: u32, address: u32, length: u32, to: u32| {
                 let (memory, state) = call.enter()?;
                 let path = text(memory, address, length)?.to_owned();
-                let mut files = state.filesystem();
+                let mut files = state.files();
                 let hash = files.metadata_hash_at(borrow(descriptor)?, path_flags(flags), path);
                 let hash = calls::at_once(hash)?;
                 let hash = calls::to_guest(state, hash)?;
@@ -174,7 +173,7 @@ fn add_examining(interface: &mut Interface<'_>) -> R<()> {
             |mut call: Call<'_>, descriptor: u32, address: u32, length: u32, to: u32| {
                 let (memory, state) = call.enter()?;
                 let path = text(memory, address, length)?.to_owned();
-                let target = calls::at_once(state.filesystem().readlink_at(borrow(descriptor)?, path))?;
+                let target = calls::at_once(state.files().readlink_at(borrow(descriptor)?, path))?;
                 let target = calls::to_guest(state, target)?;
                 call.allocate(to, target)
             },

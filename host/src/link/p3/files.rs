@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use wasmtime::StoreContextMut;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, Linker, Resource, StreamProducer, StreamReader, StreamResult,
-    VecBuffer,
+    Accessor, Destination, FutureReader, Linker, Resource, ResourceType, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
 };
 use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types as v02;
@@ -27,6 +27,9 @@ type Returned<T> = wasmtime::Result<(Result<T, ErrorCode>,)>;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = interface(linker, "wasi:filesystem/types")?;
+    types.resource("descriptor", ResourceType::host::<Descriptor>(), |mut store, number| {
+        calls::drop_descriptor(store.data_mut(), Own::new_own(number))
+    })?;
     types.func_wrap_concurrent("[method]descriptor.stat", |store, (descriptor,): (Own,)| {
         at_once(store, |state| Ok(calls::stat(state, &descriptor)?.map(codes::stat)))
     })?;

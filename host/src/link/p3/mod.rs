@@ -11,12 +11,13 @@ mod outcome;
 pub mod responses;
 mod writes;
 
-use super::p2;
+use super::{calls, p2};
 use crate::component::interface::IMPLEMENTED_V03;
 use crate::instance::State;
 use anyhow::Result;
-use wasmtime::Engine;
 use wasmtime::component::{Linker, LinkerInstance};
+use wasmtime::{Engine, StoreContextMut};
+use wasmtime_wasi::p3::bindings::clocks::system_clock::Instant;
 
 /// A linker with everything that a guest may import.
 pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
@@ -24,6 +25,15 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
+    // These two do without the runtime's context, so that most requests need none.
+    interface(&mut linker, "wasi:cli/environment")?
+        .func_wrap("get-environment", |store: StoreContextMut<'_, State>, (): ()| {
+            Ok((store.data().environment().to_vec(),))
+        })?;
+    interface(&mut linker, "wasi:clocks/system-clock")?.func_wrap("now", |_, (): ()| {
+        let now = calls::now();
+        Ok((Instant { seconds: now.seconds.try_into()?, nanoseconds: now.nanoseconds },))
+    })?;
     directories::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
     contents::add_to_linker(&mut linker)?;
