@@ -183,10 +183,10 @@ def times(what, pod):
     container = pod["containers"][0]
     grace, drain = option(container["args"], "grace"), option(container["args"], "drain-timeout")
     readiness = container["readinessProbe"]
-    notice = (readiness["periodSeconds"] + readiness["timeoutSeconds"]) * readiness["failureThreshold"]
+    notice = readiness["periodSeconds"] * readiness["failureThreshold"] + readiness["timeoutSeconds"]
     if pod["terminationGracePeriodSeconds"] <= grace + drain:
         fail(f"{what}: terminationGracePeriodSeconds is not longer than --grace and --drain-timeout together")
-    if grace <= 2 * notice:
+    if grace <= notice:
         fail(f"{what}: --grace is too short for a readiness probe that takes up to {notice} s")
 
 
