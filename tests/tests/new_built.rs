@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
-use tests::strangers::environment;
+use tests::strangers::{environment, without_cargo};
 use tests::{Server, eventually, programs};
 
 /// A guest that was built.
@@ -37,12 +37,7 @@ fn build(name: &str, arguments: &[&str]) -> Built {
 fn run(directory: &Path, command: &str) {
     let mut shell = Command::new("bash");
     shell.args(["-euc", command]).current_dir(directory);
-    // What cargo sets for a test is not for another cargo.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO")) {
-        if name != "CARGO_HOME" && name != "CARGO_BUILD_JOBS" {
-            shell.env_remove(name);
-        }
-    }
+    without_cargo(&mut shell);
     let output = shell.envs(environment()).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -1,11 +1,15 @@
-// Relays the answer of another server with the web platform's fetch, which the engine maps to wasi:http.
+// Routes requests with Hono, on the fetch events of the engine. `/` relays the answer of another server with the web
+// platform's fetch, which the engine maps to wasi:http.
 
-addEventListener('fetch', (event) => event.respondWith(relay(event.request)));
+import { Hono } from 'hono';
+import { fire } from 'hono/service-worker';
 
-async function relay(request) {
-  const url = new URL(request.url).searchParams.get('url');
-  if (url === null) {
-    return text(400, 'Say what to fetch: /?url=http://...\n');
+const app = new Hono();
+
+app.get('/', async (context) => {
+  const url = context.req.query('url');
+  if (url === undefined) {
+    return context.text('Say what to fetch: /?url=http://...\n', 400);
   }
   try {
     // `new URL` refuses a relative URL. The engine would resolve it against this server, which would call itself.
@@ -16,10 +20,12 @@ async function relay(request) {
     // A status without a body (204, 304) does not even allow an empty one.
     return new Response(body.byteLength > 0 ? body : null, { status: answer.status, headers: { 'content-type': type } });
   } catch (error) {
-    return text(502, `The request failed: ${error.message ?? error}\n`);
+    return context.text(`The request failed: ${error.message ?? error}\n`, 502);
   }
-}
+});
 
-function text(status, message) {
-  return new Response(message, { status, headers: { 'content-type': 'text/plain; charset=utf-8' } });
-}
+app.post('/echo', (context) => new Response(context.req.raw.body));
+app.all('/request', ({ req }) => new Response(`${req.method} ${req.url}\n${JSON.stringify([...req.raw.headers])}\n`));
+app.post('/json', async (context) => context.json({ received: await context.req.json() }));
+
+fire(app);

@@ -1,0 +1,1 @@
+//! Cargo needs a library or a program beside the examples.
