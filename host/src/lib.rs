@@ -17,7 +17,8 @@
 //!
 //! [`server`] is the life of a server, with its reloads, and [`run`](mod@run) that of a command. Both open guests by
 //! [`prepare`](mod@prepare). [`site`] checks what the file server will read, and [`watch`] finds what has changed. [`inspect`]
-//! only parses the component, and [`new`](mod@new) writes the source of one.
+//! only parses the component, and [`new`](mod@new) writes the source of one. [`precompress`](mod@precompress) writes files in the
+//! [`coding`]s that clients accept.
 //!
 //! Imports go one way: server → net, http → app → link → instance → sandbox, wasi → body. All modules may use report.
 
@@ -30,6 +31,7 @@ pub mod app;
 pub mod authority;
 pub mod body;
 pub mod cli;
+pub mod coding;
 pub mod component;
 pub mod config;
 pub mod engine;
@@ -42,6 +44,7 @@ pub mod net;
 pub mod new;
 pub mod notify;
 pub mod outgoing;
+pub mod precompress;
 pub mod prepare;
 pub mod report;
 pub mod run;
@@ -142,6 +145,11 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Guest { output, wasi } => write_guest(&output, wasi)?,
         cli::Command::New(arguments) => {
             write_out(new::create(&config::Project::new(arguments)?)?.as_bytes())?;
+        }
+        cli::Command::Precompress(arguments) => {
+            let (text, status) = precompress::precompress(&config::Precompress::new(arguments)?)?;
+            write_out(text.as_bytes())?;
+            return Ok(status);
         }
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;

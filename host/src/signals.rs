@@ -75,6 +75,14 @@ pub fn survive_file_limit() -> Result<()> {
     unix::signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop).context("cannot catch SIGXFSZ")
 }
 
+/// As [`survive_file_limit`], for a process that has no runtime.
+pub fn survive_file_limit_alone() -> Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.context("cannot prepare for signals")?;
+    let _entered = runtime.enter();
+    survive_file_limit()
+}
+
 impl Signals {
     /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {

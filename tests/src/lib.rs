@@ -4,6 +4,7 @@
 pub mod activation;
 pub mod browser;
 pub mod client;
+pub mod coding;
 pub mod guests;
 pub mod hostile;
 pub mod http2;

@@ -55,7 +55,9 @@ fn remarks() -> Roff {
             ("2", "A wrong command line or setting, with the reason in one line on standard error."),
         ],
     );
-    roff.control("PP", []).text([roman("The command run has the exit status of its component.")]);
+    roff.control("PP", []).text([roman(
+        "The command run has the exit status of its component, and precompress 128 plus the number of the signal that ended it.",
+    )]);
     section(
         &mut roff,
         "SIGNALS",

@@ -7,6 +7,7 @@
 pub mod man;
 pub(crate) mod mistakes;
 
+use crate::coding::{Effort, MIN_SIZE};
 use crate::config::grants::ScratchPer;
 use crate::config::sources::keys::Keys;
 use crate::config::sources::layer::Layer;
@@ -57,6 +58,9 @@ enum Other {
     /// Write a small component to begin with: one that answers every request with Hello
     New(New),
 
+    /// Write compressed variants (.br, .zst, .gz) beside the files of a directory, which the file server sends in their place
+    Precompress(Precompress),
+
     /// Print a completion script for a shell
     Completions {
         /// The shell: bash, elvish, fish, powershell or zsh
@@ -83,7 +87,8 @@ pub enum Wasi {
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 8] = ["run", "inspect", "check", "guest", "new", "completions", "man", "schema"];
+const SUBCOMMANDS: [&str; 9] =
+    ["run", "inspect", "check", "guest", "new", "precompress", "completions", "man", "schema"];
 
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
@@ -521,6 +526,50 @@ pub enum Language {
     C,
 }
 
+/// The arguments of compressing files beforehand.
+#[derive(Args, Clone, Debug)]
+pub struct Precompress {
+    /// The directory, which is looked through with everything below it
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub directory: PathBuf,
+
+    /// Write variants in this coding only: br, zstd or gzip (repeatable) [default: all three]
+    #[arg(long, value_name = "CODING", hide_possible_values = true)]
+    pub coding: Vec<ContentCoding>,
+
+    /// Take as much time as helps (best), or much less for some percent more bytes (fast) [default: best]
+    #[arg(long, value_name = "EFFORT", hide_possible_values = true)]
+    pub effort: Option<Effort>,
+
+    /// Leave smaller files alone.
+    #[arg(long, value_name = "BYTES", allow_negative_numbers = true, help = format!(
+        "Leave files of fewer bytes alone [default: {MIN_SIZE}]"
+    ))]
+    pub min_size: Option<u64>,
+
+    /// Compress this many files at a time [default: as many as there are processors]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    pub jobs: Option<u32>,
+
+    /// Remove variants that an earlier run has written and whose files are gone
+    #[arg(long)]
+    pub remove: bool,
+}
+
+/// A content coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ContentCoding {
+    /// Brotli
+    #[value(name = "br", alias = "brotli")]
+    Brotli,
+    /// Zstandard
+    #[value(name = "zstd", alias = "zst")]
+    Zstandard,
+    /// gzip
+    #[value(name = "gzip", alias = "gz")]
+    Gzip,
+}
+
 /// What a guest is given, however it is started.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Grants {
@@ -734,6 +783,8 @@ pub enum Command {
     },
     /// Write a component to begin with.
     New(New),
+    /// Compress files beforehand.
+    Precompress(Precompress),
     /// Check a configuration.
     Check(Box<Typed>),
     /// Print a completion script.
@@ -788,6 +839,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
         Some(Other::Guest { output, wasi }) => Command::Guest { output, wasi },
         Some(Other::New(new)) => Command::New(new),
+        Some(Other::Precompress(precompress)) => Command::Precompress(precompress),
         Some(Other::Completions { shell }) => Command::Completions(shell),
         Some(Other::Man) => Command::Man,
         Some(Other::Schema) => Command::Schema,

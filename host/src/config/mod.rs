@@ -31,16 +31,19 @@ pub mod tls;
 
 pub use error::ConfigError;
 
-use crate::cli::{self, Language, Wasi};
+use crate::cli::{self, ContentCoding, Language, Wasi};
+use crate::coding::{Effort, MIN_SIZE};
 use admin::Admin;
 use clap::ValueEnum;
 use grants::{Grants, HostGrant, NetworkGrants, ScratchGrant};
+use guest::encoding::Coding;
 use limits::{Connections, HeadLimits, Limits};
 use listen::ListenAddress;
 use otlp::Otlp;
 use proxies::Proxies;
 use site::Site;
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 use stopping::Stopping;
@@ -189,6 +192,23 @@ pub struct Project {
     pub language: Language,
     /// The version of WASI that it is for.
     pub wasi: Wasi,
+}
+
+/// What to compress beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Precompress {
+    /// The directory.
+    pub directory: PathBuf,
+    /// The codings of the variants.
+    pub codings: Vec<Coding>,
+    /// How much time they take.
+    pub effort: Effort,
+    /// Files of fewer bytes are left alone.
+    pub min_size: u64,
+    /// How many files at a time.
+    pub jobs: usize,
+    /// Whether variants of files that are gone are removed.
+    pub remove: bool,
 }
 
 impl Serve {
@@ -370,6 +390,35 @@ impl Project {
         match (tool, wasi) {
             (Some(tool), Wasi::V03) => Err(ConfigError::OnlyV02(tool)),
             _ => Ok(Self { directory, language, wasi }),
+        }
+    }
+}
+
+impl Precompress {
+    /// Validates the arguments. This has no side effects.
+    pub fn new(arguments: cli::Precompress) -> Result<Self, ConfigError> {
+        let cli::Precompress { directory, coding, effort, min_size, jobs, remove } = arguments;
+        let is_wanted =
+            |known: &Coding| coding.is_empty() || coding.iter().any(|&one| Coding::from(one) == *known);
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let jobs = jobs.map(|jobs| above_zero("--jobs", Some(jobs), jobs)).transpose()?;
+        Ok(Self {
+            directory,
+            codings: Coding::ALL.into_iter().filter(is_wanted).collect(),
+            effort: effort.unwrap_or_default(),
+            min_size: min_size.unwrap_or(MIN_SIZE),
+            jobs: jobs.map_or(processors, |jobs| usize::try_from(jobs).unwrap_or(processors)),
+            remove,
+        })
+    }
+}
+
+impl From<ContentCoding> for Coding {
+    fn from(coding: ContentCoding) -> Self {
+        match coding {
+            ContentCoding::Brotli => Self::Brotli,
+            ContentCoding::Zstandard => Self::Zstandard,
+            ContentCoding::Gzip => Self::Gzip,
         }
     }
 }
