@@ -5,7 +5,7 @@ use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
 use crate::lockdown::Granted;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, check_stores};
 use anyhow::{Context as _, Result};
 use guest::config::BOUNDED_STREAMS;
 use std::path::Path;
@@ -26,6 +26,7 @@ pub struct Opened {
 pub fn open(guest: Option<&Path>, purpose: Purpose, grants: &Grants, limits: &Limits) -> Result<Opened> {
     // Errors that are found quickly come before steps that take long.
     let guest = Guest::read(guest)?;
+    check_stores(grants, [grants].into_iter())?;
     give(Arc::new(guest), purpose, grants, limits)
 }
 

@@ -146,7 +146,7 @@ async fn start(
         (End::ReaderGone, _) => Ok(PIPE_STATUS),
         (End::Status(status), None) => Ok(status),
         (End::Status(status), Some(denial)) => {
-            stderr::complain(&denial.to_string());
+            stderr::complain(&denial);
             Ok(status)
         }
         (End::Failed(why), None) => bail!("the guest failed: {why}"),

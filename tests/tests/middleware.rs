@@ -341,7 +341,17 @@ fn what_cannot_be_a_middleware_is_refused_in_a_line() {
     refused(Path::new("a.wasm,grant=all"), "--middleware takes FILE");
     refused(Path::new(""), "--middleware takes FILE");
     refused(Path::new("a.wasm,env=A"), "NAME=VALUE");
-    let alone = file("stamp.wasm", HEADER_STAMP);
+    // What it stores is not served.
+    let (stamp, served) = (file("stamp.wasm", HEADER_STAMP), directory.path().canonicalize().unwrap());
+    let store = format!("--middleware={},keyvalue=a=sqlite:{}/a", stamp.display(), served.display());
+    let expected = format!(
+        "wasi-httpd: --middleware {},keyvalue=a: {}/a is in {}, which the guest may read and serve; put it elsewhere",
+        stamp.display(),
+        served.display(),
+        directory.path().display()
+    );
+    assert_eq!(refusal(&[&store, "--dir", directory.path().to_str().unwrap()]), expected);
+    let alone = stamp;
     let line = refusal(&[alone.to_str().unwrap()]);
     assert!(line.contains("it imports wasi:http/handler@0.3.0, which is the component behind it"), "{line}");
     assert!(line.contains("--middleware"), "{line}");

@@ -17,6 +17,7 @@ use crate::instance::{FileMemory, Stdio, Template};
 use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
+use crate::sandbox::check_stores;
 use crate::report::metrics::Metrics;
 use anyhow::{Context as _, Error, Result, bail};
 use std::collections::HashMap;
@@ -68,6 +69,8 @@ pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
     };
     let sites = config.sites.iter().map(|site| {
         let mut open = || {
+            let readers = || config.sites.iter().flat_map(site::Site::all_grants);
+            site.all_grants().try_for_each(|grants| check_stores(grants, readers()))?;
             let mut give =
                 |path, role, grants, limits| prepare::give(read(path, role)?, Purpose::Serve, grants, limits);
             // Middlewares answer one request at a time.

@@ -210,7 +210,7 @@ pub struct Site {
     pub certificates: Certificates,
 
     /// Have this component answer first (repeatable, the one that clients reach first); it passes requests on, to the next
-    /// one and then to GUEST, and each has only the grants that follow its file: dir=, env= and allow-host= as the flags
+    /// one and then to GUEST, and each has only the grants that follow its file: dir=, env=, allow-host= and keyvalue= as the flags
     #[arg(long, value_name = "FILE[,GRANT]...", value_hint = ValueHint::FilePath)]
     pub middleware: Vec<String>,
 

@@ -16,8 +16,8 @@ pub enum ConfigError {
     Reserved(&'static str),
     /// `--middleware` was given something else.
     #[error(
-        "--middleware takes FILE and after it, each with a comma before it, any of dir=HOST_DIR[::GUEST_DIR], env=NAME=VALUE \
-         and allow-host=HOST[:PORT], not `{0}`"
+        "--middleware takes FILE and after it, each with a comma before it, any of dir=HOST_DIR[::GUEST_DIR], env=NAME=VALUE, \
+         allow-host=HOST[:PORT], keyvalue=NAME=memory and keyvalue=NAME=sqlite:FILE, not `{0}`"
     )]
     Middleware(String),
     /// A flag that takes an address was given something else.

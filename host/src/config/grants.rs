@@ -1,7 +1,7 @@
 //! What a guest is given: directories, variables and network access. This is pure parsing: nothing is opened or looked
 //! up.
 
-use super::{ConfigError, Roots};
+use super::{ConfigError, Roots, middleware};
 use clap::ValueEnum;
 use std::collections::HashSet;
 use std::fmt;
@@ -112,6 +112,36 @@ pub enum ScratchPer {
     Site,
 }
 
+/// Whose grants they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holder {
+    /// The site.
+    pub site: String,
+    /// Of a component before its guest: its file, and how many of the same file stand in front of it. So a reload that puts
+    /// others before it finds what belongs to it again.
+    pub middleware: Option<(PathBuf, usize)>,
+}
+
+impl Holder {
+    /// How messages call the component.
+    pub fn name(&self) -> String {
+        self.middleware
+            .as_ref()
+            .map_or_else(|| "the guest".to_owned(), |(file, _)| format!("the middleware `{}`", file.display()))
+    }
+
+    /// What the operator types to grant it something: a flag with its value, or the grant of a middleware that does the same;
+    /// `None` if there is none.
+    pub fn grant(&self, flag: &str, value: &str) -> Option<String> {
+        match &self.middleware {
+            None => Some(format!("{flag} {value}")),
+            Some((file, _)) => {
+                middleware::key(flag).map(|key| format!("--middleware {},{key}{value}", file.display()))
+            }
+        }
+    }
+}
+
 /// Everything that a guest is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
@@ -129,8 +159,8 @@ pub struct Grants {
     pub configuration: Vec<(String, String)>,
     /// A directory to write to, if it has one.
     pub scratch: Option<ScratchGrant>,
-    /// The site that shares what instances share.
-    pub site: String,
+    /// Who they are for.
+    pub holder: Holder,
     /// Whether directories stay the ones that were opened when others take their places. Those of sites with rules do, until
     /// the rules of the new ones are read as well.
     pub pinned: bool,
@@ -157,11 +187,14 @@ pub(super) fn directories(texts: &[String]) -> Result<Vec<DirectoryGrant>, Confi
     Ok(directories)
 }
 
+/// What is between the name of a store and the path of its file.
+pub(super) const STORE_FILE: &str = "=sqlite:";
+
 /// Reads the value of `--keyvalue`.
 pub(super) fn key_value(text: &str) -> Result<KeyValueGrant, ConfigError> {
     let mistake = || ConfigError::Store(text.to_owned());
     let (name, place) = text.split_once('=').ok_or_else(mistake)?;
-    let place = match place.strip_prefix("sqlite:") {
+    let place = match text[name.len()..].strip_prefix(STORE_FILE) {
         Some(path) if !path.is_empty() => KeyValuePlace::File(PathBuf::from(path)),
         None if place == "memory" => KeyValuePlace::Memory,
         _ => return Err(mistake()),

@@ -485,7 +485,7 @@ fn read_grants(typed: &cli::Grants, listen: &[String]) -> Result<Grants, ConfigE
         store_bytes: mebibytes(above_zero("--keyvalue-size", *keyvalue_size, defaults::KEYVALUE_SIZE)?),
         configuration,
         scratch,
-        site: String::new(),
+        holder: grants::Holder::default(),
         environment: env.iter().map(|text| grants::variable(text)).collect::<Result<_, _>>()?,
         network: NetworkGrants {
             hosts: hosts("--allow-host", allow_host)?,

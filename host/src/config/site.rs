@@ -87,7 +87,7 @@ impl Site {
             guest,
             certificates,
             middleware,
-            grants,
+            mut grants,
             max_instances,
             reuse,
             reuse_concurrent,
@@ -110,8 +110,13 @@ impl Site {
         if reuse > 1 && instances == Some(Instances::New) {
             return Err(ConfigError::NewAndReused(reuse));
         }
+        let middlewares = Middleware::chain(&middleware, &label, grants.keyvalue_size)?;
+        if middlewares.iter().any(|middleware| !middleware.grants.stores.is_empty()) && grants.keyvalue.is_empty() {
+            // It is the size of their stores.
+            grants.keyvalue_size = None;
+        }
         let mut grants = read_grants(&grants, &[])?;
-        grants.site.clone_from(&label);
+        grants.holder.site.clone_from(&label);
         if reuse > 1 && grants.scratch.is_some_and(|scratch| scratch.per == ScratchPer::Request) {
             let (flag, requests) =
                 if concurrent > 1 { ("--reuse-concurrent", concurrent) } else { ("--reuse", reuse) };
@@ -125,7 +130,7 @@ impl Site {
             label,
             pairs: pairs(certificates)?,
             guest,
-            middlewares: middleware.iter().map(|text| Middleware::parse(text)).collect::<Result<_, _>>()?,
+            middlewares,
             grants,
             limits,
             reuse,

@@ -289,6 +289,11 @@ fn judge(topic: Topic, purpose: Purpose, grants: &Grants) -> Verdict {
         (Topic::Files, Purpose::Run) if grants.directories.is_empty() => {
             refused("there are no directories", Some("--dir HOST_DIR[::GUEST_DIR]"))
         }
+        (Topic::Files, Purpose::Serve)
+            if grants.directories.is_empty() && grants.holder.middleware.is_some() =>
+        {
+            refused("there are no directories", Some("--dir HOST_DIR[::GUEST_DIR]"))
+        }
         (Topic::Files, Purpose::Serve) if grants.directories.is_empty() => {
             granted(format!(". as /, read-only (--dir changes that){}", also_scratch(grants)))
         }

@@ -51,7 +51,12 @@ pub fn inspect(config: &Inspect) -> Result<()> {
 pub fn ungranted(guest: &Guest, grants: &Grants) -> Option<String> {
     let way = Way { purpose: Purpose::Serve, edition: guest.edition(Purpose::Serve), grants };
     let refused = guest.anatomy.imports.iter().filter_map(|import| match knowledge::verdict(import, way) {
-        Verdict::Refused { flag: Some(flag), .. } => Some(format!("{} ({flag} allows it)", import.name)),
+        Verdict::Refused { flag: Some(flag), .. } => {
+            let (flag, value) = flag.split_once(' ').unwrap_or((flag, ""));
+            let allows = grants.holder.grant(flag, value).map(|grant| format!("{grant} allows it"));
+            let allows = allows.unwrap_or_else(|| "no grant of --middleware allows it".to_owned());
+            Some(format!("{} ({allows})", import.name))
+        }
         _ => None,
     });
     let refused: Vec<_> = refused.collect();

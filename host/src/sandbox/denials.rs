@@ -2,7 +2,7 @@
 //! knows what it was, and which flag allows it.
 
 use crate::component::Purpose;
-use crate::config::grants::HostPort;
+use crate::config::grants::{Holder, HostPort};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
@@ -49,53 +49,65 @@ pub enum Denial {
     SpecialFile(String),
 }
 
-impl fmt::Display for Denial {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Denial {
+    /// What a component asked for, and what grants it.
+    fn text(&self, holder: &Holder) -> String {
+        let who = holder.name();
+        let allows = |flag, value: &str, what: &str| match holder.grant(flag, value) {
+            Some(grant) => format!("{grant} {what}"),
+            None => "no grant of --middleware allows it".to_owned(),
+        };
         match self {
             // A server listens itself, and has no such flag.
             Self::Listen(address) => {
                 let flag = "wasi-httpd run --allow-tcp-listen";
-                write!(f, "the guest may not listen at {address}; `{flag} {address}` allows it")
+                format!("{who} may not listen at {address}; `{flag} {address}` allows it")
             }
             Self::Connect(address) => {
                 let (flag, host) = ("--allow-tcp-connect", Bracketed(address.ip()));
-                write!(
-                    f,
-                    "the guest may not connect to {address}; {flag} {address} allows it, and {flag} {host} any port there"
-                )
+                let what = format!("allows it, and {flag} {host} any port there");
+                format!("{who} may not connect to {address}; {}", allows(flag, &address.to_string(), &what))
             }
-            Self::Name(name) => write!(
-                f,
-                "the guest may not look up `{0}`; --allow-tcp-connect {0}:PORT allows it, and connections there",
-                name.escape_debug()
-            ),
+            Self::Name(name) => {
+                let name = name.escape_debug();
+                let what = "allows it, and connections there";
+                let allows = allows("--allow-tcp-connect", &format!("{name}:PORT"), what);
+                format!("{who} may not look up `{name}`; {allows}")
+            }
             Self::Request(host) => {
-                write!(f, "the guest may not send requests to {host}; --allow-host {host} allows it")
+                let allows = allows("--allow-host", &host.to_string(), "allows it");
+                format!("{who} may not send requests to {host}; {allows}")
             }
             Self::Certificate { host, fault, is_unknown } => {
                 let host = host.escape_debug();
-                write!(f, "requests of the guest to {host} fail, because its certificate is not trusted: {fault}")?;
-                if *is_unknown { f.write_str("; --outgoing-ca FILE trusts another authority") } else { Ok(()) }
+                let text = format!(
+                    "requests of {who} to {host} fail, because its certificate is not trusted: {fault}"
+                );
+                if *is_unknown {
+                    format!("{text}; {}", allows("--outgoing-ca", "FILE", "trusts another authority"))
+                } else {
+                    text
+                }
             }
             Self::Store(name) => {
                 let name = shown(name).escape_debug();
-                write!(f, "the guest may not open the store `{name}`; --keyvalue {name}=memory gives it one")
+                let allows = allows("--keyvalue", &format!("{name}=memory"), "gives it one");
+                format!("{who} may not open the store `{name}`; {allows}")
             }
-            Self::TcpSocket => f.write_str(
-                "the guest may not create a TCP socket; --allow-tcp-connect HOST:PORT allows it, and connections there",
-            ),
-            Self::UdpSocket => f.write_str("the guest may not create a UDP socket, and no flag allows it"),
+            Self::TcpSocket => {
+                let allows = allows("--allow-tcp-connect", "HOST:PORT", "allows it, and connections there");
+                format!("{who} may not create a TCP socket; {allows}")
+            }
+            Self::UdpSocket => format!("{who} may not create a UDP socket, and no flag allows it"),
             Self::Write(path) if path.is_empty() => {
-                f.write_str("the guest may not write to a file: directories are read-only, and no flag changes that")
+                format!("{who} may not write to a file: directories are read-only, and no flag changes that")
             }
-            Self::Write(path) => write!(
-                f,
-                "the guest may not write to `{}`: directories are read-only, and no flag changes that",
+            Self::Write(path) => format!(
+                "{who} may not write to `{}`: directories are read-only, and no flag changes that",
                 shown(path).escape_debug()
             ),
-            Self::SpecialFile(path) => write!(
-                f,
-                "the guest may not open `{}`: it is neither a regular file nor a directory, and could block the server",
+            Self::SpecialFile(path) => format!(
+                "{who} may not open `{}`: it is neither a regular file nor a directory, and could block the server",
                 shown(path).escape_debug()
             ),
         }
@@ -118,6 +130,8 @@ fn shown(path: &str) -> &str {
 /// The different denials so far.
 #[derive(Debug)]
 pub struct Denials {
+    /// Who asked.
+    holder: Holder,
     /// Whether each is told as it happens. Serving has no end at which the first could be told as the cause of it.
     are_told: bool,
     list: Mutex<Vec<Denial>>,
@@ -125,8 +139,8 @@ pub struct Denials {
 
 impl Denials {
     /// None yet.
-    pub fn new(purpose: Purpose) -> Self {
-        Self { are_told: purpose == Purpose::Serve, list: Mutex::default() }
+    pub fn new(purpose: Purpose, holder: Holder) -> Self {
+        Self { holder, are_told: purpose == Purpose::Serve, list: Mutex::default() }
     }
 
     /// Takes note of one.
@@ -142,27 +156,28 @@ impl Denials {
         }
         list.push(denial.clone());
         if self.are_told {
-            warn!("{denial}");
+            warn!("{}", denial.text(&self.holder));
             if list.len() == MAX_DENIALS {
-                warn!("what else the guest asks for in vain is not shown");
+                warn!("what else {} asks for in vain is not shown", self.holder.name());
             }
         }
     }
 
-    /// The first one, which is most likely why a guest failed.
-    pub fn first(&self) -> Option<Denial> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).first().cloned()
+    /// What is to be said of the first one, which is most likely why a guest failed.
+    pub fn first(&self) -> Option<String> {
+        let list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.first().map(|denial| denial.text(&self.holder))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Denial, Denials, HostPort, MAX_DENIALS, MAX_NAME};
+    use super::{Denial, Denials, Holder, HostPort, MAX_DENIALS, MAX_NAME};
     use crate::component::Purpose;
 
     #[test]
     fn what_is_no_name_is_not_kept() {
-        let denials = Denials::new(Purpose::Run);
+        let denials = Denials::new(Purpose::Run, Holder::default());
         denials.note(&Denial::Name("x".repeat(MAX_NAME + 1)));
         denials.note(&Denial::Request(HostPort { host: "x".repeat(1 << 20), port: 80 }));
         assert_eq!(denials.first(), None);
@@ -170,12 +185,14 @@ mod tests {
 
     #[test]
     fn different_ones_are_kept_once_each_up_to_a_number() {
-        let denials = Denials::new(Purpose::Run);
+        let denials = Denials::new(Purpose::Run, Holder::default());
         for at in 0..2 * MAX_DENIALS {
             denials.note(&Denial::Name(at.to_string()));
             denials.note(&Denial::Name("0".to_owned()));
         }
         assert_eq!(denials.list.lock().unwrap().len(), MAX_DENIALS);
-        assert_eq!(denials.first(), Some(Denial::Name("0".to_owned())));
+        assert!(
+            denials.first().unwrap().starts_with("the guest may not look up `0`; --allow-tcp-connect 0:PORT")
+        );
     }
 }

@@ -67,9 +67,9 @@ impl Sandbox {
             configuration: grants.configuration.clone(),
             scratches: grants
                 .scratch
-                .map(|grant| Scratches::new(&grant, &grants.site, &grants.directories))
+                .map(|grant| Scratches::new(&grant, &grants.holder.site, &grants.directories))
                 .transpose()?,
-            network: Arc::new(Network::new(&grants.network, purpose)?),
+            network: Arc::new(Network::new(&grants.network, purpose, grants.holder.clone())?),
             allowance: Allowance::new(sizes),
             time: limits.time,
             handles: limits.handles,
@@ -156,24 +156,33 @@ impl Sandbox {
     }
 }
 
-/// Opens the stores of a site. None of their files may be where guests read.
+/// Opens stores.
 fn stores(grants: &Grants) -> Result<Vec<(String, Arc<Store>)>> {
-    let stores = grants.stores.iter().map(|grant| {
-        if let KeyValuePlace::File(path) = &grant.place {
+    let stores = grants
+        .stores
+        .iter()
+        .map(|grant| Ok((grant.name.clone(), keyvalue::open(&grants.holder, grant, grants.store_bytes)?)));
+    stores.collect()
+}
+
+/// Checks that none of the files of these stores is where one of these components reads.
+pub fn check_stores<'a>(grants: &Grants, readers: impl Iterator<Item = &'a Grants>) -> Result<()> {
+    for reader in readers {
+        for grant in &grants.stores {
+            let KeyValuePlace::File(path) = &grant.place else { continue };
             let path = keyvalue::canonical(path);
-            for directory in &grants.directories {
-                let is_inside =
-                    directory.host.canonicalize().is_ok_and(|directory| path.starts_with(directory));
+            for directory in &reader.directories {
+                let is_inside = directory.host.canonicalize().is_ok_and(|place| path.starts_with(place));
                 ensure!(
                     !is_inside,
-                    "--keyvalue {}: {} is in {}, which the guest may read and serve; put it elsewhere",
-                    grant.name,
+                    "{}: {} is in {}, which {} may read and serve; put it elsewhere",
+                    keyvalue::flag(&grants.holder, &grant.name),
                     path.display(),
-                    directory.host.display()
+                    directory.host.display(),
+                    reader.holder.name()
                 );
             }
         }
-        Ok((grant.name.clone(), keyvalue::open(&grants.site, grant, grants.store_bytes)?))
-    });
-    stores.collect()
+    }
+    Ok(())
 }

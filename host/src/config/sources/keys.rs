@@ -2,6 +2,7 @@
 
 use super::layer::{Given, Layer, Origin};
 use crate::cli;
+use crate::config::grants::STORE_FILE;
 use crate::config::middleware;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
@@ -69,9 +70,6 @@ enum Paths {
     Store,
 }
 
-/// What is before the path of a store.
-const STORE: &str = "=sqlite:";
-
 /// A key.
 #[derive(Clone, Debug)]
 pub struct Key {
@@ -109,7 +107,7 @@ impl Key {
             _ if form.contains("[,GRANT]") => Paths::WithGrants,
             _ if form.contains("unix:PATH") => Paths::Socket,
             _ if form.contains("[::") => Paths::Granted,
-            _ if form.contains(STORE) => Paths::Store,
+            _ if form.contains(STORE_FILE) => Paths::Store,
             ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath => Paths::Whole,
             _ => Paths::None,
         };
@@ -186,9 +184,9 @@ impl Key {
                 }
                 _ => value.into(),
             },
-            Paths::Store => match value.split_once(STORE) {
+            Paths::Store => match value.split_once(STORE_FILE) {
                 Some((name, path)) if !name.contains('=') && !path.is_empty() => {
-                    let mut resolved = OsString::from(format!("{name}{STORE}"));
+                    let mut resolved = OsString::from(format!("{name}{STORE_FILE}"));
                     resolved.push(base.join(path));
                     resolved
                 }

@@ -7,7 +7,7 @@
 mod memory;
 mod sqlite;
 
-use crate::config::grants::{KeyValueGrant, KeyValuePlace};
+use crate::config::grants::{Holder, KeyValueGrant, KeyValuePlace};
 use anyhow::{Context as _, Result};
 use memory::Memory;
 use sqlite::Sqlite;
@@ -197,20 +197,20 @@ impl Store {
     }
 }
 
-/// Which store it is: one in memory belongs to a site, and a file is the same store for all sites that name it.
+/// Which store it is: one in memory belongs to a component of a site, and a file is the same store for all that name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Identity {
-    Memory { site: String, name: String },
+    Memory { holder: Holder, name: String },
     File(PathBuf),
 }
 
 /// The stores of this process. A reload finds those that are still used.
 static STORES: Mutex<Open> = Mutex::new(Vec::new());
 
-/// Opens a store for a site, or finds it open. It holds so many bytes.
-pub fn open(site: &str, grant: &KeyValueGrant, bytes: u64) -> Result<Arc<Store>> {
+/// Opens a store for a component, or finds it open. It holds so many bytes.
+pub fn open(holder: &Holder, grant: &KeyValueGrant, bytes: u64) -> Result<Arc<Store>> {
     let identity = match &grant.place {
-        KeyValuePlace::Memory => Identity::Memory { site: site.to_owned(), name: grant.name.clone() },
+        KeyValuePlace::Memory => Identity::Memory { holder: holder.clone(), name: grant.name.clone() },
         KeyValuePlace::File(path) => Identity::File(canonical(path)),
     };
     let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
@@ -223,12 +223,17 @@ pub fn open(site: &str, grant: &KeyValueGrant, bytes: u64) -> Result<Arc<Store>>
         KeyValuePlace::Memory => Box::new(Memory::new(bytes)),
         KeyValuePlace::File(path) => {
             let opened = Sqlite::open(path, bytes);
-            Box::new(opened.with_context(|| format!("--keyvalue {}={}", grant.name, path.display()))?)
+            Box::new(opened.with_context(|| format!("{}={}", flag(holder, &grant.name), path.display()))?)
         }
     };
     let store = Arc::new(Store(Mutex::new(entries)));
     stores.push((identity, Arc::downgrade(&store)));
     Ok(store)
+}
+
+/// What names a store on the command line.
+pub fn flag(holder: &Holder, name: &str) -> String {
+    holder.grant("--keyvalue", name).unwrap_or_default()
 }
 
 /// A path without links, of which the last part may not be there yet.
@@ -246,9 +251,13 @@ pub fn canonical(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::{ENTRY, Failure, MAX_BATCH, MAX_KEY, MAX_VALUE, Store, open};
-    use crate::config::grants::{KeyValueGrant, KeyValuePlace};
+    use crate::config::grants::{Holder, KeyValueGrant, KeyValuePlace};
     use std::path::PathBuf;
     use std::sync::Arc;
+
+    fn holder(site: &str) -> Holder {
+        Holder { site: site.to_owned(), middleware: None }
+    }
 
     fn grant(name: &str, file: Option<PathBuf>) -> KeyValueGrant {
         KeyValueGrant {
@@ -260,8 +269,8 @@ mod tests {
     /// Does something with a store of either kind, each of this size.
     fn each(name: &str, bytes: u64, then: impl Fn(&Store)) {
         let place = tempfile::tempdir().unwrap();
-        then(&open("each", &grant(name, None), bytes).unwrap());
-        then(&open("each", &grant(name, Some(place.path().join("store.sqlite"))), bytes).unwrap());
+        then(&open(&holder("each"), &grant(name, None), bytes).unwrap());
+        then(&open(&holder("each"), &grant(name, Some(place.path().join("store.sqlite"))), bytes).unwrap());
     }
 
     fn entry(key: &str, value: &str) -> (String, Vec<u8>) {
@@ -350,12 +359,12 @@ mod tests {
     #[test]
     fn a_store_is_found_again_while_it_is_used() {
         let grant = grant("found", None);
-        let first = open("one", &grant, 1 << 20).unwrap();
-        assert!(Arc::ptr_eq(&first, &open("one", &grant, 1 << 20).unwrap()));
-        assert!(!Arc::ptr_eq(&first, &open("other", &grant, 1 << 20).unwrap()));
+        let first = open(&holder("one"), &grant, 1 << 20).unwrap();
+        assert!(Arc::ptr_eq(&first, &open(&holder("one"), &grant, 1 << 20).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &open(&holder("other"), &grant, 1 << 20).unwrap()));
         first.set(&[entry("a", "1")]).unwrap();
         drop(first);
-        assert_eq!(open("one", &grant, 1 << 20).unwrap().exists("a"), Ok(false));
+        assert_eq!(open(&holder("one"), &grant, 1 << 20).unwrap().exists("a"), Ok(false));
     }
 
     #[test]
@@ -363,17 +372,17 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("kept.sqlite");
         let grant = grant("kept", Some(path.clone()));
-        let store = open("one", &grant, 2 * (ENTRY + 2)).unwrap();
+        let store = open(&holder("one"), &grant, 2 * (ENTRY + 2)).unwrap();
         store.set(&[entry("a", "1")]).unwrap();
         drop(store);
-        let store = open("two", &grant, 2 * (ENTRY + 2)).unwrap();
+        let store = open(&holder("two"), &grant, 2 * (ENTRY + 2)).unwrap();
         assert_eq!(store.get("a"), Ok(Some(b"1".to_vec())));
         // Its size counts what was there.
         assert_eq!(store.set(&[entry("b", "2"), entry("c", "3")]), Err(Failure::Full));
         drop(store);
 
         std::fs::write(&path, "no database, but a text that is long enough to be none").unwrap();
-        let error = format!("{:#}", open("one", &grant, 1 << 20).unwrap_err());
+        let error = format!("{:#}", open(&holder("one"), &grant, 1 << 20).unwrap_err());
         assert!(error.starts_with(&format!("--keyvalue kept={}: ", path.display())), "{error}");
     }
 }
