@@ -246,3 +246,63 @@ fn a_flag_names_one_address_and_no_other() {
         assert_eq!(peer(&server, &target), expected);
     }
 }
+
+/// Answers with the field `client-address` of the request, or with how many there are.
+fn address() -> GuestFile {
+    GuestFile::new(guests::handler_and(
+        r#"(import "wasi:http/types@0.2.12" "[method]incoming-request.headers" (func $headers (param i32) (result i32)))
+           (import "wasi:http/types@0.2.12" "[method]fields.get" (func $get (param i32 i32 i32 i32)))"#,
+        r#"(data (i32.const 3072) "client-address")"#,
+        "(local.set $stream (call $respond (local.get $out)))
+         (call $get (call $headers (local.get $request)) (i32.const 3072) (i32.const 14) (i32.const 80))
+         (local.set $count (i32.load offset=4 (i32.const 80)))
+         (if (i32.eq (local.get $count) (i32.const 1))
+            (then (call $say (local.get $stream)
+                (i32.load (i32.load (i32.const 80))) (i32.load offset=4 (i32.load (i32.const 80)))))
+            (else
+                (i32.store8 (i32.const 3200) (i32.add (i32.const 48) (local.get $count)))
+                (call $say (local.get $stream) (i32.const 3200) (i32.const 1))))
+         (call $complete (local.get $stream))",
+    ))
+}
+
+#[test]
+fn components_are_told_the_address_and_nothing_that_a_client_makes_up() {
+    let guest = address();
+    let forged = [("Client-Address", "192.0.2.1"), ("client-address", "192.0.2.2")];
+    let proxied = [("X-Forwarded-For", "2001:db8::7"), ("Client-Address", "192.0.2.1")];
+    for executor in ["auto", "component"] {
+        let flags = ["--executor", executor, "--x-forwarded-from", "127.0.0.1"];
+        let server = programs!().ours_with_guest(&guest.path, &flags);
+        assert_eq!((server.get("/").text(), server.get_with("/", &forged).text()), ("0", "2"));
+        let told = [&flags[..], &["--client-address", "Client-Address"]].concat();
+        let server = programs!().ours_with_guest(&guest.path, &told);
+        for (fields, expected) in [(&[][..], "127.0.0.1"), (&forged, "127.0.0.1"), (&proxied, "2001:db8::7")]
+        {
+            assert_eq!(server.get_with("/", fields).text(), expected);
+            let mut client = tests::http2::Http2::connect(server.address());
+            assert_eq!(client.request("GET", "/", fields).text(), expected);
+        }
+    }
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("socket");
+    let unix = format!("unix:{}", path.display());
+    let server =
+        programs!().ours_with_guest(&guest.path, &["--addr", &unix, "--client-address", "Client-Address"]);
+    assert_eq!(Client::connect_unix(&path).request("GET", "/", &forged).text(), "unix");
+    drop(server);
+}
+
+#[test]
+fn the_address_has_a_field_of_its_own() {
+    for field in ["Host", "Content-Length", "a b"] {
+        let output =
+            programs!().command().args(["--client-address", field]).stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(
+            text.contains("--client-address takes the name of a field") && text.contains(field),
+            "{text}"
+        );
+    }
+}

@@ -41,7 +41,7 @@ use apart::apart;
 use behind::Behind;
 use bytes::Bytes;
 use executor::{Executor, Reuse};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use running::{Fault, GuestFuture, Name, Running};
@@ -87,6 +87,8 @@ pub struct App {
     times: Times,
     body: BodyLimits,
     stripped: Option<Stripped>,
+    /// The field that tells the address of the client.
+    client_address: Option<HeaderName>,
     label: Label,
     name: Name,
     /// What it passes requests on to, where it does.
@@ -215,6 +217,7 @@ impl App {
             times,
             body: site.body,
             stripped: if is_first { Stripped::of(site) } else { None },
+            client_address: site.client_address.clone().filter(|_| is_first),
             label: Label::new(&site.label),
             name: behind.as_ref().map_or_else(Name::default, |_| Name::new(&about.component)),
             behind,
@@ -287,6 +290,9 @@ impl App {
         if let Some(stripped) = &self.stripped {
             stripped.strip(&mut parts.uri);
         }
+        if let Some(name) = &self.client_address {
+            tell_address(&mut parts.headers, name, conn);
+        }
         let (body, end) = request_body(body, self.body);
         let end = end.map(Arc::new);
         let (sender, receiver) = oneshot::channel();
@@ -347,6 +353,15 @@ impl App {
             // Moved from one layer to the next several times.
             Box::new(GuestBody::new(content, running, self.name.clone(), subject, length))
         }))
+    }
+}
+
+/// Sets the field that tells the address of the client. What the client has sent in it is gone.
+fn tell_address(headers: &mut HeaderMap, name: &HeaderName, conn: &ConnInfo) {
+    match HeaderValue::from_bytes(conn.peer.as_bytes()) {
+        Ok(address) => _ = headers.insert(name, address),
+        // An address is a valid value.
+        Err(_) => _ = headers.remove(name),
     }
 }
 

@@ -214,6 +214,10 @@ pub struct Site {
     #[arg(long, value_name = "FILE[,GRANT]...", value_hint = ValueHint::FilePath)]
     pub middleware: Vec<String>,
 
+    /// Tell components the address of the client in this field of each request, in place of what the client sends in it
+    #[arg(long, value_name = "FIELD")]
+    pub client_address: Option<String>,
+
     /// What each instance is given.
     #[command(flatten)]
     pub grants: Grants,

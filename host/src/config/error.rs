@@ -20,6 +20,12 @@ pub enum ConfigError {
          allow-host=HOST[:PORT], keyvalue=NAME=memory and keyvalue=NAME=sqlite:FILE, not `{0}`"
     )]
     Middleware(String),
+    /// `--client-address` was given something else.
+    #[error(
+        "--client-address takes the name of a field that has no other meaning, such as Client-Address or X-Forwarded-For, not \
+         `{0}`"
+    )]
+    AddressField(String),
     /// A flag that takes an address was given something else.
     #[error("{flag} takes HOST:PORT, such as localhost:8080 or [::1]:8080, not `{text}`")]
     Address {

@@ -8,6 +8,7 @@ use super::tls::{Pair, pairs};
 use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
 use crate::cli;
 use guest::config::{RULE_TEXTS, Settings};
+use http::header::HeaderName;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Site {
     pub guest: Option<PathBuf>,
     /// Components that stand before it, the one that clients reach first.
     pub middlewares: Vec<Middleware>,
+    /// The field of requests that tells its components the address of the client.
+    pub client_address: Option<HeaderName>,
     /// What each instance is given.
     pub grants: Grants,
     /// The limits of each instance.
@@ -87,6 +90,7 @@ impl Site {
             guest,
             certificates,
             middleware,
+            client_address,
             mut grants,
             max_instances,
             reuse,
@@ -111,7 +115,9 @@ impl Site {
             return Err(ConfigError::NewAndReused(reuse));
         }
         let middlewares = Middleware::chain(&middleware, &label, grants.keyvalue_size)?;
-        if middlewares.iter().any(|middleware| !middleware.grants.stores.is_empty()) && grants.keyvalue.is_empty() {
+        if middlewares.iter().any(|middleware| !middleware.grants.stores.is_empty())
+            && grants.keyvalue.is_empty()
+        {
             // It is the size of their stores.
             grants.keyvalue_size = None;
         }
@@ -131,6 +137,7 @@ impl Site {
             pairs: pairs(certificates)?,
             guest,
             middlewares,
+            client_address: client_address.as_deref().map(address_field).transpose()?,
             grants,
             limits,
             reuse,
@@ -143,7 +150,7 @@ impl Site {
     }
 
     /// What its components are given, the one that clients reach first.
-    pub fn all_grants(&self) -> impl Iterator<Item = &Grants> {
+    pub fn all_grants(&self) -> impl DoubleEndedIterator<Item = &Grants> {
         self.middlewares.iter().map(|middleware| &middleware.grants).chain([&self.grants])
     }
 
@@ -159,6 +166,26 @@ impl Site {
             environment.push((LISTING.to_owned(), "on".to_owned()));
         }
     }
+}
+
+/// Fields that mean something else, whoever reads them: the host, HTTP itself, or what has a syntax of its own for addresses.
+const OTHER_FIELDS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Reads the value of `--client-address`.
+fn address_field(text: &str) -> Result<HeaderName, ConfigError> {
+    let name = HeaderName::from_bytes(text.as_bytes()).ok();
+    let name = name.filter(|name| !OTHER_FIELDS.contains(&name.as_str()));
+    name.ok_or_else(|| ConfigError::AddressField(text.to_owned()))
 }
 
 /// The guest's environment: the variables of `--env`, then those of the file server's flags. They are validated for the
@@ -182,4 +209,18 @@ fn with_settings(
         Settings::checked(&variables).map_err(ConfigError::Settings)?;
     }
     Ok(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ConfigError, address_field};
+
+    #[test]
+    fn the_address_has_a_field_of_its_own() {
+        assert_eq!(address_field("Client-Address").unwrap(), "client-address");
+        assert_eq!(address_field("X-Forwarded-For").unwrap(), "x-forwarded-for");
+        for text in ["", "Client Address", "client:address", "Host", "forwarded", "Content-Length"] {
+            assert_eq!(address_field(text), Err(ConfigError::AddressField(text.to_owned())));
+        }
+    }
 }
