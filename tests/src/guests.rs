@@ -129,6 +129,8 @@ const WORLD: &str = "
 pub const BASIC_AUTH: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/basic-auth.wasm"));
 /// `header-stamp`: adds fields to responses.
 pub const HEADER_STAMP: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/header-stamp.wasm"));
+/// `rate-limit`: refuses clients that send too many requests.
+pub const RATE_LIMIT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/rate-limit.wasm"));
 /// `request-logger`: prints a line for each request.
 pub const REQUEST_LOGGER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/request-logger.wasm"));
 /// `hello`: hello over `wasi:http`.

@@ -73,8 +73,8 @@ const fn example(name: &'static str) -> Source {
 }
 
 /// Components that stand before a guest (`--middleware`), for WASI 0.3.
-pub const MIDDLEWARES: [Source; 3] =
-    [example("basic-auth"), example("header-stamp"), example("request-logger")];
+pub const MIDDLEWARES: [Source; 4] =
+    [example("basic-auth"), example("header-stamp"), example("rate-limit"), example("request-logger")];
 
 /// Every component that the project builds.
 pub fn components() -> impl Iterator<Item = Source> {
