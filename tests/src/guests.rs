@@ -141,6 +141,8 @@ pub const HELLO_SOCKET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello-
 pub const TRIALS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trials.wasm"));
 /// `grants`: what a component of WASI 0.3 does with what it is granted, by the path of the request.
 pub const GRANTS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/grants.wasm"));
+/// `trials-before`: what a host has to bear of a component before another one, by its variable `TRIAL`.
+pub const TRIALS_BEFORE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trials-before.wasm"));
 /// `tcp-client`: a TCP client that prints each step.
 pub const TCP_CLIENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tcp-client.wasm"));
 /// `tcp-server`: a TCP server that prints each step.

@@ -62,11 +62,12 @@ pub const FILE_SERVER_P3: Source = Source::Library { name: "guest-p3", feature: 
 pub const EXAMPLES: [Source; 4] =
     [example("tcp-server"), example("tcp-client"), example("hello-socket"), example("hello")];
 
-/// What hosts of WASI 0.3 are tested with: what they have to bear, and what they grant.
-pub const TRIALS: [Source; 2] = [
-    Source::Example { name: "trials", feature: Some("v03") },
-    Source::Example { name: "grants", feature: Some("v03") },
-];
+/// What hosts of WASI 0.3 are tested with: what they have to bear, what they grant, and what they pass between components.
+pub const TRIALS: [Source; 3] = [trial("trials"), trial("grants"), trial("trials-before")];
+
+const fn trial(name: &'static str) -> Source {
+    Source::Example { name, feature: Some("v03") }
+}
 
 const fn example(name: &'static str) -> Source {
     Source::Example { name, feature: None }
