@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
+use tests::guests::{BASIC_AUTH, GuestFile, HEADER_STAMP};
 use tests::site::noise;
 use tests::{Client, Process, Response, Server, Site, eventually, programs};
 
@@ -371,6 +372,34 @@ fn programs_get_the_same_as_json() {
         sum > 2.0
             && history["memory"].as_array().unwrap().len() == history["requests"].as_array().unwrap().len()
     });
+}
+
+#[test]
+fn the_components_of_a_chain_are_shown_with_their_grants_and_without_secrets() {
+    let (auth, stamp) = (GuestFile::new(BASIC_AUTH), GuestFile::new(HEADER_STAMP));
+    let first = format!("--middleware={},env=USERS=ann:secret", auth.path.display());
+    let second = format!("--middleware={},env=X-A=secret,keyvalue=n=memory", stamp.path.display());
+    let (server, site) = serve(&[&first, &second, "--env", "X-B=secret"]);
+    let directory = format!("dir {} as /", site.root().display());
+    let names = [&auth, &stamp].map(|file| format!("the middleware `{}`", file.path.display()));
+    let response = server.admin("/status.json");
+    let status: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+    let shown = &status["sites"][0];
+    let middlewares: Vec<_> =
+        shown["middlewares"].as_array().unwrap().iter().map(|it| (&it["component"], &it["grants"])).collect();
+    let grants = [serde_json::json!(["env USERS"]), serde_json::json!(["env X-A", "keyvalue n=memory"])];
+    let named = names.clone().map(serde_json::Value::from);
+    assert_eq!(middlewares, [(&named[0], &grants[0]), (&named[1], &grants[1])]);
+    assert_eq!(shown["component"], "the built-in guest");
+    assert_eq!(shown["grants"][0], directory.as_str());
+    assert!(shown["grants"].as_array().unwrap().contains(&"env X-B".into()));
+    let page = server.admin("/status");
+    let at: Vec<_> =
+        [&*names[0], "env USERS", &*names[1], "keyvalue n=memory", "the built-in guest", &directory]
+            .map(|text| page.text().find(text).unwrap_or_else(|| panic!("{text}")))
+            .into();
+    assert!(at.is_sorted(), "{at:?}");
+    assert!(!page.text().contains("secret") && !response.text().contains("secret"));
 }
 
 #[test]

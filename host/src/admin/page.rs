@@ -3,6 +3,7 @@
 
 use super::chart::{Line, draw, largest, scale, scale_of_bytes};
 use super::status::{Count, Site, Status};
+use crate::app::About;
 use guest::html::Text;
 use std::fmt::{self, Display, Write as _};
 
@@ -162,18 +163,23 @@ fn chart(html: &mut String, title: &str, lines: &[(&str, Line<'_>)], unit: Unit)
 fn sites(html: &mut String, sites: &[Site]) {
     html.push_str(
         "<section class=\"card\"><h2>Sites</h2>\n<table><thead><tr><th scope=\"col\">Site<th scope=\"col\" \
-         class=\"text\">Component<th scope=\"col\">Requests<th scope=\"col\">5xx<th scope=\"col\">In flight<th \
+         class=\"text\">Components<th scope=\"col\">Requests<th scope=\"col\">5xx<th scope=\"col\">In flight<th \
          scope=\"col\">p50<th scope=\"col\">p99<th scope=\"col\">In use<th scope=\"col\">Idle<th \
          scope=\"col\">Waiting</tr></thead>\n<tbody>\n",
     );
     for site in sites {
-        let _ = write!(
-            html,
-            "<tr><td>{}<td class=\"text\" data-name=\"Component\"><span>{} <span class=\"soft\">{}</span></span>",
-            Text(&site.name),
-            Text(&site.component),
-            Text(&site.executor)
-        );
+        let _ =
+            write!(html, "<tr><td>{}<td class=\"text\" data-name=\"Components\"><span>", Text(&site.name));
+        let components = site.middlewares.iter().chain([&site.guest]);
+        for (at, About { component, executor, grants }) in components.enumerate() {
+            let line = if at > 0 { "<br>" } else { "" };
+            let mut how = executor.clone();
+            if !grants.is_empty() {
+                let _ = write!(how, "; given {}", grants.join(", "));
+            }
+            let _ = write!(html, "{line}{} <span class=\"soft\">{}</span>", Text(component), Text(&how));
+        }
+        html.push_str("</span>");
         let mut cell = |name: &str, value: &dyn Display, is_bad: bool| {
             let class = if is_bad { " class=\"bad\"" } else { "" };
             let _ = write!(html, "<td data-name=\"{name}\"{class}>{value}");

@@ -66,8 +66,11 @@ pub(super) struct Instances {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Site {
     pub(super) name: String,
-    pub(super) component: String,
-    pub(super) executor: String,
+    /// Its guest.
+    #[serde(flatten)]
+    pub(super) guest: About,
+    /// Its other components, the one that clients reach first.
+    pub(super) middlewares: Vec<About>,
     pub(super) requests: u64,
     pub(super) errors: u64,
     pub(super) in_flight: u64,
@@ -202,12 +205,14 @@ impl Count {
 impl Site {
     fn of(app: &App, state: &State) -> Self {
         let (metrics, load) = (state.metrics.site(app.label().as_str()), app.load());
-        let About { component, executor } = app.about().clone();
+        // The guest is the last.
+        let mut middlewares: Vec<_> = app.chain().cloned().collect();
+        let guest = middlewares.pop().unwrap_or_default();
         let totals = Totals::of(&metrics);
         Self {
             name: metrics.label().to_owned(),
-            component,
-            executor,
+            guest,
+            middlewares,
             requests: totals.requests,
             errors: totals.errors,
             in_flight: metrics.in_flight(),

@@ -8,6 +8,7 @@ use super::sites::{Generation, Generations, Sites};
 use super::{About, App, Shared, Slots, with_kept};
 use crate::component::interface::Edition;
 use crate::component::{Digest, Guest, Purpose, Role};
+use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::config::{Executor, Instances, Serve, site};
 use crate::engine::sizes::Sizes;
@@ -17,8 +18,8 @@ use crate::instance::{FileMemory, Stdio, Template};
 use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
-use crate::sandbox::check_stores;
 use crate::report::metrics::Metrics;
+use crate::sandbox::check_stores;
 use anyhow::{Context as _, Error, Result, bail};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -217,7 +218,8 @@ impl Builder {
         let before = site::Site { reuse: 1, concurrent: 1, ..site.clone() };
         let count = middlewares.len();
         let (mut behind, mut how) = (None, Vec::new());
-        for (at, opened) in std::iter::once(guest).chain(middlewares.into_iter().rev()).enumerate() {
+        let components = std::iter::once(guest).chain(middlewares.into_iter().rev());
+        for (at, (opened, grants)) in components.zip(site.all_grants().rev()).enumerate() {
             if self.slots.len() == at {
                 self.slots.push(Arc::new(Slots::new(self.instances, self.queue)));
             }
@@ -234,7 +236,8 @@ impl Builder {
             let machine = self.machines.iter_mut().find(|machine| machine.edition == edition);
             // A component of another edition is no server.
             let machine = machine.context("there is no engine for the component")?;
-            let (app, runs) = machine.app(if at == 0 { &site } else { &before }, opened, shared, files)?;
+            let (app, runs) =
+                machine.app(if at == 0 { &site } else { &before }, opened, grants, shared, files)?;
             behind = Some(Arc::new(app));
             how.push(runs);
         }
@@ -289,6 +292,7 @@ impl Machine {
         &mut self,
         site: &site::Site,
         Opened { guest, sandbox, .. }: Opened,
+        grants: &Grants,
         shared: Shared,
         files: Arc<FileMemory>,
     ) -> Result<(App, String)> {
@@ -308,7 +312,7 @@ impl Machine {
         };
         let (linked, how) = self.linkers.link(&guest, &code, &template, renewal)?;
         let runs = format!("{} {how}", guest.name());
-        let about = About { component: guest.name(), executor: how };
+        let about = About { component: guest.name(), executor: how, grants: grants.summary() };
         Ok((App::new(linked, template, site, shared, about)?, runs))
     }
 

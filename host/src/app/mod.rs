@@ -45,8 +45,10 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use running::{Fault, GuestFuture, Name, Running};
+use serde::Serialize;
 use sites::Generation;
 use std::future::poll_fn;
+use std::iter::successors;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -124,13 +126,15 @@ pub struct Shared {
     pub is_first: bool,
 }
 
-/// What there is to tell about a site.
-#[derive(Clone, Debug)]
+/// What there is to tell about a component.
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct About {
-    /// How its component is called.
+    /// How it is called.
     pub component: String,
-    /// In which way that runs.
+    /// In which way it runs.
     pub executor: String,
+    /// What it is given.
+    pub grants: Vec<String>,
 }
 
 /// The instances of an app at some moment.
@@ -243,9 +247,9 @@ impl App {
         self.metrics.as_ref()
     }
 
-    /// What there is to tell about the component that passes nothing on.
-    pub fn about(&self) -> &About {
-        self.behind.as_ref().map_or(&self.about, |behind| behind.about())
+    /// What there is to tell about its components, the one that clients reach first.
+    pub fn chain(&self) -> impl Iterator<Item = &About> {
+        successors(Some(self), |app| app.behind.as_deref()).map(|app| &app.about)
     }
 
     /// The instances of the component that passes nothing on. Only a server that counts knows those that work.

@@ -125,9 +125,10 @@ pub struct Holder {
 impl Holder {
     /// How messages call the component.
     pub fn name(&self) -> String {
-        self.middleware
-            .as_ref()
-            .map_or_else(|| "the guest".to_owned(), |(file, _)| format!("the middleware `{}`", file.display()))
+        self.middleware.as_ref().map_or_else(
+            || "the guest".to_owned(),
+            |(file, _)| format!("the middleware `{}`", file.display()),
+        )
     }
 
     /// What the operator types to grant it something: a flag with its value, or the grant of a middleware that does the same;
@@ -164,6 +165,32 @@ pub struct Grants {
     /// Whether directories stay the ones that were opened when others take their places. Those of sites with rules do, until
     /// the rules of the new ones are read as well.
     pub pinned: bool,
+}
+
+impl Grants {
+    /// What is given, for the operator. Values of variables and of the configuration may be secret, and are left out.
+    pub fn summary(&self) -> Vec<String> {
+        let Self { directories, environment, network, stores, configuration, scratch, .. } = self;
+        let directories =
+            directories.iter().map(|given| format!("dir {} as {}", given.host.display(), given.guest));
+        let environment = environment.iter().map(|(name, _)| format!("env {name}"));
+        let hosts = network.hosts.iter().map(|host| format!("allow-host {host}"));
+        let connect = network.connect.iter().map(|host| format!("allow-tcp-connect {host}"));
+        let stores = stores.iter().map(|store| match &store.place {
+            KeyValuePlace::Memory => format!("keyvalue {}=memory", store.name),
+            KeyValuePlace::File(path) => format!("keyvalue {}{STORE_FILE}{}", store.name, path.display()),
+        });
+        let configuration = configuration.iter().map(|(name, _)| format!("config-var {name}"));
+        let scratch = scratch.iter().map(|scratch| format!("scratch {} MiB", scratch.bytes >> 20));
+        let network = hosts.chain(connect);
+        directories
+            .chain(environment)
+            .chain(network)
+            .chain(stores)
+            .chain(configuration)
+            .chain(scratch)
+            .collect()
+    }
 }
 
 /// The guest's name for its scratch directory: where programs look for such a place.
@@ -382,6 +409,34 @@ mod tests {
         for text in ["", "::", "a::", "::/"] {
             assert_eq!(parse(&[text]), Err(ConfigError::Directory(text.into())));
         }
+    }
+
+    #[test]
+    fn a_summary_has_no_secrets() {
+        let given = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+        let typed = crate::cli::Grants {
+            dir: given(&["a", "b::/b"]),
+            env: given(&["USERS=ann:secret"]),
+            allow_host: given(&["example.com"]),
+            allow_tcp_connect: given(&["[::1]:5432"]),
+            keyvalue: given(&["n=memory", "m=sqlite:/x"]),
+            config_var: given(&["KEY=secret"]),
+            scratch: Some(64),
+            ..crate::cli::Grants::default()
+        };
+        let summary = crate::config::read_grants(&typed, &[]).unwrap().summary();
+        let expected = [
+            "dir a as /",
+            "dir b as /b",
+            "env USERS",
+            "allow-host example.com",
+            "allow-tcp-connect [::1]:5432",
+            "keyvalue n=memory",
+            "keyvalue m=sqlite:/x",
+            "config-var KEY",
+            "scratch 64 MiB",
+        ];
+        assert_eq!(summary, expected);
     }
 
     #[test]
