@@ -7,7 +7,7 @@ use std::path::Path;
 use tests::guests::{self, GuestFile, HEADER_STAMP, REQUEST_LOGGER, TRIALS, TRIALS_BEFORE};
 use tests::http2::{Http2, request};
 use tests::site::{MODIFIED, Site, noise};
-use tests::{Client, Response, Server, eventually, programs};
+use tests::{Server, eventually, programs};
 
 /// A component before others.
 struct Before {
@@ -61,7 +61,8 @@ fn http_2_has_the_answers_of_http_1_1() {
     let site = Site::new();
     site.file("a.txt", "a").file("empty.txt", "").file("middle.bin", noise(1 << 20));
     let logger = Before::new(REQUEST_LOGGER, "");
-    let server = files_behind(&site, &[&logger, &passing(), &stamp()], &[]);
+    let (passing, stamp) = (passing(), stamp());
+    let server = files_behind(&site, &[&logger, &passing, &stamp], &[]);
     let (mut one, mut two) = (server.connect(), Http2::connect(server.address()));
     for (method, path, fields) in [
         ("GET", "/a.txt", &[][..]),
@@ -89,7 +90,7 @@ fn http_2_has_the_answers_of_http_1_1() {
     }
     let answers = two.get_all(&["/middle.bin"; 50]);
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.body == noise(1 << 20)));
-    assert_eq!(server.errors(), Vec::<String>::new());
+    assert!(!server.errors().iter().any(|line| line.starts_with("wasi-httpd: ")), "{:?}", server.errors());
 }
 
 /// The trailers of requests.
@@ -130,8 +131,8 @@ fn a_response_is_changed_as_a_whole() {
     let site = Site::new();
     let large = noise(3_000_001);
     site.file("a.txt", "Content").file("empty.txt", "").file("large.bin", &large);
-    let shout = trial(",env=TRIAL=shout");
-    let options = options(&[&shout, &stamp(), &passing()], &[]);
+    let (shout, stamp, passing) = (trial(",env=TRIAL=shout"), stamp(), passing());
+    let options = options(&[&shout, &stamp, &passing], &[]);
     let options: Vec<_> = options.iter().map(String::as_str).collect();
     for server in [programs!().ours(&site, &options), programs!().ours_v03(&site, &options)] {
         let mut client = server.connect();
@@ -169,55 +170,60 @@ fn bodies_that_were_read_have_their_trailers() {
 }
 
 #[test]
-fn what_fails_while_it_is_read_is_told_once() {
+fn what_fails_while_it_is_read_is_told() {
     let guest = GuestFile::new(TRIALS);
-    let server = guest_behind(&guest.path, &[&trial(",env=TRIAL=shout")], &[]);
-    for target in ["/trap-late", "/short"] {
+    let shout = trial(",env=TRIAL=shout");
+    let server = guest_behind(&guest.path, &[&shout], &[]);
+    for target in ["/trap-late", "/unfinished", "/short"] {
         assert_eq!(server.get(target).status, 500, "{target}");
-        server.wait_for_error(|line| line.contains(&format!("GET {target} ")));
+        server.wait_for_error(|line| line.contains(&format!(" GET {target} ")));
     }
+    server.wait_for_error(|line| {
+        line.contains("the response to GET /short ") && line.contains("was cut short")
+    });
+    server.wait_for_error(|line| {
+        line.contains(&format!("the middleware `{}` did not answer GET /short ", shout.file.path.display()))
+            && line.contains("HttpResponseIncomplete")
+    });
     assert_eq!(server.get("/count").text(), "1");
-    assert_eq!(server.errors().len(), 2, "{:?}", server.errors());
 }
 
 #[test]
 fn a_request_is_passed_on_eight_times() {
     let guest = GuestFile::new(TRIALS);
-    let server = guest_behind(&guest.path, &[&trial(",env=TRIAL=often"), &passing()], &[]);
-    for _ in 0..2 {
+    let (often, passing) = (trial(",env=TRIAL=often"), passing());
+    // The one of WASI 0.2 wants a host, which requests that are made anew do not name.
+    for chain in [&[&often][..], &[&often, &passing]] {
+        let server = guest_behind(&guest.path, chain, &[]);
         let response = server.get("/count");
         let lines: Vec<_> = response.text().lines().collect();
         assert_eq!(lines.len(), 10, "{lines:?}");
         assert_eq!(lines[..8], ["1"; 8]);
         assert!(lines[8..].iter().all(|line| line.contains("more than 8 times")), "{lines:?}");
+        assert_eq!(server.errors(), Vec::<String>::new());
     }
-    assert_eq!(server.errors(), Vec::<String>::new());
 }
 
 #[test]
 fn a_guest_answers_several_requests_at_a_time_behind_others() {
-    const REQUESTS: usize = 40;
     let guest = GuestFile::new(TRIALS);
     let (stamp, passing) = (stamp(), passing());
-    let server = guest_behind(&guest.path, &[&stamp, &passing], &["--reuse-concurrent", "40"]);
-    let mut clients: Vec<_> = (0..REQUESTS)
-        .map(|_| {
-            let mut client = server.connect();
-            // None is answered before all of them are in one instance.
-            client.send("GET /meet?40 HTTP/1.1\r\nHost: localhost\r\n\r\n");
-            client
-        })
-        .collect();
-    let answers: Vec<Response> =
-        clients.iter_mut().map(|client: &mut Client| client.response("GET")).collect();
-    for answer in answers {
-        assert_eq!((answer.text(), answer.header("x-a")), ("all are here", Some("1")));
+    let server =
+        guest_behind(&guest.path, &[&stamp, &passing], &["--max-instances", "1", "--reuse-concurrent", "3"]);
+    // The first one keeps the only instance of the guest, and those before it have ended.
+    let mut first = server.connect();
+    first.send("GET /wait-late HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = first.head();
+    assert_eq!((head.status, head.header("x-a")), (200, Some("1")));
+    assert_eq!(first.read(10), b"5\r\nbegun\r\n");
+    for count in ["2", "3"] {
+        let response = server.get("/count");
+        assert_eq!((response.text(), response.header("x-a")), (count, Some("1")));
     }
-    assert_eq!(server.get("/count").text(), "41");
     // A trap fails the requests of its instance, and the chain goes on with another.
     assert_eq!(server.get("/trap").status, 500);
+    assert!(first.is_closed());
     assert_eq!(server.get("/count").text(), "1");
-    assert_eq!(server.errors().len(), 1);
 }
 
 /// Puts another file in its place in one step.

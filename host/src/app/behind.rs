@@ -1,13 +1,14 @@
 //! What stands behind a component that passes requests on (`--middleware`): the next app of its site, with instances, slots and
 //! limits of its own.
 
-use super::{App, NoAnswer};
+use super::{App, NoAnswer, is_bodiless};
 use crate::body::{Outgoing, RequestBody};
 use crate::instance::Next;
 use crate::instance::next::{NextResponse, NoResponse};
 use crate::net::ConnInfo;
 use crate::report::Subject;
-use http::{Request, Response};
+use http::header::{Entry, HOST, HeaderValue};
+use http::{Method, Request, Response};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,6 +21,8 @@ pub(super) struct Behind {
     app: Arc<App>,
     conn: ConnInfo,
     subject: Subject,
+    /// The host that the request is for that came.
+    host: Option<HeaderValue>,
     calls: AtomicU32,
     /// Why there was no answer, the last time that there was none.
     failure: Mutex<Option<NoAnswer>>,
@@ -27,13 +30,14 @@ pub(super) struct Behind {
 
 impl Behind {
     /// What stands behind an app that answers `subject`.
-    pub(super) fn new(app: &Arc<App>, conn: &ConnInfo, subject: &Subject) -> Self {
+    pub(super) fn new(app: &Arc<App>, conn: &ConnInfo, subject: &Subject, host: Option<HeaderValue>) -> Self {
         // Only the first app's responses go to the socket.
         let conn = ConnInfo { files: None, ..conn.clone() };
         Self {
             app: Arc::clone(app),
             conn,
             subject: subject.clone(),
+            host,
             calls: AtomicU32::new(0),
             failure: Mutex::default(),
         }
@@ -44,13 +48,22 @@ impl Behind {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, request: Request<RequestBody>) -> Result<Response<Outgoing>, NoResponse> {
+    async fn answer(&self, mut request: Request<RequestBody>) -> Result<Response<Outgoing>, NoResponse> {
         if self.calls.fetch_add(1, Ordering::Relaxed) >= MAX_CALLS {
             return Err(NoResponse::Often(MAX_CALLS));
         }
+        // A request that a component has made may name no host, and others expect one.
+        if let (Some(host), Entry::Vacant(entry)) = (&self.host, request.headers_mut().entry(HOST)) {
+            entry.insert(host.clone());
+        }
+        let is_head = *request.method() == Method::HEAD;
         let app = Arc::clone(&self.app);
         // What it computes is a part of what the component in front of it takes.
         match app.respond(request, &self.conn, self.subject.clone(), None).await {
+            // Its length is not that of a body. Dropped, what answers goes on as it does before a client.
+            Ok(response) if is_head || is_bodiless(response.status()) => {
+                Ok(response.map(|_| Outgoing::empty()))
+            }
             Ok(response) => Ok(response.map(|body| Outgoing::of(body))),
             Err(why) => {
                 *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);

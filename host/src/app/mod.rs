@@ -41,7 +41,7 @@ use apart::apart;
 use behind::Behind;
 use bytes::Bytes;
 use executor::{Executor, Reuse};
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use running::{Fault, GuestFuture, Name, Running};
@@ -300,7 +300,10 @@ impl App {
         let (body, end) = request_body(body, self.body);
         let end = end.map(Arc::new);
         let (sender, receiver) = oneshot::channel();
-        let behind = self.behind.as_ref().map(|app| Arc::new(Behind::new(app, conn, &subject)));
+        let behind = self.behind.as_ref().map(|app| {
+            let host = parts.headers.get(HOST).cloned();
+            Arc::new(Behind::new(app, conn, &subject, host))
+        });
         let job = Job {
             request: Request::from_parts(parts, body),
             scheme: conn.scheme.clone(),
