@@ -133,3 +133,32 @@ fn what_a_component_imports_and_is_not_granted_is_told() {
     let server = programs!().ours_with_guest(&guest.path, &["--dir", site.root().to_str().unwrap()]);
     assert!(server.lines().contains(&told), "{:?}", server.lines());
 }
+
+#[test]
+fn what_a_middleware_imports_and_is_not_granted_is_told() {
+    let site = Site::new();
+    let rate = GuestFile::new(guests::RATE_LIMIT);
+    let option = format!("--middleware={}", rate.path.display());
+    let allows =
+        format!("(--middleware {},keyvalue=NAME=memory|NAME=sqlite:FILE allows it)", rate.path.display());
+    let [atomics, batch, store] =
+        ["atomics", "batch", "store"].map(|name| format!("wasi:keyvalue/{name}@0.2.0-draft {allows}"));
+    let output = check(&site, &[&option]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines = lines(&output.stdout);
+    let [told, valid] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(valid, "The configuration is valid.");
+    assert!(
+        told.starts_with(&format!("Not granted to the middleware `{}`: ", rate.path.display())),
+        "{told}"
+    );
+    assert!([atomics, batch, store].iter().all(|import| told.contains(import)), "{told}");
+    let granted = check(&site, &[&format!("{option},keyvalue=rate-limit=memory")]);
+    assert_eq!(String::from_utf8(granted.stdout).unwrap(), "The configuration is valid.\n");
+    site.file("broken.wasm", "no component");
+    let broken = format!("--middleware={}", site.path("broken.wasm").display());
+    let output = check(&site, &[&broken]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("the middleware `") && errors.contains("it is not WebAssembly"), "{errors}");
+}
