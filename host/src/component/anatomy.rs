@@ -280,6 +280,7 @@ mod tests {
         assert!(files.unwrap().functions.contains(&"[method]descriptor.open-at".to_owned()));
         assert!(anatomy.exports.iter().any(|export| export.starts_with("wasi:http/incoming-handler@0.2.")));
         assert_eq!(anatomy.needs.memories, 1);
+        assert!(!anatomy.needs.is_composed);
     }
 
     #[test]
@@ -292,6 +293,7 @@ mod tests {
                 (core instance (instantiate $m)))");
         let expected = Needs {
             core_instances: 2,
+            is_composed: false,
             memories: 2,
             memory: 2 * 3 * 65536,
             tables: 2,
@@ -317,6 +319,7 @@ mod tests {
                 (instance (instantiate $middle))
                 (instance (instantiate $middle)))");
         assert_eq!((anatomy.needs.core_instances, anatomy.needs.memory), (4, 4 * 65536));
+        assert_eq!(anatomy.needs.all_core_instances(), 8, "with what passes calls between them");
     }
 
     #[test]

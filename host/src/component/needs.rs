@@ -32,6 +32,9 @@ impl ModuleNeeds {
 pub struct Needs {
     /// Core instances.
     pub core_instances: u32,
+    /// Whether components in it have core instances. Calls between components go through core instances that the runtime adds:
+    /// at most one before each of the others, and without memories or tables.
+    pub is_composed: bool,
     /// Linear memories.
     pub memories: u32,
     /// The initial size of all of them together, in bytes.
@@ -49,31 +52,42 @@ pub struct Needs {
 impl Needs {
     /// Adds one instance of a core module; `None` for a module that is not known.
     pub fn instantiate(&mut self, module: Option<&ModuleNeeds>) {
-        self.add(&module.map_or(Self { unknown: 1, ..Self::default() }, |module| Self {
+        let needs = module.map_or(Self { unknown: 1, ..Self::default() }, |module| Self {
             core_instances: 1,
+            is_composed: false,
             memories: module.memories,
             memory: module.memory,
             tables: module.tables,
             tables_in_module: module.tables,
             table: module.table,
             unknown: 0,
-        }));
+        });
+        self.add_times(&needs, 1);
+        self.unknown = self.unknown.saturating_add(needs.unknown);
     }
 
     /// Adds one instance of a component.
     pub fn add(&mut self, other: &Self) {
         self.add_times(other, 1);
+        self.is_composed |= other.core_instances > 0 || other.unknown > 0;
         self.unknown = self.unknown.saturating_add(other.unknown);
     }
 
     /// Counts every unknown part as `largest`.
     pub fn add_unknown(&mut self, largest: &Self) {
         self.add_times(largest, self.unknown);
+        self.is_composed |= self.unknown > 0;
+    }
+
+    /// Core instances, with those that the runtime adds.
+    pub fn all_core_instances(&self) -> u32 {
+        self.core_instances.saturating_mul(if self.is_composed { 2 } else { 1 })
     }
 
     /// Raises every number to at least that of `other`.
     pub fn widen(&mut self, other: &Self) {
         self.core_instances = self.core_instances.max(other.core_instances);
+        self.is_composed |= other.is_composed;
         self.memories = self.memories.max(other.memories);
         self.memory = self.memory.max(other.memory);
         self.tables = self.tables.max(other.tables);
@@ -87,6 +101,7 @@ impl Needs {
         }
         let add = |sum: u32, each: u32| sum.saturating_add(each.saturating_mul(times));
         self.core_instances = add(self.core_instances, other.core_instances);
+        self.is_composed |= other.is_composed;
         self.memories = add(self.memories, other.memories);
         self.memory = self.memory.saturating_add(other.memory.saturating_mul(times.into()));
         self.tables = add(self.tables, other.tables);

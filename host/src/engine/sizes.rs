@@ -145,7 +145,7 @@ impl Sizes {
         }
         let size = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
         Ok(Self {
-            core_instances: needs.core_instances,
+            core_instances: needs.all_core_instances(),
             memories: needs.memories,
             start: needs.memory,
             memory: size(memory),
