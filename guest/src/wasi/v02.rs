@@ -37,15 +37,9 @@ struct FileServer;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
-        let read;
-        let (settings, is_prepared) = match prepared::get() {
-            Some(settings) => (settings, true),
-            None => {
-                read = prepared::read();
-                (&read, false)
-            }
-        };
-        let request = read_request(&request, is_prepared);
+        let prepared = prepared::get_or_read(|| {});
+        let settings = &prepared.outcome;
+        let request = read_request(&request, prepared.is_by_host);
         let mut plan = block_on(answer::handle(&Preopen::first(), settings.as_ref(), &request, now));
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint);

@@ -37,7 +37,7 @@ struct FileServer;
 impl bindings::exports::wasi::http::handler::Guest for FileServer {
     async fn handle(request: http::Request) -> Result<http::Response, http::ErrorCode> {
         // The list of spawned tasks lasts as long as the instance.
-        let settings = prepared::get_or_read(|| spawn_local(async {}));
+        let settings = &prepared::get_or_read(|| spawn_local(async {})).outcome;
         let is_bounded = settings.as_ref().is_ok_and(|settings| settings.bounded_streams);
         let request = read_request(&request);
         let mut plan = answer::handle(&Preopen::first(), settings.as_ref(), &request, now).await;
