@@ -24,6 +24,7 @@ use wasmtime::{Engine, Store};
 use wasmtime_wasi::filesystem::{Dir, WasiFilesystemCtx, WasiFilesystemCtxView};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_io::IoView;
 
 /// Bytes that one call may have the host copy for the guest. A guest writes at most 1 MiB of a body at a time.
 pub const HOSTCALL_FUEL: usize = 16 * 1024 * 1024;
@@ -346,6 +347,12 @@ impl WasiView for State {
         let tag = self.request.as_ref().map(|request| &request.tag);
         let context = self.context.get_or_insert_with(|| Box::new(self.template.context(tag)));
         WasiCtxView { ctx: &mut context.wasi, table: &mut self.table }
+    }
+}
+
+impl IoView for State {
+    fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 }
 

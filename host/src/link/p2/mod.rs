@@ -24,7 +24,8 @@ pub(super) fn linker(engine: &Engine) -> Result<Linker<State>> {
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
-    // These two do without the runtime's context, so that most requests need none.
+    // These do without the runtime's context, so that most requests need none.
+    wasmtime_wasi_io::add_to_linker_async(&mut linker)?;
     interface(&mut linker, "wasi:cli/environment")?
         .func_wrap("get-environment", |store: Store<'_>, (): ()| {
             Ok((store.data().environment().to_vec(),))
