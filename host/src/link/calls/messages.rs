@@ -16,7 +16,7 @@ use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequ
 use wasmtime_wasi_http::{Error, FieldMap, FieldMapError, WasiHttpView as _};
 
 /// The most fields that room is made for at once: a list says how many it has before the first is read.
-const EXPECTED_FIELDS_MAX: usize = 32;
+pub const EXPECTED_FIELDS_MAX: usize = 32;
 
 /// What a guest knows as `outgoing-response`.
 pub struct OutgoingResponse {

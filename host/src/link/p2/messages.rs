@@ -78,7 +78,11 @@ type Fields = (Result<Resource<FieldMap>, HeaderError>,);
 
 /// Makes fields of a list, which is read where the guest has it instead of being copied name by name first.
 fn fields_from_list(mut store: Store<'_>, (entries,): (Entries,)) -> wasmtime::Result<Fields> {
-    let entries = entries.iter(&mut store)?.collect::<wasmtime::Result<Vec<_>>>()?;
+    let passed = entries.iter(&mut store)?;
+    let mut entries = Vec::with_capacity(passed.len().min(calls::EXPECTED_FIELDS_MAX));
+    for entry in passed {
+        entries.push(entry?);
+    }
     let entries = entries.iter().map(|(name, value)| Ok((name.to_str(&store)?, value.as_le_slice(&store))));
     let fields = calls::collect_fields(entries)?;
     Ok((calls::new_fields(store.data_mut(), fields)?,))
