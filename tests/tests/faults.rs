@@ -1,7 +1,7 @@
 //! Guests that fail: a 500 or a reset connection, a line with the reason, and a next request that succeeds.
 
 use tests::guests::{self, GuestFile};
-use tests::{Server, programs};
+use tests::{EXECUTORS, Server, programs};
 
 /// Serves a guest whose handler has this body.
 fn serve(body: &str, options: &[&str]) -> (Server, GuestFile) {
@@ -126,6 +126,24 @@ fn a_trap_after_the_head_leaves_the_answer_incomplete() {
     server.wait_for_error(|line| {
         line.starts_with("wasi-httpd: error: the guest failed during its response to GET /")
     });
+}
+
+/// RFC 9110 §9.3.2: its head is all that there is. Libraries trap here, since a body that is empty is not as long as the
+/// `Content-Length` of the answer to GET (issue 16).
+#[test]
+fn a_trap_after_the_response_to_head_leaves_it_complete() {
+    for flags in EXECUTORS {
+        let (server, _guest) =
+            serve("(local.set $stream (call $respond (local.get $out))) unreachable", flags);
+        for _ in 0..3 {
+            assert_eq!(server.get("/").status, 500);
+            let response = server.connect().request("HEAD", "/", &[]);
+            assert_eq!((response.status, response.complete), (200, true));
+        }
+        server.wait_for_error(|line| {
+            line.starts_with("wasi-httpd: error: the guest failed after its response to HEAD /")
+        });
+    }
 }
 
 #[test]

@@ -322,8 +322,12 @@ impl App {
         let guest: GuestFuture = Box::pin(guest);
         let (guest, slot) = if self.is_apart { (apart(guest, slot), None) } else { (guest, Some(slot)) };
         let mut running = Running::new(guest, self.times, slot, conn.hangup.clone(), meter);
-        let mut response = match head(&mut running, receiver).await {
-            Ok(response) => response,
+        let mut response = match head(&mut running, receiver, is_head).await {
+            Ok((response, None)) => response,
+            Ok((response, Some(fault))) => {
+                fault.tell_after_response(&self.name, &subject);
+                response
+            }
             Err(Silence::Fault(Fault::ClientLeft)) => return Err(NoAnswer::ClientLeft),
             Err(_) if end.as_ref().is_some_and(|end| end.was_too_slow()) => {
                 return Err(NoAnswer::BodyTimeout);
@@ -394,24 +398,35 @@ impl Silence {
     }
 }
 
-/// Runs the guest until it has set its response.
+/// Runs the guest until it has set its response. A fault beside it came after a response that is complete without a body.
 async fn head(
     running: &mut Running,
     receiver: oneshot::Receiver<GuestResponse>,
-) -> Result<Response<Outgoing>, Silence> {
+    is_head: bool,
+) -> Result<(Response<Outgoing>, Option<Fault>), Silence> {
     // Once the guest has ended, the receiver must answer at once, even when this task has used up its budget.
     let mut receiver = pin!(unconstrained(receiver));
     let mut given_up = false;
     poll_fn(|context| {
-        // A failure counts even if there is a response: none of it was sent, and it would not be complete.
-        let ended = running.poll_guest(context)?.is_ready();
+        let (ended, fault) = match running.poll_guest(context) {
+            Poll::Pending => (false, None),
+            Poll::Ready(outcome) => (true, outcome.err()),
+        };
         // A guest may give up its right to respond and go on; why it did shows when it ends.
         if !given_up && let Poll::Ready(answer) = receiver.as_mut().poll(context) {
             match answer {
-                Ok(Ok(response)) => return Poll::Ready(Ok(response)),
+                // A failure counts even if there is a response, of which nothing was sent: its body would not be complete.
+                Ok(Ok(response)) if fault.is_none() || is_head || is_bodiless(response.status()) => {
+                    return Poll::Ready(Ok((response, fault)));
+                }
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) if fault.is_some() => {}
                 Ok(Err(code)) => return Poll::Ready(Err(Silence::Error(code))),
                 Err(_) => given_up = true,
             }
+        }
+        if let Some(fault) = fault {
+            return Poll::Ready(Err(fault.into()));
         }
         if ended {
             return Poll::Ready(Err(Silence::Nothing));

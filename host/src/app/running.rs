@@ -63,6 +63,14 @@ impl Fault {
             Self::ClientLeft => None,
         }
     }
+
+    /// Reports a fault that does not change the response.
+    pub(super) fn tell_after_response(&self, name: &Name, subject: &Subject) {
+        error!("{name} failed after its response to {subject}: {self}");
+        if let Some(failure) = self.failure() {
+            failure.count(subject.tag().site.as_str());
+        }
+    }
 }
 
 /// What diagnostics call a component: the guest, unless it passes requests on.
@@ -213,12 +221,7 @@ impl Running {
             let limit = self.times.busy;
             match tokio::time::timeout(limit, poll_fn(|context| self.poll_guest(context))).await {
                 Ok(Ok(())) => {}
-                Ok(Err(fault)) => {
-                    error!("{name} failed after its response to {subject}: {fault}");
-                    if let Some(failure) = fault.failure() {
-                        failure.count(subject.tag().site.as_str());
-                    }
-                }
+                Ok(Err(fault)) => fault.tell_after_response(&name, &subject),
                 Err(_) => {
                     Failure::Time.count(subject.tag().site.as_str());
                     error!("{name} was stopped {} s after its response to {subject}", limit.as_secs());
