@@ -142,9 +142,9 @@ alike! {
     spin: compiled("spin.wasm"), ["/", "/request?b=1", "/stream", "/missing"], ["/echo"];
     wit_bindgen_c: compiled("echo.wasm"), ["/?204", "/?304", "/?599"], ["/?201"];
     // Interpreters.
-    componentize_js: path("javascript.wasm"), ["/", "/file/missing", "/missing"], [];
+    componentize_js: path("javascript.wasm"), ["/", "/missing"], [];
     hono_on_componentize_js: path("fetch.wasm"), ["/", "/request?b=1&a=%C3%A4", "/json", "/missing"], ["/echo"];
-    componentize_py: path("python.wasm"), ["/", "/file/missing", "/missing"], [];
+    componentize_py: path("python.wasm"), ["/", "/missing"], [];
 }
 
 /// The component answers each request to each target on our host as on `wasmtime serve`.
@@ -315,7 +315,9 @@ impl Outcome {
         let (body, trailers, is_whole) = if in_chunks && !request.starts_with(b"HEAD ") {
             joined(rest)
         } else {
-            let is_bodiless = request.starts_with(b"HEAD ") || head[0].starts_with(b"HTTP/1.1 304 ");
+            let of_a_status =
+                [&b"HTTP/1.1 204 "[..], b"HTTP/1.1 304 "].iter().any(|line| head[0].starts_with(line));
+            let is_bodiless = request.starts_with(b"HEAD ") || of_a_status;
             (rest.to_vec(), Vec::new(), length.is_none_or(|length| length == rest.len() || is_bodiless))
         };
         Self::Answered { head, transport, length, body, trailers, is_whole }

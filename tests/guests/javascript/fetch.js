@@ -28,4 +28,5 @@ app.post('/echo', (context) => new Response(context.req.raw.body));
 app.all('/request', ({ req }) => new Response(`${req.method} ${req.url}\n${JSON.stringify([...req.raw.headers])}\n`));
 app.post('/json', async (context) => context.json({ received: await context.req.json() }));
 
-fire(app);
+// Otherwise, a request that no route is for would be sent on, to this server.
+fire(app, { fetch: undefined });
