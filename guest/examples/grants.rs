@@ -60,6 +60,7 @@ impl bindings::exports::wasi::http::handler::Guest for Grants {
             "/symlink" => said(symlink(argument).await.map(|()| "linked".to_owned())),
             "/write" => said(write(argument).await),
             "/fill" => said(fill(argument).await),
+            "/file" => return file(argument).await,
             "/ask" => said(ask(argument).await),
             "/pass" => return pass_on(request, argument).await,
             "/connect" => said(connect(argument).await),
@@ -175,6 +176,28 @@ async fn fill(path: &str) -> Result<String, FileError> {
         directory.unlink_file_at(path.to_owned()).await?;
     }
     Ok(said.join("\n"))
+}
+
+/// Answers with a file of the directory that was given last, which is not read. Its address, before a comma, is connected to
+/// before the trailers of the response are there.
+async fn file(argument: &str) -> Result<Response, ErrorCode> {
+    let failed = || ErrorCode::InternalError(Some("there is no such file".to_owned()));
+    let (address, path) = argument.split_once(',').ok_or_else(failed)?;
+    let directory = directory().map_err(|_| failed())?;
+    let opened =
+        directory.open_at(PathFlags::empty(), path.to_owned(), OpenFlags::empty(), DescriptorFlags::READ);
+    let file = opened.await.map_err(|_| failed())?;
+    let size = file.stat().await.map_err(|_| failed())?.size;
+    let fields = [("content-length".to_owned(), size.to_string().into_bytes())];
+    let fields = Fields::from_list(&fields).map_err(|_| failed())?;
+    let (contents, _) = file.read_via_stream(0);
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let address = address.to_owned();
+    spawn_local(async move {
+        let _ = connect(&address).await;
+        drop(trailers);
+    });
+    Ok(Response::new(fields, Some(contents), no_trailers).0)
 }
 
 fn addressed(request: &Request, authority: &str) -> Option<()> {

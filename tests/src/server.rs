@@ -250,11 +250,20 @@ impl Server {
         Client::connect(self.admin_address()).request("GET", target, &[])
     }
 
-    /// The value of a sample of `/metrics` of `--admin`, which is named with its labels, as it is written.
-    pub fn metric(&self, sample: &str) -> f64 {
+    /// The values of samples of `/metrics` of `--admin` at one moment. They are named with their labels, as it is written.
+    pub fn metrics<const COUNT: usize>(&self, samples: [&str; COUNT]) -> [f64; COUNT] {
         let metrics = self.admin("/metrics");
-        let value = metrics.text().lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {sample} in {}", metrics.text())).parse().unwrap()
+        samples.map(|sample| {
+            let mut lines = metrics.text().lines();
+            let value = lines.find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+            value.unwrap_or_else(|| panic!("no {sample} in {}", metrics.text())).parse().unwrap()
+        })
+    }
+
+    /// The value of one sample.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let [value] = self.metrics([sample]);
+        value
     }
 
     /// A new connection.

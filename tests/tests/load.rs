@@ -1,7 +1,8 @@
 //! Many requests at the same time: every answer is right, and no file, instance or memory is left behind.
 
-use std::io::Read as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use tests::guests::{GRANTS, GuestFile};
 use tests::site::{Site, noise};
 use tests::{Server, eventually, on_each_runtime, programs, raise_file_limit};
 
@@ -99,8 +100,39 @@ fn clients_that_do_not_read_hold_no_instance() {
 
 /// The instances that work for a request, and those that wait for one.
 fn instances(server: &Server) -> [f64; 2] {
-    ["in_use", "idle"]
-        .map(|state| server.metric(&format!("wasi_httpd_instances{{site=\"default\",state=\"{state}\"}}")))
+    server.metrics([
+        "wasi_httpd_instances{site=\"default\",state=\"in_use\"}",
+        "wasi_httpd_instances{site=\"default\",state=\"idle\"}",
+    ])
+}
+
+#[test]
+fn a_download_holds_no_instance_that_ends_after_it_has_begun() {
+    const LENGTH: usize = 32 << 20;
+    let site = Site::new();
+    let content = noise(LENGTH);
+    site.file("big.bin", &content);
+    let guest = GuestFile::new(GRANTS);
+    for way in [&[][..], &["--reuse", "100"], &["--reuse-concurrent", "50"]] {
+        // The instance ends when this has answered it.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let root = site.root().to_str().unwrap();
+        let options = ["--dir", root, "--allow-tcp-connect", &address, "--admin", "127.0.0.1:0"];
+        let server = programs!().ours_with_guest(&guest.path, &[&options, way].concat());
+        let mut client = server.connect();
+        client.send(format!("GET /file?{address},big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(client.head().status, 200);
+        // All that the kernel takes is sent.
+        assert!(client.read(1 << 20) == content[..1 << 20]);
+        let (mut instance, _) = listener.accept().unwrap();
+        assert_eq!(instances(&server)[0], 1.0, "with {way:?}");
+        instance.write_all(b"go on").unwrap();
+        drop(instance);
+        eventually("no instance works", || instances(&server)[0] == 0.0);
+        assert!(client.read(LENGTH - (1 << 20)) == content[1 << 20..], "with {way:?}");
+        assert_eq!(server.errors(), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -120,25 +152,22 @@ fn many_slow_downloads_of_the_guest_for_wasi_0_3_need_few_instances() {
         let server = programs!().ours_v03(&site, &options);
         assert_eq!(server.get("/a.txt").text(), "a");
         let (before, _) = server.memory();
-        let is_over = AtomicBool::new(false);
         let (mut slow, most) = std::thread::scope(|scope| {
-            let watched = scope.spawn(|| {
-                let mut most = 0.0_f64;
-                while !is_over.load(Ordering::Relaxed) {
-                    most = most.max(instances(&server).iter().sum());
-                }
-                most
-            });
-            let slow: Vec<_> = (0..count)
-                .map(|_| {
-                    let mut client = server.connect();
-                    client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                    assert_eq!(client.head().status, 200);
-                    client
-                })
+            let begin = |_| {
+                let mut client = server.connect();
+                client.send("GET /big.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                assert_eq!(client.head().status, 200);
+                client
+            };
+            let clients: Vec<_> = (0..4)
+                .map(|at| scope.spawn(move || (at..count).step_by(4).map(begin).collect::<Vec<_>>()))
                 .collect();
-            is_over.store(true, Ordering::Relaxed);
-            (slow, watched.join().unwrap())
+            let mut most = 0.0_f64;
+            while !clients.iter().all(|clients| clients.is_finished()) {
+                most = most.max(instances(&server).iter().sum());
+            }
+            let slow: Vec<_> = clients.into_iter().flat_map(|clients| clients.join().unwrap()).collect();
+            (slow, most)
         });
         assert!(most <= 8.0, "{most} instances with {way:?}");
         eventually("no instance works", || instances(&server)[0] == 0.0);

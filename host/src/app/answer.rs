@@ -1,7 +1,7 @@
 //! The body of a guest's response, which drives the guest for as long as it runs.
 
 use super::running::{Fault, Name, Running};
-use crate::body::{Data, Incomplete, OutgoingEnd, Part, SocketBody, Source};
+use crate::body::{Data, Incomplete, OutgoingEnd, Part, Piece, SocketBody, Source};
 use crate::report::Subject;
 use crate::report::metrics::Failure;
 use bytes::Buf as _;
@@ -31,6 +31,14 @@ pub struct GuestBody {
     is_complete: bool,
     /// Bytes that the head promises and that were not taken, where it promises any.
     remaining: Option<u64>,
+}
+
+/// What was taken of a body.
+struct Taken {
+    /// In bytes.
+    length: u64,
+    /// Whether it is a range of a file, which may take as long to send as its client likes.
+    is_file: bool,
 }
 
 impl GuestBody {
@@ -78,18 +86,18 @@ impl GuestBody {
     ) -> Poll<Option<Result<Part, Aborted>>> {
         let poll = |body: &mut SocketBody, context: &mut Context<'_>| body.poll_part(context, file_max);
         self.poll_next(context, poll, |part| match part {
-            Part::Piece(piece) => piece.len(),
-            Part::Trailers(_) => 0,
+            Part::Piece(piece) => Taken { length: piece.len(), is_file: matches!(piece, Piece::File(_)) },
+            Part::Trailers(_) => Taken { length: 0, is_file: false },
         })
     }
 
-    /// Runs the guest, and has `poll` take what it has written. `length` is that of what was taken, in bytes.
+    /// Runs the guest, and has `poll` take what it has written. `taken` says what that was.
     #[inline]
     fn poll_next<T>(
         &mut self,
         context: &mut Context<'_>,
         poll: impl FnOnce(&mut SocketBody, &mut Context<'_>) -> Poll<Option<Result<T, Incomplete>>>,
-        length: impl FnOnce(&T) -> u64,
+        taken: impl FnOnce(&T) -> Taken,
     ) -> Poll<Option<Result<T, Aborted>>> {
         // The guest goes first: what it leaves unfinished shows when its store is gone.
         if let Some(running) = &mut self.running
@@ -97,7 +105,7 @@ impl GuestBody {
         {
             self.abort(&fault);
         }
-        let taken = if self.is_unfinished { Poll::Pending } else { self.poll_content(context, poll, length) };
+        let taken = if self.is_unfinished { Poll::Pending } else { self.poll_content(context, poll, taken) };
         if self.is_unfinished && self.running.as_ref().is_none_or(Running::has_ended) {
             if self.content.is_some() {
                 self.cut_short(Incomplete::Guest);
@@ -122,7 +130,7 @@ impl GuestBody {
         &mut self,
         context: &mut Context<'_>,
         poll: impl FnOnce(&mut SocketBody, &mut Context<'_>) -> Poll<Option<Result<T, Incomplete>>>,
-        length: impl FnOnce(&T) -> u64,
+        describe: impl FnOnce(&T) -> Taken,
     ) -> Poll<Option<Result<T, Aborted>>> {
         let Some(body) = &mut self.content else { return Poll::Ready(Some(Err(Aborted))) };
         let taken = match ready!(poll(&mut *body, context)) {
@@ -143,11 +151,16 @@ impl GuestBody {
         };
         // The library asks for no more once the end is in sight.
         self.is_complete |= body.is_end_stream();
+        let Taken { length, is_file } = describe(&taken);
         if let Some(running) = &mut self.running {
             running.progress();
+            if is_file {
+                // The HTTP library asks for more only when the client has taken nearly all of it.
+                running.set_apart();
+            }
         }
         if let Some(remaining) = &mut self.remaining {
-            *remaining = remaining.saturating_sub(length(&taken));
+            *remaining = remaining.saturating_sub(length);
             self.is_complete |= *remaining == 0;
         }
         Poll::Ready(Some(Ok(taken)))
@@ -174,7 +187,10 @@ impl Body for GuestBody {
         self.get_mut().poll_next(
             context,
             |body, context| Pin::new(body).poll_frame(context),
-            |frame| frame.data_ref().map_or(0, |data| data.remaining() as u64),
+            |frame| Taken {
+                length: frame.data_ref().map_or(0, |data| data.remaining() as u64),
+                is_file: matches!(frame.data_ref(), Some(Data::File(_))),
+            },
         )
     }
 

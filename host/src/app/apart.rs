@@ -1,5 +1,5 @@
 //! A guest in a task of its own. The runtime cannot run one event loop of WASI 0.3 inside of another, which is where a component
-//! behind a middleware would otherwise run.
+//! behind a middleware would otherwise run. And nothing polls the body of a response while a client is slow to take a file of it.
 
 use super::running::GuestFuture;
 use super::slots::Slot;

@@ -7,6 +7,7 @@
 //! waits. Whenever the guest waits, so does a [vigil](Running::poll_patience) for the client and for the time.
 
 use super::Times;
+use super::apart::apart;
 use super::executor::Denied;
 use super::slots::Slot;
 use crate::net::Hangup;
@@ -193,6 +194,13 @@ impl Running {
         self.stage = Stage::Body;
         self.busy = Duration::ZERO;
         self.vigil = None;
+    }
+
+    /// Has a guest that has not ended go on in a task of its own, where this does not need to be polled.
+    pub(super) fn set_apart(&mut self) {
+        if let Some(slot) = self.slot.take_if(|_| self.guest.is_some()) {
+            self.guest = self.guest.take().map(|guest| apart(guest, slot));
+        }
     }
 
     /// Whether the guest runs on, so that why it left something unfinished may show later.
