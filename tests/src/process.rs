@@ -144,6 +144,17 @@ impl Drop for Process {
     }
 }
 
+/// A process whose streams a test reads itself. It is killed on drop.
+#[derive(Debug)]
+pub struct KillOnDrop(pub Child);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Repeats a check until it holds. Panics after a timeout.
 pub fn eventually(what: &str, mut check: impl FnMut() -> bool) {
     let deadline = Instant::now() + WAIT_TIMEOUT;

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use tests::process::Process;
+use tests::process::{KillOnDrop, Process};
 use tests::{Client, Site, eventually, programs, terminal};
 
 /// A server that other machines can reach, on a free port.
@@ -33,7 +33,7 @@ fn a_terminal_shows_where_other_machines_find_the_server() {
     let (terminal, end) = terminal::open();
     let mut command = public(&site);
     command.stdout(Stdio::null()).stderr(end);
-    let mut process = command.spawn().unwrap();
+    let _process = KillOnDrop(command.spawn().unwrap());
     drop(command);
     let mut lines = BufReader::new(terminal).lines().map(|line| line.unwrap());
     let listening = lines.find(|line| line.starts_with("Listening on ")).unwrap();
@@ -46,8 +46,6 @@ fn a_terminal_shows_where_other_machines_find_the_server() {
         // The border above the code, black on white.
         assert!(lines.next().unwrap().starts_with("\u{1b}[38;5;16;48;5;231m        "));
     }
-    process.kill().unwrap();
-    process.wait().unwrap();
 }
 
 #[test]

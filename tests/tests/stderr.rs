@@ -3,8 +3,9 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use tests::guests::{self, GuestFile};
+use tests::process::KillOnDrop;
 use tests::{Client, eventually, programs, terminal};
 
 /// A guest that prints 4 KiB to standard error with each request.
@@ -20,8 +21,8 @@ fn command(guest: &GuestFile, address: &str) -> Command {
 }
 
 /// Starts a server and reads its address from `errors`, its standard error, but nothing after the line that has it.
-fn start(mut command: Command, errors: &mut impl Read) -> (Process, SocketAddr) {
-    let process = Process(command.spawn().unwrap());
+fn start(mut command: Command, errors: &mut impl Read) -> (KillOnDrop, SocketAddr) {
+    let process = KillOnDrop(command.spawn().unwrap());
     drop(command);
     let mut lines = String::new();
     let address = loop {
@@ -35,15 +36,6 @@ fn start(mut command: Command, errors: &mut impl Read) -> (Process, SocketAddr) 
         }
     };
     (process, address.unwrap_or_else(|_| panic!("{lines}")))
-}
-
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Sends so many requests that the guest prints more than any pipe, terminal or queue holds.
@@ -116,7 +108,7 @@ fn a_closed_standard_error_does_not_block_requests() {
     for (name, value) in server.get_envs() {
         shell.env(name, value.unwrap_or_default());
     }
-    let _process = Process(shell.stdin(Stdio::null()).spawn().unwrap());
+    let _process = KillOnDrop(shell.stdin(Stdio::null()).spawn().unwrap());
     eventually("the server listens", || std::net::TcpStream::connect(free).is_ok());
     answers(free);
 }
