@@ -266,7 +266,7 @@ fn what_fails_behind_a_middleware_is_told_once() {
     let server = guest_behind(&halting, &middlewares);
     let response = server.get("/");
     assert!(response.status == 500 || !response.complete, "{response:?}");
-    server.wait_for_error(|line| line.contains("the guest "));
+    server.wait_for_error(|line| line.starts_with("wasi-httpd: error: the guest "));
     assert_eq!(server.errors().len(), 1);
 }
 
