@@ -130,6 +130,8 @@ struct Machine {
     /// How many instances fit into its pool.
     instances: u32,
     linkers: Linkers,
+    /// The files that its instances have open.
+    files: Arc<FileMemory>,
     /// The code of the last two generations, so that to go back to the last component takes no time.
     codes: HashMap<Key, Kept>,
 }
@@ -154,11 +156,12 @@ impl Builder {
         resources: &Resources,
         metrics: Option<Arc<Metrics>>,
     ) -> Result<Self> {
+        let files = Arc::<FileMemory>::default();
         let machine = |edition| -> Result<Option<Machine>> {
             let Some(needed) = enough_for(edition, sites) else { return Ok(None) };
             let instances = instances_of(config.instances, sites);
             let engine = engine::first(edition, instances, &needed, resources)?;
-            Machine::new(edition, engine, needed, instances).map(Some)
+            Machine::new(edition, engine, needed, instances, Arc::clone(&files)).map(Some)
         };
         let machines = [machine(Edition::V02)?, machine(Edition::V03)?].into_iter().flatten().collect();
         Ok(Self {
@@ -167,7 +170,7 @@ impl Builder {
             slots: Vec::new(),
             instances: config.instances,
             queue: config.queue,
-            files: Arc::default(),
+            files,
             generations: Generations::default(),
             metrics,
         })
@@ -231,13 +234,11 @@ impl Builder {
                 behind: behind.take(),
                 is_first: at == count,
             };
-            let files = Arc::clone(&self.files);
             let edition = opened.guest.edition(Purpose::Serve);
             let machine = self.machines.iter_mut().find(|machine| machine.edition == edition);
             // A component of another edition is no server.
             let machine = machine.context("there is no engine for the component")?;
-            let (app, runs) =
-                machine.app(if at == 0 { &site } else { &before }, opened, grants, shared, files)?;
+            let (app, runs) = machine.app(if at == 0 { &site } else { &before }, opened, grants, shared)?;
             behind = Some(Arc::new(app));
             how.push(runs);
         }
@@ -260,7 +261,7 @@ impl Builder {
         if self.is_ticking {
             engine::start_ticking(&engine)?;
         }
-        let machine = Machine::new(edition, engine, needed, instances)?;
+        let machine = Machine::new(edition, engine, needed, instances, Arc::clone(&self.files))?;
         self.machines.retain(|machine| machine.edition != edition);
         self.machines.push(machine);
         Ok(())
@@ -282,9 +283,15 @@ fn instances_of(guests: u32, sites: &[OpenedSite]) -> u32 {
 }
 
 impl Machine {
-    fn new(edition: Edition, engine: Engine, sizes: Sizes, instances: u32) -> Result<Self> {
+    fn new(
+        edition: Edition,
+        engine: Engine,
+        sizes: Sizes,
+        instances: u32,
+        files: Arc<FileMemory>,
+    ) -> Result<Self> {
         let linkers = Linkers::new(edition, &engine)?;
-        Ok(Self { edition, engine, sizes, instances, linkers, codes: HashMap::new() })
+        Ok(Self { edition, engine, sizes, instances, linkers, files, codes: HashMap::new() })
     }
 
     /// Compiles and links a site. The second value names its component and says how that runs.
@@ -294,7 +301,6 @@ impl Machine {
         Opened { guest, sandbox, .. }: Opened,
         grants: &Grants,
         shared: Shared,
-        files: Arc<FileMemory>,
     ) -> Result<(App, String)> {
         if site.concurrent > 1 && self.edition != Edition::V03 {
             bail!(
@@ -304,7 +310,7 @@ impl Machine {
             );
         }
         let code = self.code(&guest, site.executor)?;
-        let template = Arc::new(Template::new(sandbox, Stdio::Marked, files));
+        let template = Arc::new(Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files)));
         let renewal = match site.instances {
             _ if site.reuse > 1 => Renewal::Reused,
             Instances::Auto => Renewal::Restored,

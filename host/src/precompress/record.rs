@@ -6,6 +6,7 @@
 
 use crate::coding::FileVersion;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// The name of the file.
 pub(super) const NAME: &str = ".wasi-httpd-precompress";
@@ -30,7 +31,7 @@ impl Record {
     pub(super) fn text(&self) -> String {
         let mut text = format!("{HEADER}\n");
         for (path, ((seconds, nanoseconds), size)) in &self.0 {
-            text.push_str(&format!("{seconds}.{nanoseconds:09} {size} {path}\n"));
+            let _ = writeln!(text, "{seconds}.{nanoseconds:09} {size} {path}");
         }
         text
     }

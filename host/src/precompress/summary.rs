@@ -3,6 +3,7 @@
 use super::scan::Source;
 use guest::encoding::Coding;
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 /// What was done.
 #[derive(Debug, Default)]
@@ -46,7 +47,7 @@ impl Summary {
         };
         for (coding, (count, bytes)) in Coding::ALL.into_iter().zip(self.variants) {
             if count > 0 {
-                text.push_str(&format!("{count} variants in {} have {bytes} bytes.\n", coding.name()));
+                let _ = writeln!(text, "{count} variants in {} have {bytes} bytes.", coding.name());
             }
         }
         for (count, what) in [
@@ -56,7 +57,7 @@ impl Summary {
             (self.orphans, "variants are of files that are gone; --remove removes them."),
         ] {
             if count > 0 {
-                text.push_str(&format!("{count} {what}\n"));
+                let _ = writeln!(text, "{count} {what}");
             }
         }
         text
