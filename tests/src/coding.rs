@@ -1,5 +1,6 @@
 //! Content that can be compressed, and what clients make of it in its codings.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 
 /// The codings that the file server knows, by their names, with the suffixes of variants.
@@ -13,7 +14,7 @@ pub fn text(length: usize, seed: u64) -> String {
     while text.len() < length {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         text.push_str(["var", "let", "function", "return", "this", "null"][(state >> 33) as usize % 6]);
-        text.push_str(&format!("{:x} ", (state >> 40) & 0xfff));
+        let _ = write!(text, "{:x} ", (state >> 40) & 0xfff);
     }
     text.truncate(length);
     text

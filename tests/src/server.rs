@@ -251,7 +251,7 @@ impl Server {
     }
 
     /// The values of samples of `/metrics` of `--admin` at one moment. They are named with their labels, as it is written.
-    pub fn metrics<const COUNT: usize>(&self, samples: [&str; COUNT]) -> [f64; COUNT] {
+    pub fn metrics<const COUNT: usize>(&self, samples: [&str; COUNT]) -> [u64; COUNT] {
         let metrics = self.admin("/metrics");
         samples.map(|sample| {
             let mut lines = metrics.text().lines();
@@ -261,7 +261,7 @@ impl Server {
     }
 
     /// The value of one sample.
-    pub fn metric(&self, sample: &str) -> f64 {
+    pub fn metric(&self, sample: &str) -> u64 {
         let [value] = self.metrics([sample]);
         value
     }

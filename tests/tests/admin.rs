@@ -388,8 +388,8 @@ fn the_components_of_a_chain_are_shown_with_their_grants_and_without_secrets() {
     let middlewares: Vec<_> =
         shown["middlewares"].as_array().unwrap().iter().map(|it| (&it["component"], &it["grants"])).collect();
     let grants = [serde_json::json!(["env USERS"]), serde_json::json!(["env X-A", "keyvalue n=memory"])];
-    let named = names.clone().map(serde_json::Value::from);
-    assert_eq!(middlewares, [(&named[0], &grants[0]), (&named[1], &grants[1])]);
+    let expected = names.clone().map(serde_json::Value::from);
+    assert_eq!(middlewares, [(&expected[0], &grants[0]), (&expected[1], &grants[1])]);
     assert_eq!(shown["component"], "the built-in guest");
     assert_eq!(shown["grants"][0], directory.as_str());
     assert!(shown["grants"].as_array().unwrap().contains(&"env X-B".into()));

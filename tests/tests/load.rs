@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::thread::ScopedJoinHandle;
 use tests::guests::{GRANTS, GuestFile};
 use tests::site::{Site, noise};
 use tests::{Server, eventually, on_each_runtime, programs, raise_file_limit};
@@ -99,7 +100,7 @@ fn clients_that_do_not_read_hold_no_instance() {
 }
 
 /// The instances that work for a request, and those that wait for one.
-fn instances(server: &Server) -> [f64; 2] {
+fn instances(server: &Server) -> [u64; 2] {
     server.metrics([
         "wasi_httpd_instances{site=\"default\",state=\"in_use\"}",
         "wasi_httpd_instances{site=\"default\",state=\"idle\"}",
@@ -126,10 +127,10 @@ fn a_download_holds_no_instance_that_ends_after_it_has_begun() {
         // All that the kernel takes is sent.
         assert!(client.read(1 << 20) == content[..1 << 20]);
         let (mut instance, _) = listener.accept().unwrap();
-        assert_eq!(instances(&server)[0], 1.0, "with {way:?}");
+        assert_eq!(instances(&server)[0], 1, "with {way:?}");
         instance.write_all(b"go on").unwrap();
         drop(instance);
-        eventually("no instance works", || instances(&server)[0] == 0.0);
+        eventually("no instance works", || instances(&server)[0] == 0);
         assert!(client.read(LENGTH - (1 << 20)) == content[1 << 20..], "with {way:?}");
         assert_eq!(server.errors(), Vec::<String>::new());
     }
@@ -162,17 +163,17 @@ fn many_slow_downloads_of_the_guest_for_wasi_0_3_need_few_instances() {
             let clients: Vec<_> = (0..4)
                 .map(|at| scope.spawn(move || (at..count).step_by(4).map(begin).collect::<Vec<_>>()))
                 .collect();
-            let mut most = 0.0_f64;
-            while !clients.iter().all(|clients| clients.is_finished()) {
+            let mut most = 0;
+            while !clients.iter().all(ScopedJoinHandle::is_finished) {
                 most = most.max(instances(&server).iter().sum());
             }
             let slow: Vec<_> = clients.into_iter().flat_map(|clients| clients.join().unwrap()).collect();
             (slow, most)
         });
-        assert!(most <= 8.0, "{most} instances with {way:?}");
-        eventually("no instance works", || instances(&server)[0] == 0.0);
+        assert!(most <= 8, "{most} instances with {way:?}");
+        eventually("no instance works", || instances(&server)[0] == 0);
         let in_flight = server.metric("wasi_httpd_requests_in_flight{site=\"default\"}");
-        assert_eq!(in_flight, count as f64, "with {way:?}");
+        assert_eq!(in_flight, count as u64, "with {way:?}");
         for _ in 0..100 {
             assert_eq!(server.get("/a.txt").text(), "a");
         }

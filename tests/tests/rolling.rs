@@ -46,7 +46,9 @@ impl Version {
     fn content(self, length: usize) -> Vec<u8> {
         let mut bytes = noise(length);
         if self == Self::B {
-            bytes.iter_mut().for_each(|byte| *byte = !*byte);
+            for byte in &mut bytes {
+                *byte = !*byte;
+            }
         }
         bytes
     }
@@ -405,7 +407,9 @@ fn a_rolling_restart_loses_no_request_and_mixes_no_versions() {
     let catalogue = catalogue(&replicas);
     let mut servers = replicas.each_ref().map(|replica| Some(replica.start(Version::A)));
     let haproxy = Haproxy::start(place.path(), &replicas);
-    replicas.iter().for_each(|replica| haproxy.wait_until(replica, "UP"));
+    for replica in &replicas {
+        haproxy.wait_until(replica, "UP");
+    }
 
     let load = Load {
         catalogue,

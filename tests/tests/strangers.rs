@@ -241,7 +241,7 @@ fn exchange(server: &Server, request: &[u8]) -> Vec<u8> {
         match stream.read_to_end(&mut answer) {
             Ok(_) => {}
             Err(error) => {
-                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {}", answer.escape_ascii())
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "after {}", answer.escape_ascii());
             }
         }
         answer
