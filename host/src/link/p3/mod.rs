@@ -1,5 +1,5 @@
 //! Links WASI 0.3 and `wasi:http` 0.3 to components, beside WASI 0.2, whose interfaces such components may import as well: the
-//! runtime's own functions, and in the place of some of them what the [calls](super::calls) of WASI 0.2 do.
+//! runtime's own functions, and in the place of some of them what the [calls] of WASI 0.2 do.
 
 mod codes;
 mod contents;
