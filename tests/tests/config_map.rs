@@ -1,4 +1,4 @@
-//! A volume of a ConfigMap, as the kubelet writes it: links at the top lead through `..data` to a hidden directory, and an
+//! A volume of a `ConfigMap`, as the kubelet writes it: links at the top lead through `..data` to a hidden directory, and an
 //! update replaces `..data`.
 
 use std::fs;
