@@ -149,7 +149,9 @@ fn many_slow_downloads_of_the_guest_for_wasi_0_3_need_few_instances() {
     let content = noise(LENGTH);
     site.file("big.bin", &content).file("a.txt", "a");
     for way in [&[][..], &["--reuse", "100"], &["--reuse-concurrent", "50"]] {
-        let options = [&["--max-instances", "8", "--admin", "127.0.0.1:0"], way].concat();
+        let most = (count + 100).to_string();
+        let limits = ["--max-instances", "8", "--max-connections", &most];
+        let options = [&limits[..], &["--admin", "127.0.0.1:0"], way].concat();
         let server = programs!().ours_v03(&site, &options);
         assert_eq!(server.get("/a.txt").text(), "a");
         let (before, _) = server.memory();
