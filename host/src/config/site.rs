@@ -168,7 +168,7 @@ impl Site {
     }
 }
 
-/// Fields that mean something else, whoever reads them: the host, HTTP itself, or what has a syntax of its own for addresses.
+/// Fields that have a meaning already: the host, HTTP itself, or what has a syntax of its own for addresses.
 const OTHER_FIELDS: [&str; 9] = [
     "connection",
     "content-length",

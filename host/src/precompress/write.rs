@@ -270,8 +270,8 @@ struct Temporary<'a> {
 }
 
 impl Temporary<'_> {
-    /// Makes it the variant at a path, for whoever may read the file with this metadata, and with its time of modification: the
-    /// file server takes a variant that is not older.
+    /// Makes it the variant at a path, with the permissions and the modification time of the file with this metadata: the file
+    /// server takes a variant that is not older.
     fn finish(self, path: &RelativePath, source: &Stat) -> Result<(), Errno> {
         let permissions = Mode::RWXU | Mode::RWXG | Mode::RWXO;
         // Only the superuser may always give a file away. Before the permissions, which this may change.
