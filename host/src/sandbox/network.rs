@@ -79,6 +79,15 @@ impl Network {
         self.purpose == Purpose::Run || !self.connect.is_empty()
     }
 
+    /// Whether a guest that asks for a TCP socket gets one. That it gets none is a denial.
+    pub fn permits_tcp_socket(&self) -> bool {
+        let permits = self.has_sockets();
+        if !permits {
+            self.denials.note(&Denial::TcpSocket);
+        }
+        permits
+    }
+
     /// Whether names are looked up while the guest runs: those of requests are, and those of TCP connections are not.
     pub fn looks_names_up(&self) -> bool {
         !self.hosts.is_empty()

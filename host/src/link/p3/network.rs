@@ -34,8 +34,7 @@ fn create_tcp_socket(
     (family,): (IpAddressFamily,),
 ) -> wasmtime::Result<(Result<Resource<TcpSocket>, ErrorCode>,)> {
     let state = store.data_mut();
-    if !state.network().has_sockets() {
-        state.network().denials.note(&Denial::TcpSocket);
+    if !state.network().permits_tcp_socket() {
         return Ok((Err(ErrorCode::AccessDenied),));
     }
     match state.sockets().create(family) {
