@@ -1,11 +1,11 @@
 //! The command `wasi-httpd`.
 
-use host::allocator::Allocator;
 use std::process::ExitCode;
+use wasi_httpd::allocator::Allocator;
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
-    host::run(std::env::args_os())
+    wasi_httpd::run(std::env::args_os())
 }

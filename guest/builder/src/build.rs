@@ -1,7 +1,7 @@
 //! Compiles sources to a core module, and turns a core module into a component.
 
 use crate::toolchain::{TARGET, Toolchain};
-use crate::{CRATE, Source, workspace};
+use crate::{LIBRARY, PACKAGE, Source, workspace};
 use anyhow::{Context as _, Result, ensure};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,10 +21,10 @@ const PROFILE: &str = "component";
 pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Result<Vec<u8>> {
     let compiler = toolchain.compiler();
     let mut cargo = Command::new(&compiler.cargo);
-    cargo.args(["build", "--locked", "--package", CRATE, "--target", TARGET, "--profile", PROFILE]);
+    cargo.args(["build", "--locked", "--package", PACKAGE, "--target", TARGET, "--profile", PROFILE]);
     // The folder that cargo writes the result to, and its name there.
     let (folder, name) = match source {
-        Source::Library { .. } => (".", CRATE),
+        Source::Library { .. } => (".", LIBRARY),
         Source::Example { name, .. } => ("examples", name),
     };
     let feature = match source {

@@ -5,7 +5,7 @@
 //! 3. [`componentize`](build::componentize): the core module to a component
 //! 4. [`prebuilt`]: the checked-in components, for machines without such a compiler
 //!
-//! [`provide`] runs these steps for a build script, and `cargo run -p guest-builder -- refresh` runs them to replace
+//! [`provide`] runs these steps for a build script, and `cargo run --bin guest-builder -- refresh` runs them to replace
 //! the checked-in components.
 
 pub mod build;
@@ -24,18 +24,18 @@ use std::process::ExitCode;
 /// The source of a component. Its name is also the stem of the component's file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The library of the crate `guest`.
+    /// The library of the package in `guest/`.
     Library {
         /// The name of the component.
         name: &'static str,
-        /// The feature of the crate that it is built with.
+        /// The feature of the package that it is built with.
         feature: Option<&'static str>,
     },
-    /// An example of the crate `guest`.
+    /// An example of that package.
     Example {
         /// Its name.
         name: &'static str,
-        /// The feature of the crate that it is built with.
+        /// The feature of the package that it is built with.
         feature: Option<&'static str>,
     },
 }
@@ -49,11 +49,13 @@ impl Source {
     }
 }
 
-/// The crate of the components.
-pub(crate) const CRATE: &str = "guest";
+/// The package of the components.
+pub(crate) const PACKAGE: &str = "wasi-httpd-guest";
+/// The name of its library.
+pub(crate) const LIBRARY: &str = "guest";
 
 /// The file server.
-pub const FILE_SERVER: Source = Source::Library { name: CRATE, feature: None };
+pub const FILE_SERVER: Source = Source::Library { name: LIBRARY, feature: None };
 
 /// The file server for WASI 0.3.
 pub const FILE_SERVER_P3: Source = Source::Library { name: "guest-p3", feature: Some("v03") };
@@ -85,14 +87,34 @@ pub fn components() -> impl Iterator<Item = Source> {
 /// The environment variable that selects where components come from: see [`Policy`].
 pub const POLICY_VARIABLE: &str = "WASI_HTTPD_COMPONENTS";
 
+/// The file that marks a directory with prebuilt components.
+const MARK: &str = "guest/prebuilt/SHA256SUMS";
+
+/// The files of the repository that a published package takes along. In a checkout, they are links.
+const PACKAGED: &str = "package";
+
 /// The workspace of the package that cargo builds, runs or tests, or else the one around the current directory. It is
 /// not fixed at compile time, because a checkout may be moved or copied along with its `target`.
+///
+/// In a published package, this is the directory of the files that it took along.
 pub fn workspace() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    let starts: Vec<_> = package.into_iter().chain(std::env::current_dir()).collect();
-    let mut roots = starts.iter().flat_map(|start| start.ancestors());
-    let root = roots.find(|root| root.join("guest/prebuilt/SHA256SUMS").is_file());
-    root.unwrap_or(Path::new(".")).to_owned()
+    published().unwrap_or_else(|| {
+        let starts: Vec<_> = manifest_directory().into_iter().chain(std::env::current_dir()).collect();
+        let mut roots = starts.iter().flat_map(|start| start.ancestors());
+        roots.find(|root| root.join(MARK).is_file()).unwrap_or(Path::new(".")).to_owned()
+    })
+}
+
+fn manifest_directory() -> Option<PathBuf> {
+    std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from)
+}
+
+/// The directory of files that the package took along, if it is a published one. `cargo package` puts files in the place of
+/// links, so this also holds where a package is unpacked within a checkout.
+fn published() -> Option<PathBuf> {
+    let directory = manifest_directory()?.join(PACKAGED);
+    let mark = std::fs::symlink_metadata(directory.join(MARK)).ok()?;
+    mark.is_file().then_some(directory)
 }
 
 /// Where a component may come from.
@@ -145,9 +167,15 @@ pub struct Component {
     pub origin: Origin,
 }
 
-/// Compiles a component in `target_dir`, or reads the prebuilt one, as `policy` says.
+/// Compiles a component in `target_dir`, or reads the prebuilt one, as `policy` says. A published package has no sources of
+/// components.
 pub fn obtain(source: Source, target_dir: &Path, policy: Policy) -> Result<Component> {
     let toolchain = match policy {
+        Policy::Source if published().is_some() => bail!(
+            "{POLICY_VARIABLE} is `source`, but this package has prebuilt components only; build them from source in a \
+             checkout of the repository, or leave {POLICY_VARIABLE} out"
+        ),
+        Policy::Auto if published().is_some() => None,
         Policy::Prebuilt => None,
         Policy::Auto => Toolchain::detect(),
         Policy::Source => Some(Toolchain::detect().with_context(|| {
@@ -174,7 +202,7 @@ const HOW_TO_BUILD_FROM_SOURCE: &str = "`rustup target add wasm32-unknown-unknow
 /// For a build script: writes components to `OUT_DIR` as `{name}.wasm`, sets the variable `COMPONENT_ORIGIN` of the
 /// crate to their origin, and has cargo rerun the script when a source changes.
 ///
-/// Prints one warning if the components were not built with the active toolchain's own target.
+/// Prints one warning if the components were not built with the active toolchain's own target, except in a published package.
 pub fn provide(sources: &[Source]) -> Result<()> {
     for path in sources::watched() {
         println!("cargo::rerun-if-changed={}", path.display());
@@ -182,7 +210,7 @@ pub fn provide(sources: &[Source]) -> Result<()> {
     println!("cargo::rerun-if-env-changed={POLICY_VARIABLE}");
 
     let out_dir = PathBuf::from(std::env::var_os("OUT_DIR").context("OUT_DIR is not set")?);
-    // OUT_DIR is …/target/debug/build/host-0123/out. The folder lies next to `debug`, so that all profiles share the
+    // OUT_DIR is …/target/debug/build/wasi-httpd-0123/out. The folder lies next to `debug`, so that all profiles share the
     // guest's standard library.
     let target_dir =
         out_dir.ancestors().nth(4).context("OUT_DIR has no target directory")?.join("components");
@@ -200,6 +228,7 @@ pub fn provide(sources: &[Source]) -> Result<()> {
     match &origin {
         Origin::Source(toolchain) if toolchain.is_active_target() => {}
         Origin::Source(_) => println!("cargo::warning=components {names}: {origin}"),
+        Origin::Prebuilt if published().is_some() => {}
         Origin::Prebuilt => println!(
             "cargo::warning=components {names}: taken from guest/prebuilt; to build them from source, a toolchain for \
              WebAssembly is needed: {HOW_TO_BUILD_FROM_SOURCE}"

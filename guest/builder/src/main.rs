@@ -1,4 +1,4 @@
-//! `cargo run -p guest-builder -- refresh|verify|check`: keeps the prebuilt components in step with their sources.
+//! `cargo run --bin guest-builder -- refresh|verify|check`: keeps the prebuilt components in step with their sources.
 
 use anyhow::{Result, bail};
 use guest_builder::{prebuilt, workspace};

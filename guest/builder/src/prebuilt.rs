@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The command that rebuilds the content of the folder.
-pub const REFRESH: &str = "cargo run -p guest-builder -- refresh";
+pub const REFRESH: &str = "cargo run --bin guest-builder -- refresh";
 
 fn folder() -> PathBuf {
     workspace().join("guest/prebuilt")

@@ -1,6 +1,6 @@
 //! The inputs of the components: the files that a build script watches, and a digest that detects stale prebuilt ones.
 
-use crate::{CRATE, Compiler, workspace};
+use crate::{Compiler, PACKAGE, published, workspace};
 use anyhow::{Context as _, Result};
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use sha2::{Digest as _, Sha256};
@@ -16,6 +16,9 @@ const SOURCES: &[&str] =
 /// The paths that a build script watches.
 pub(crate) fn watched() -> Vec<PathBuf> {
     let root = workspace();
+    if published().is_some() {
+        return vec![root];
+    }
     let others = ["Cargo.toml", "Cargo.lock", "guest/builder/src", "guest/prebuilt"];
     let mut watched: Vec<_> = SOURCES.iter().chain(&others).map(|source| root.join(source)).collect();
     // These change when a toolchain for WebAssembly is installed: rustup records added targets and sources in a file,
@@ -45,7 +48,7 @@ pub(crate) fn digest() -> Result<String> {
         }
     }
     add("manifest", manifest(&root)?.as_bytes());
-    add("dependencies", locked_dependencies(&root, CRATE)?.as_bytes());
+    add("dependencies", locked_dependencies(&root, PACKAGE)?.as_bytes());
     add("componentizer", locked_dependencies(&root, "wit-component")?.as_bytes());
     Ok(hex(&hash.finalize()))
 }

@@ -1,5 +1,5 @@
 //! The files of a guest in each language. They are in `templates/`, complete but for the interfaces of WASI, which come
-//! from `wit/` of this repository.
+//! from `wit/` of this repository, by the link in `host/package/`.
 
 use crate::cli::{Language, Wasi};
 
@@ -44,7 +44,7 @@ macro_rules! files {
 /// Files of `wit/`.
 macro_rules! interfaces {
     ($directory:literal: $($file:literal),+ $(,)?) => {
-        &[$(($file, include_str!(concat!("../../../wit/", $directory, "/", $file)))),+]
+        &[$(($file, include_str!(concat!("../../package/wit/", $directory, "/", $file)))),+]
     };
 }
 
