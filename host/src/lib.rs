@@ -74,6 +74,7 @@ const WRONG_USAGE: u8 = 2;
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // A guest may read the text of an error (`wasi:io/error`), which with RUST_BACKTRACE would show it the host's stack.
     wasmtime::error::disable_backtrace();
+    net::names::use_services_within();
     net::tls::install_provider();
     let status = start(arguments);
     sandbox::scratch::remove_all();

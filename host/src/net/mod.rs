@@ -9,6 +9,7 @@
 //! - [`transport`]: a socket of either family; [`socket`]: one that sends files by itself
 //! - [`hangup`]: clients that leave; [`stall`]: clients that stop reading
 //! - [`linger`]: closing so that the last answer arrives
+//! - [`names`]: how the C library looks names up
 //! - [`tls`]: certificates, handshakes, and the bytes of encrypted connections
 
 pub mod accept;
@@ -19,6 +20,7 @@ pub mod inherit;
 pub mod limit;
 pub mod linger;
 pub mod listener;
+pub mod names;
 pub mod per_address;
 pub mod proxy;
 pub mod socket;
