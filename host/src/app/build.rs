@@ -20,6 +20,7 @@ use crate::link::{Code, Linkers};
 use crate::prepare::{self, Opened};
 use crate::report::metrics::Metrics;
 use crate::sandbox::check_stores;
+use crate::wasi::sidecars::Compressor;
 use anyhow::{Context as _, Error, Result, bail};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -149,14 +150,15 @@ struct Kept {
 const MAX_CODE_AGE: u32 = 1;
 
 impl Builder {
-    /// Makes the engines for these sites. This starts threads.
+    /// Makes the engines for these sites. This starts threads. File servers get what `compressor` makes of their files.
     pub fn new(
         config: &Serve,
         sites: &[OpenedSite],
         resources: &Resources,
         metrics: Option<Arc<Metrics>>,
+        compressor: Option<Arc<Compressor>>,
     ) -> Result<Self> {
-        let files = Arc::<FileMemory>::default();
+        let files = Arc::new(FileMemory::new(compressor));
         let machine = |edition| -> Result<Option<Machine>> {
             let Some(needed) = enough_for(edition, sites) else { return Ok(None) };
             let instances = instances_of(config.instances, sites);
@@ -310,7 +312,8 @@ impl Machine {
             );
         }
         let code = self.code(&guest, site.executor)?;
-        let template = Arc::new(Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files)));
+        let template = Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files));
+        let template = Arc::new(if guest.is_built_in() { template.with_sidecars() } else { template });
         let renewal = match site.instances {
             _ if site.reuse > 1 => Renewal::Reused,
             Instances::Auto => Renewal::Restored,

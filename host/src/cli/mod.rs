@@ -165,6 +165,21 @@ pub struct Serve {
     ))]
     pub stall_timeout: Option<u32>,
 
+    /// Compress files while the server runs.
+    #[arg(
+        long,
+        value_name = "MIB",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        help = format!(
+            "Have the file server send files without precompressed variants compressed too, from the second request on; what \
+             was compressed takes so much memory [default: off; {} without a value]",
+            defaults::COMPRESSED_SIZE
+        )
+    )]
+    pub compress: Option<String>,
+
     /// Reload as at SIGHUP when the configuration file or a component changes
     #[arg(long)]
     pub watch: bool,

@@ -1,5 +1,5 @@
-//! Content codings, encoded: what [`precompress`](mod@crate::precompress) writes beside files, in the terms of the file server,
-//! which finds it there.
+//! Content codings, encoded: what [`precompress`](mod@crate::precompress) writes beside files, and what
+//! [sidecars](crate::wasi::sidecars) are made of while the server runs.
 
 mod version;
 
@@ -41,9 +41,9 @@ const BROTLI_WINDOW: i32 = 22;
 /// Bytes that Brotli's encoder reads at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A variant has at most this many hundredths of the bytes of its file: less is not worth a file, a validator of its own and
-/// the client's time.
-const MAX_PERCENT: u64 = 95;
+/// A result has fewer bytes than its file by at least one in so many, which is 5 %: less is not worth a file, a validator of its
+/// own and the client's time.
+const MIN_GAIN: u64 = 20;
 
 /// Files of fewer bytes stay as they are: with the head of their answer, they fill one packet at most.
 pub const MIN_SIZE: u64 = 1024;
@@ -88,7 +88,12 @@ pub fn encode(
 
 /// Whether a result of `coded` bytes may stand for a file of `size` bytes.
 pub fn is_worthwhile(size: u64, coded: u64) -> bool {
-    u128::from(coded) * 100 <= u128::from(size) * u128::from(MAX_PERCENT)
+    coded <= largest_worthwhile(size)
+}
+
+/// The bytes of the largest result that may stand for a file of `size` bytes.
+pub fn largest_worthwhile(size: u64) -> u64 {
+    size - size.div_ceil(MIN_GAIN)
 }
 
 #[cfg(test)]
@@ -131,7 +136,7 @@ mod tests {
         fn what_is_worthwhile_is_smaller(size: u64, coded: u64) {
             if is_worthwhile(size, coded) {
                 prop_assert!(coded < size || size == 0);
-                prop_assert!(coded <= size - size / 20);
+                prop_assert!(u128::from(coded) * 100 <= u128::from(size) * 95);
             }
         }
     }

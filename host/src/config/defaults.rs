@@ -71,6 +71,9 @@ pub const MAX_OUTPUT: u32 = 64;
 /// MiB of a store of keys and values: sessions and counters of some hundred thousand clients.
 pub const KEYVALUE_SIZE: u32 = 64;
 
+/// MiB that compressed forms of files may take: those of a large site in three codings.
+pub const COMPRESSED_SIZE: u32 = 64;
+
 /// Seconds for which a browser uses https: only, where `--hsts` names no other time: a year, which browsers ask for in
 /// sites that they preload.
 pub const HSTS_MAX_AGE: u32 = 31_536_000;

@@ -292,6 +292,12 @@ pub enum ConfigError {
     /// `--hsts` would be about all ports of this machine.
     #[error("--hsts with --tls-dev would make browsers refuse every http://localhost; leave --hsts out")]
     HstsForLocalhost,
+    /// `--compress` is not a size.
+    #[error("--compress takes the MiB that compressed files may take, from 1 on, or nothing")]
+    Compress,
+    /// No site has the file server.
+    #[error("--compress is for the built-in file server, which no site has; leave it out")]
+    NothingToCompress,
     /// `--hsts` is not an age.
     #[error("--hsts takes SECONDS, includeSubDomains, or SECONDS,includeSubDomains, not `{0}`")]
     Hsts(String),

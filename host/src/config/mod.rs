@@ -100,6 +100,8 @@ pub struct Serve {
     pub instances: u32,
     /// How long a request waits for an instance.
     pub queue: Duration,
+    /// Bytes of the compressed forms of files that are made while it runs, if any are.
+    pub compress: Option<u64>,
     /// Whether it reloads when the files of its configuration and its components change.
     pub watch: bool,
     /// Whether a browser is opened at the start.
@@ -240,6 +242,7 @@ impl Serve {
             head_timeout,
             idle_timeout,
             stall_timeout,
+            compress,
             watch,
             open,
             admin,
@@ -273,6 +276,7 @@ impl Serve {
             head: HeadLimits::new(request)?,
             instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
+            compress: compress.as_deref().map(|size| compressed_bytes(size, &sites)).transpose()?,
             watch,
             open,
             admin: Admin::new(admin)?,
@@ -304,6 +308,7 @@ impl Serve {
             head,
             instances,
             queue,
+            compress,
             watch,
             open: _,
             admin,
@@ -330,6 +335,7 @@ impl Serve {
             ("the limit of heads", *head == other.head),
             ("max-instances of the server", *instances == other.instances),
             ("queue-timeout", *queue == other.queue),
+            ("compress", *compress == other.compress),
             ("watch", *watch == other.watch),
             ("admin", *admin == other.admin),
             ("grace or drain-timeout", *stopping == other.stopping),
@@ -421,6 +427,16 @@ impl From<ContentCoding> for Coding {
             ContentCoding::Gzip => Self::Gzip,
         }
     }
+}
+
+/// The bytes that `--compress` gives the compressed forms of all files, by its value, which is empty for the default.
+fn compressed_bytes(size: &str, sites: &[Site]) -> Result<u64, ConfigError> {
+    let size = if size.is_empty() { Ok(defaults::COMPRESSED_SIZE) } else { size.parse() };
+    let size = size.ok().filter(|size| *size > 0).ok_or(ConfigError::Compress)?;
+    if sites.iter().all(|site| site.guest.is_some()) {
+        return Err(ConfigError::NothingToCompress);
+    }
+    Ok(u64::from(size) << 20)
 }
 
 /// The value of a flag, or its default.

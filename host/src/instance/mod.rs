@@ -14,8 +14,9 @@ use crate::sandbox::scratch::Scratch;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
 use crate::wasi::files::Lately;
 use crate::wasi::keyvalue::Store as KeyValueStore;
+use crate::wasi::sidecars::{Compressor, Sidecars};
 use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, PathKeys, Streams};
-use http::Response;
+use http::{HeaderMap, Response};
 use next::Original;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -54,6 +55,8 @@ pub struct Template {
     files: Arc<FileMemory>,
     /// What the runtime's own calls about files need, for each instance a copy.
     filesystem: WasiFilesystemCtx,
+    /// Whether it is the file server, which looks for sidecars.
+    has_sidecars: bool,
 }
 
 /// What is known of files that were asked for lately, by the instances of all components: the limits of it are those of the
@@ -63,13 +66,28 @@ pub struct FileMemory {
     keys: PathKeys,
     known: KnownFiles,
     open: OpenFiles,
+    compressor: Option<Arc<Compressor>>,
+}
+
+impl FileMemory {
+    /// With sidecars for the instances of file servers, where there is a compressor.
+    pub fn new(compressor: Option<Arc<Compressor>>) -> Self {
+        Self { compressor, ..Self::default() }
+    }
 }
 
 impl Template {
     /// A template for instances that may touch what `sandbox` says.
     pub fn new(sandbox: Sandbox, stdio: Stdio, files: Arc<FileMemory>) -> Self {
         let mut wasi = WasiCtxBuilder::new().allow_blocking_current_thread(BLOCKING_FILE_CALLS).build();
-        Self { sandbox, stdio, files, filesystem: wasi.filesystem().clone() }
+        Self { sandbox, stdio, files, filesystem: wasi.filesystem().clone(), has_sidecars: false }
+    }
+
+    /// The same for instances of the file server.
+    #[must_use]
+    pub fn with_sidecars(mut self) -> Self {
+        self.has_sidecars = self.files.compressor.is_some();
+        self
     }
 
     /// What instances may touch.
@@ -91,6 +109,7 @@ impl Template {
             streams: Streams::default(),
             lent: LentBodies::default(),
             last_file: LastFile::default(),
+            sidecars: None,
             scratch: None,
             request: None,
             template: Arc::clone(self),
@@ -163,6 +182,18 @@ struct CurrentRequest {
     original: Option<Original>,
 }
 
+/// What a call about a file needs.
+pub struct AboutFiles<'a> {
+    /// The resources of the instance.
+    pub resources: &'a ResourceTable,
+    /// What is known of files that this instance and others have asked for.
+    pub lately: Lately<'a>,
+    /// The file that the instance has examined or opened last.
+    pub last: &'a mut LastFile,
+    /// The compressed forms of files that its request may have.
+    pub sidecars: Option<&'a mut Sidecars>,
+}
+
 /// What the host knows of one instance.
 pub struct State {
     table: ResourceTable,
@@ -175,6 +206,7 @@ pub struct State {
     streams: Streams,
     lent: LentBodies,
     last_file: LastFile,
+    sidecars: Option<Box<Sidecars>>,
     /// Made when the guest asks for its directories.
     scratch: Option<Arc<Scratch>>,
     request: Option<CurrentRequest>,
@@ -246,6 +278,15 @@ impl State {
         self.request = Some(CurrentRequest { response, body, tag, next, original: None });
     }
 
+    /// The request that it is about to answer has these fields.
+    pub fn begin_sidecars(&mut self, headers: &HeaderMap) {
+        if self.template.has_sidecars
+            && let Some(compressor) = &self.template.files.compressor
+        {
+            self.sidecars = Some(Box::new(Sidecars::new(Arc::clone(compressor), headers)));
+        }
+    }
+
     /// The request that it is about to answer may be passed on as it is.
     pub fn keep_original(&mut self, original: Original) {
         if let Some(request) = &mut self.request {
@@ -281,6 +322,7 @@ impl State {
         }
         self.streams.end_bodies();
         self.last_file = LastFile::default();
+        self.sidecars = None;
         for output in self.outputs() {
             output.end_request();
         }
@@ -308,11 +350,15 @@ impl State {
         &mut self.last_file
     }
 
-    /// What a call about a file needs: the resources, what is known of files that this instance and others have asked for, and
-    /// the file that the instance has examined or opened last.
-    pub fn about_files(&mut self) -> (&ResourceTable, Lately<'_>, &mut LastFile) {
-        let FileMemory { keys, known, open } = &*self.template.files;
-        (&self.table, Lately { keys, known, open }, &mut self.last_file)
+    /// What a call about a file needs.
+    pub fn about_files(&mut self) -> AboutFiles<'_> {
+        let FileMemory { keys, known, open, compressor: _ } = &*self.template.files;
+        AboutFiles {
+            resources: &self.table,
+            lately: Lately { keys, known, open },
+            last: &mut self.last_file,
+            sidecars: self.sidecars.as_deref_mut(),
+        }
     }
 
     /// The variables of its environment, and their values.

@@ -13,15 +13,20 @@ const OTHER_FILES: usize = 64 + MAX_OPEN_FILES;
 /// send beside that.
 const FILES_PER_CONNECTION: usize = 3;
 
-/// How many connections may be open at a time, if the operator wants so many, when guests may have `guest_files` open. The
-/// process's limit of open files is raised as far as it may be.
-pub fn max_connections(wanted: Option<u32>, guest_files: u32) -> usize {
-    let most = wanted.unwrap_or(MAX_CONNECTIONS) as usize;
+/// How many files the process may have open. Its limit is raised as far as it may be.
+pub fn open_files() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     let files = if raised.is_ok() { maximum } else { current };
-    let files = files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    let reserved = OTHER_FILES + guest_files as usize;
+    files.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX)
+}
+
+/// How many connections may be open at a time, if the operator wants so many, when `other_files` may be open for guests. The
+/// process's limit of open files is raised as far as it may be.
+pub fn max_connections(wanted: Option<u32>, other_files: usize) -> usize {
+    let most = wanted.unwrap_or(MAX_CONNECTIONS) as usize;
+    let files = open_files();
+    let reserved = OTHER_FILES + other_files;
     let available = files.saturating_sub(reserved).max(files / 4) / FILES_PER_CONNECTION;
     // Without the flag, warn only below half of the default; a slightly lower limit is not worth a warning.
     if available < (if wanted.is_some() { most } else { most / 2 }) {

@@ -28,7 +28,7 @@ pub fn check(config: &Serve) -> Result<Checked> {
     let sites = build::open(config)?;
     let mut checked =
         Checked { notes: sites.iter().flat_map(OpenedSite::ungranted).collect(), ..Checked::default() };
-    Builder::new(config, &sites, &Resources::open(), None)?.build(config, sites)?;
+    Builder::new(config, &sites, &Resources::open(), None, None)?.build(config, sites)?;
     for site in &config.sites {
         let Faults { errors, warnings } = site::check(site);
         let faults = errors.into_iter().chain(warnings);

@@ -31,7 +31,7 @@ use crate::http::shutdown::{Phase, reached};
 use crate::lockdown::{self, Lockdown, Walls};
 use crate::net::accept::{Acceptor, AllEnded, Terms};
 use crate::net::inherit;
-use crate::net::limit::max_connections;
+use crate::net::limit::{max_connections, open_files};
 use crate::net::listener::Listener;
 use crate::net::per_address::PerAddress;
 use crate::notify;
@@ -42,6 +42,7 @@ use crate::report::writer::Stream;
 use crate::report::{Report, stderr};
 use crate::sandbox::scratch;
 use crate::signals::{self, Signals};
+use crate::wasi::sidecars::{Compressor, MAX_FORMS};
 use crate::watch::Files;
 use anyhow::{Context as _, Result};
 use browser::Browser;
@@ -141,7 +142,8 @@ fn compile(
     } = opened;
     let metrics = admin.as_ref().map(|admin| Arc::clone(&admin.metrics));
     let ungranted: Vec<_> = sites.iter().flat_map(OpenedSite::ungranted).collect();
-    let mut builder = Builder::new(&config, &sites, &resources, metrics)?;
+    let compressor = config.compress.map(|bytes| Compressor::start(bytes, open_files())).transpose()?;
+    let mut builder = Builder::new(&config, &sites, &resources, metrics, compressor)?;
     let Built { sites, how: mut about } = builder.build(&config, sites)?;
     about.extend(ungranted);
     let sites = Arc::new(Live::new(sites));
@@ -149,8 +151,9 @@ fn compile(
     let reloader =
         Reloader { sources, given, lists, builder, sites: Arc::clone(&sites), certificates, watched, rules };
     let sends = config.sites.iter().any(|site| !site.grants.network.hosts.is_empty());
+    let forms = if config.compress.is_some() { MAX_FORMS } else { 0 };
     let guest_files = config.instances + if sends { outgoing::MAX_CONNECTIONS } else { 0 };
-    let max_connections = max_connections(config.connections.most, guest_files);
+    let max_connections = max_connections(config.connections.most, guest_files as usize + forms);
     let proxies = Arc::new(std::mem::take(&mut config.proxies));
     let per_address = Arc::new(PerAddress::new(config.connections.per_address));
     let terms = Terms { stall: config.client.stall, head: config.client.head, proxies, per_address };

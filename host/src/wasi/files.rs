@@ -145,15 +145,15 @@ pub fn stat_at(
     flags: PathFlags,
     lately: Lately<'_>,
     last: &mut LastFile,
-) -> Result<DescriptorStat, Failure> {
+) -> Result<Stat, Failure> {
     if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
         let found = open_beneath(directory, path, OFlags::PATH | OFlags::NOFOLLOW)?;
         last.forget_examined();
-        return Ok(describe(&found.stat));
+        return Ok(found.stat);
     }
     let key = lately.key(directory, path);
     if let Some(found) = lately.find(key, directory, path) {
-        let stat = describe(&found.stat);
+        let stat = found.stat;
         last.examine(&directory.dir, path, found);
         return Ok(stat);
     }
@@ -162,27 +162,35 @@ pub fn stat_at(
             && found.is_file()
         {
             lately.note(key, &found);
-            let stat = describe(&found.stat);
+            let stat = found.stat;
             last.examine(&directory.dir, path, found);
             return Ok(stat);
         }
         lately.known.set(key, false);
     }
+    let stat = look_at(directory, path)?;
+    last.forget_examined();
+    Ok(stat)
+}
+
+/// Examines what a path below a directory leads to, and remembers nothing.
+pub fn look_at(directory: &Dir, path: &str) -> Result<Stat, Failure> {
     // A name in the directory itself leads out of it only by a symbolic link, so anything else takes one system call.
     if is_plain_name(path) {
         match statat(&*directory.dir, path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink => {
-                last.forget_examined();
-                return Ok(describe(&stat));
-            }
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink => return Ok(stat),
             Err(Errno::NOENT) => return Err(Failure::Code(ErrorCode::NoEntry)),
             _ => {}
         }
     }
     // This opens nothing, so that it waits for nothing, has no side effects and needs no permission to read.
-    let found = open_beneath(directory, path, OFlags::PATH)?;
-    last.forget_examined();
-    Ok(describe(&found.stat))
+    open_beneath(directory, path, OFlags::PATH).map(|found| found.stat)
+}
+
+/// Opens the regular file that a path below a directory leads to, and remembers nothing.
+pub fn open_file(directory: &Dir, path: &str) -> Option<Found> {
+    let found = open_beneath(directory, path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY);
+    found.ok().filter(Found::is_file)
 }
 
 /// Whether a path is one name.
@@ -259,7 +267,7 @@ fn moment(seconds: i64, nanoseconds: i64) -> Option<Datetime> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, Lately, OpenHow, open_at, stat_at};
+    use super::{Failure, Lately, OpenHow, describe, open_at, stat_at};
     use crate::wasi::{KnownFiles, LastFile, OpenFiles, PathKeys};
     use std::fs::File;
     use std::os::unix::fs::symlink;
@@ -392,7 +400,7 @@ mod tests {
         for is_opened in [false, true, true] {
             let lately = memory.lately();
             let stat = stat_at(directory, "f", PathFlags::SYMLINK_FOLLOW, lately, &mut last).unwrap();
-            assert_eq!((stat.type_, stat.size), (DescriptorType::RegularFile, 7));
+            assert_eq!((describe(&stat).type_, stat.st_size), (DescriptorType::RegularFile, 7));
             assert_eq!(last.take_examined(&directory.dir, "f").is_some(), is_opened);
             open_at(directory, "f", read(), lately, &mut last).unwrap();
         }
@@ -403,7 +411,7 @@ mod tests {
         let Fixture { directory, outside: _outside } = &fixture();
         let (memory, mut last) = (Memory::default(), LastFile::default());
         let mut stat = |path, flags| stat_at(directory, path, flags, memory.lately(), &mut last);
-        let mut kind = |path, flags| stat(path, flags).map(|stat| stat.type_).ok();
+        let mut kind = |path, flags| stat(path, flags).map(|stat| describe(&stat).type_).ok();
         let (follow, none) = (PathFlags::SYMLINK_FOLLOW, PathFlags::empty());
         for _ in 0..2 {
             assert_eq!(kind("link", follow), Some(DescriptorType::RegularFile));

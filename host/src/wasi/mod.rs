@@ -5,6 +5,7 @@
 //!   [`known_files`] and [`open_files`]: with few system calls
 //! - [`streams`]: which of an instance's streams are files and bodies, so that one can be handed to the other
 //! - [`lent_body`]: bodies that the runtime has, and that are taken out again where a guest gives them away unread
+//! - [`sidecars`]: compressed forms of files, which are in memory
 //! - [`keyvalue`]: stores of keys and values
 //! - [`messages`]: fields and lengths of HTTP messages
 
@@ -17,6 +18,7 @@ mod lent_body;
 pub mod messages;
 mod open_files;
 mod path_key;
+pub mod sidecars;
 mod streams;
 
 pub use entries::Entries;

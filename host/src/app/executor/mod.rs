@@ -107,6 +107,7 @@ fn begin(
     job: Job,
 ) -> wasmtime::Result<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>)> {
     let Job { request, scheme, response, end, tag, next } = job;
+    state.begin_sidecars(request.headers());
     let mut original = None;
     let request = if next.is_some() {
         let (head, body) = request.into_parts();

@@ -3,7 +3,7 @@
 
 use super::scratch;
 use crate::body::TimedLength;
-use crate::instance::State;
+use crate::instance::{AboutFiles, State};
 use crate::sandbox::denials::Denial;
 use crate::wasi::files::{self, Failure, OpenHow};
 use crate::wasi::{Found, LastFile};
@@ -38,7 +38,7 @@ pub struct Opening {
 /// `[method]descriptor.stat`
 pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
     let number = descriptor.rep();
-    let (resources, _, last) = state.about_files();
+    let AboutFiles { resources, last, sidecars, .. } = state.about_files();
     let outcome = match resources.get(descriptor)? {
         Descriptor::File(file) if file.perms == FsPerms::ReadWrite => {
             // It may change at any time.
@@ -48,7 +48,10 @@ pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
         }
         descriptor => match (last.take_opened(number), descriptor) {
             (Some(known), _) => Ok(known),
-            (None, Descriptor::File(file)) => fstat(&file.file).map(|stat| (stat, Instant::now())),
+            (None, Descriptor::File(file)) => {
+                let sidecar = sidecars.and_then(|sidecars| sidecars.stat(&file.file));
+                sidecar.map_or_else(|| fstat(&file.file), Ok).map(|stat| (stat, Instant::now()))
+            }
             (None, Descriptor::Dir(directory)) => fstat(&directory.dir).map(|stat| (stat, Instant::now())),
         },
     };
@@ -69,16 +72,22 @@ pub fn stat_at(
     flags: PathFlags,
     path: &str,
 ) -> Outcome<DescriptorStat> {
-    let (resources, lately, last) = state.about_files();
+    let AboutFiles { resources, lately, last, sidecars } = state.about_files();
     let outcome = match resources.get(descriptor)? {
         Descriptor::Dir(directory) if directory.perms == FsPerms::ReadWrite => {
             return scratch::stat_at(state, descriptor, flags, path);
         }
-        Descriptor::Dir(directory) => files::stat_at(directory, path, flags, lately, last),
+        Descriptor::Dir(directory) => {
+            let outcome = files::stat_at(directory, path, flags, lately, last);
+            match sidecars {
+                Some(sidecars) => sidecars.stat_at(directory, path, flags, outcome, last),
+                None => outcome,
+            }
+        }
         Descriptor::File(_) => Err(Failure::Code(ErrorCode::NotDirectory)),
     };
     match outcome {
-        Ok(stat) => Ok(Ok(stat)),
+        Ok(stat) => Ok(Ok(files::describe(&stat))),
         Err(Failure::Unsupported) => stat_at_by_runtime(state, borrowed(descriptor), flags, path.to_owned()),
         Err(failure) => Ok(Err(denied(state, &failure, path))),
     }
@@ -114,14 +123,18 @@ fn stat_at_by_runtime(
 /// `[method]descriptor.open-at`
 pub fn open_at(state: &mut State, descriptor: &File, path: &str, how: Opening) -> Outcome<File> {
     let special_files = state.may_block();
-    let (resources, lately, last) = state.about_files();
+    let AboutFiles { resources, lately, last, sidecars } = state.about_files();
     let outcome = match resources.get(descriptor)? {
         Descriptor::Dir(directory) if directory.perms == FsPerms::ReadWrite => {
             return scratch::open_at(state, descriptor, path, how);
         }
         Descriptor::Dir(directory) => {
             let how = OpenHow { path: how.path, open: how.open, flags: how.flags, special_files };
-            files::open_at(directory, path, how, lately, last)
+            let outcome = files::open_at(directory, path, how, lately, last);
+            match sidecars {
+                Some(sidecars) => sidecars.open_at(directory, path, how, outcome),
+                None => outcome,
+            }
         }
         Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
     };
