@@ -1,4 +1,4 @@
-//! Compresses files while the server runs, in a thread of the lowest priority, and keeps what was made.
+//! Compresses files while the server runs, in a thread of low priority, and keeps what was made.
 //!
 //! Requests ask for a coded form of a version of a file. The first ones find none, and have it made; later ones find it, for as long
 //! as it is kept. Neither waits for the thread. A file that has changed is another version, which has no forms yet.
@@ -43,8 +43,8 @@ const SETTLED_AFTER: Duration = Duration::from_secs(1);
 /// somebody who reads all of a large site once has nothing compressed in vain.
 const ASKED: usize = 4096;
 
-/// The lowest priority of a thread (`nice(2)`).
-const NICE: i32 = 19;
+/// The priority of the thread (`nice(2)`): while all processors are busy, it has a tenth of what a thread that serves has.
+const NICE: i32 = 10;
 
 /// Bytes that are read or written at a time.
 const BUFFER_BYTES: usize = 64 * 1024;
