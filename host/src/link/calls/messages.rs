@@ -52,6 +52,15 @@ pub trait PassedName {
 
     /// An error where it is no text, which is a trap.
     fn ensure_text(&self) -> wasmtime::Result<()>;
+
+    /// The name; `None` where it is not valid; an error where it is no text.
+    fn to_valid(&self) -> wasmtime::Result<Option<HeaderName>> {
+        let valid = HeaderName::from_bytes(self.bytes()).ok();
+        if valid.is_none() {
+            self.ensure_text()?;
+        }
+        Ok(valid)
+    }
 }
 
 impl PassedName for Cow<'_, str> {
@@ -290,10 +299,19 @@ pub fn has_field(
     fields: &Resource<FieldMap>,
     name: &impl PassedName,
 ) -> wasmtime::Result<bool> {
-    let Ok(valid) = HeaderName::from_bytes(name.bytes()) else {
-        name.ensure_text()?;
-        state.resources().get(fields)?;
-        return Ok(false);
-    };
-    Ok(state.resources().get(fields)?.contains_key(&valid))
+    let name = name.to_valid()?;
+    let fields = state.resources().get(fields)?;
+    Ok(name.is_some_and(|name| fields.contains_key(&name)))
+}
+
+/// `[method]fields.get`, as the runtime's own, without a copy of the name.
+pub fn field_values(
+    state: &State,
+    fields: &Resource<FieldMap>,
+    name: &impl PassedName,
+) -> wasmtime::Result<Vec<Vec<u8>>> {
+    let name = name.to_valid()?;
+    let fields = state.resources().get(fields)?;
+    let Some(name) = name else { return Ok(Vec::new()) };
+    Ok(fields.get_all(&name).iter().map(|value| value.as_bytes().to_owned()).collect())
 }

@@ -68,8 +68,8 @@ fn add_fields(interface: &mut Interface<'_>) -> R<()> {
             "[method]fields.get",
             |mut call: Call<'_>, fields: u32, address: u32, length: u32, to: u32| {
                 let (memory, state) = call.enter()?;
-                let name = owned_text(memory, address, length)?;
-                let values = HostFields::get(&mut state.http(), borrow(fields)?, name)?;
+                let name = calls::RawName(bytes(memory, address, length)?);
+                let values = calls::field_values(state, &borrow(fields)?, &name)?;
                 let values: Vec<_> = values.into_iter().map(Bytes).collect();
                 call.allocate(to, values)
             },

@@ -1,4 +1,4 @@
-//! Links `wasi:http/types`: fields from a list, responses, and the bodies of messages that guests make.
+//! Links `wasi:http/types`: fields by name and from a list, responses, and the bodies of messages that guests make.
 
 use super::{Store, interface};
 use crate::instance::State;
@@ -11,6 +11,13 @@ use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostResponseOutparam};
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     let mut types = interface(linker, "wasi:http/types")?;
     types.func_wrap("[static]fields.from-list", fields_from_list)?;
+    types.func_wrap(
+        "[method]fields.get",
+        |store: Store<'_>, (fields, name): (Resource<FieldMap>, WasmStr)| {
+            let name = name.to_str(&store)?;
+            Ok((calls::field_values(store.data(), &fields, &name)?,))
+        },
+    )?;
 
     types.resource("outgoing-response", ResourceType::host::<OutgoingResponse>(), |mut store, number| {
         calls::drop_response(store.data_mut(), Response::new_own(number))
