@@ -32,6 +32,31 @@ fn a_handler_in_webassembly_text_answers() {
 }
 
 #[test]
+fn the_length_of_a_response_that_has_no_content_is_not_sent() {
+    let guest = GuestFile::new(guests::handler_and(
+        r#"(import "wasi:http/types@0.2.12" "[static]fields.from-list" (func $from-list (param i32 i32 i32)))
+        (import "wasi:http/types@0.2.12" "[method]outgoing-response.set-status-code"
+            (func $set-status (param i32 i32) (result i32)))"#,
+        r#"(data (i32.const 3072) "content-length") (data (i32.const 3088) "5")"#,
+        "(i32.store (i32.const 3104) (i32.const 3072)) (i32.store (i32.const 3108) (i32.const 14))
+        (i32.store (i32.const 3112) (i32.const 3088)) (i32.store (i32.const 3116) (i32.const 1))
+        (call $from-list (i32.const 3104) (i32.const 1) (i32.const 3120))
+        (local.set $stream (call $new-response (i32.load (i32.const 3124))))
+        (drop (call $set-status (local.get $stream) (i32.const 204)))
+        (call $set (local.get $out) (i32.const 0) (local.get $stream)
+            (i32.const 0) (i64.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))",
+    ));
+    for executor in EXECUTORS {
+        let server = programs!().ours_with_guest(&guest.path, executor);
+        let mut client = server.connect();
+        for _ in 0..2 {
+            let response = client.request("GET", "/", &[]);
+            assert_eq!((response.status, response.header("content-length")), (204, None), "{executor:?}");
+        }
+    }
+}
+
+#[test]
 fn a_trap_is_a_500() {
     fails("unreachable", &[], "unreachable");
 }
@@ -129,7 +154,7 @@ fn a_trap_after_the_head_leaves_the_answer_incomplete() {
 }
 
 /// RFC 9110 §9.3.2: its head is all that there is. Libraries trap here, since a body that is empty is not as long as the
-/// `Content-Length` of the answer to GET (issue 16).
+/// `Content-Length` of the answer to GET.
 #[test]
 fn a_trap_after_the_response_to_head_leaves_it_complete() {
     for flags in EXECUTORS {

@@ -356,6 +356,9 @@ impl App {
                 response.headers_mut().remove(SILENCE_TIMEOUT);
             }
         }
+        if has_no_length(response.status()) {
+            response.headers_mut().remove(CONTENT_LENGTH);
+        }
         let bodiless = is_head || is_bodiless(response.status());
         let length = content_length(response.headers());
         Ok(response.map(|outgoing| {
@@ -438,7 +441,12 @@ async fn head(
 
 /// Whether a response of this status has no body, whatever its fields say (RFC 9112 §6.3).
 fn is_bodiless(status: StatusCode) -> bool {
-    status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
+    has_no_length(status) || status == StatusCode::NOT_MODIFIED
+}
+
+/// Whether a response of this status must not tell a length (RFC 9110 §8.6).
+fn has_no_length(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
