@@ -1,11 +1,13 @@
 //! Many requests at the same time: every answer is right, and no file, instance or memory is left behind.
 
+use std::collections::HashMap;
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread::ScopedJoinHandle;
 use tests::guests::{GRANTS, GuestFile};
 use tests::site::{Site, noise};
-use tests::{Server, eventually, on_each_runtime, programs, raise_file_limit};
+use tests::{Client, Server, eventually, on_each_runtime, programs, raise_file_limit};
 
 /// How many clients download slowly at a time, unless `SLOW_CLIENTS` says something else.
 const SLOW_CLIENTS: usize = 500;
@@ -217,4 +219,58 @@ fn sixty_four_downloads_at_once_take_little_memory() {
     let (_, peak) = server.memory();
     let grown = peak.saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes more for 64 downloads");
+}
+
+/// Bytes that the kernel holds for the clients of a server of IPv4, by their ports.
+fn held(server: &Server) -> HashMap<u16, u64> {
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let lines = table.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // `sl local_address rem_address st tx_queue:rx_queue …`
+    let ours = lines.filter(|fields| port(fields[1]) == server.address().port());
+    let queue = |fields: &[&str]| u64::from_str_radix(fields[4].split(':').next().unwrap(), 16).unwrap();
+    ours.map(|fields| (port(fields[2]), queue(&fields))).collect()
+}
+
+#[test]
+fn the_kernel_holds_little_for_clients_that_do_not_read() {
+    /// How many connections may have more, and from how many bytes on it is more: the limit, and what a client is sent that
+    /// does not read it.
+    const RAISED: usize = 16;
+    const MORE: u64 = 1 << 20;
+    let site = Site::new();
+    site.file("large.bin", vec![0; 16 << 20]).file("small.bin", vec![0; 7 << 20]).file("a.txt", "a");
+    let server = programs!().ours(&site, &[]);
+    let begin = |target| {
+        let mut client = server.connect();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_eq!(client.head().status, 200);
+        client
+    };
+    let port = |client: &Client| client.socket().local_addr().unwrap().port();
+    let mut first: Vec<_> = (0..RAISED).map(|_| begin("/large.bin")).collect();
+    eventually("the kernel has as much as it takes", || {
+        let held = held(&server);
+        first.iter().all(|client| held[&port(client)] > MORE)
+    });
+    let mut others = vec![begin("/large.bin"), begin("/small.bin")];
+    eventually("something is held for the others", || {
+        let held = held(&server);
+        others.iter().all(|client| held[&port(client)] > 0)
+    });
+    for _ in 0..100 {
+        assert_eq!(server.get("/a.txt").text(), "a");
+    }
+    let of_all = held(&server);
+    for client in &others {
+        assert!(of_all[&port(client)] < MORE, "{of_all:?}");
+    }
+    // All get the whole file.
+    for client in first.iter_mut().chain(&mut others[..1]) {
+        assert_eq!(client.read(16 << 20).len(), 16 << 20);
+    }
+    // Others may have more now.
+    let next = begin("/large.bin");
+    eventually("the kernel takes more again", || held(&server)[&port(&next)] > MORE);
+    assert_eq!(server.errors(), Vec::<String>::new());
 }

@@ -220,7 +220,7 @@ impl Outgoing {
     }
 
     /// Bytes that are still to come, if the body has ended completely and without trailers.
-    fn left(&self) -> Option<u64> {
+    pub(super) fn left(&self) -> Option<u64> {
         let inner = match &self.inner {
             Some(inner) => inner.left()?,
             None => 0,

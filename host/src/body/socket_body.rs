@@ -105,7 +105,10 @@ impl Body for SocketBody {
                 (Part::Trailers(trailers), _) => return Ok(Frame::trailers(trailers)),
                 (Part::Piece(Piece::Bytes(bytes)), _) => Data::Bytes(bytes),
                 (Part::Piece(Piece::File(range)), Some(files)) if range.length >= SENDFILE_MIN => {
-                    Data::File(files.add(range, this.subject.clone()))
+                    // A shorter range is the last one of its piece.
+                    let is_whole = range.length == MAX_PLACEHOLDER as u64;
+                    let after = if is_whole { this.outgoing.left() } else { None };
+                    Data::File(files.add(range, after.unwrap_or(0), this.subject.clone()))
                 }
                 (Part::Piece(Piece::File(range)), _) => Data::Bytes(this.outgoing.read(range)?),
             };

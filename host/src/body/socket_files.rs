@@ -46,15 +46,24 @@ pub struct SocketFiles(Arc<Mutex<Ranges>>);
 
 #[derive(Default)]
 struct Ranges {
-    /// The next one at the front, with the request that it answers.
-    waiting: VecDeque<(FileRange, Subject)>,
+    /// The next one at the front.
+    waiting: VecDeque<Waiting>,
     /// Whether a placeholder was dropped before its range was sent.
     broken: bool,
 }
 
+/// A range that is to be sent.
+struct Waiting {
+    range: FileRange,
+    /// Bytes of the body that follow it, as far as they are known.
+    after: u64,
+    /// The request that it answers.
+    subject: Subject,
+}
+
 impl fmt::Debug for Ranges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.waiting.iter().map(|(range, _)| range)).finish()
+        f.debug_list().entries(self.waiting.iter().map(|waiting| &waiting.range)).finish()
     }
 }
 
@@ -74,23 +83,28 @@ impl SocketFiles {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a range, which answers `subject`, and gives what stands for it.
-    pub fn add(&self, range: FileRange, subject: Subject) -> Placeholder {
+    /// Adds a range, which answers `subject`, and gives what stands for it. At least `after` bytes of the body follow it.
+    pub fn add(&self, range: FileRange, after: u64, subject: Subject) -> Placeholder {
         let left = range.length;
-        self.lock().waiting.push_back((range, subject));
+        self.lock().waiting.push_back(Waiting { range, after, subject });
         Placeholder { left, files: self.clone() }
     }
 
-    /// Has `send` send from the next range; it is given the range and returns how many bytes it has sent.
-    pub fn send<E>(&self, send: impl FnOnce(&FileRange) -> Result<usize, E>) -> Result<usize, SendError<E>> {
+    /// Has `send` send from the next range; it is given the range and how many bytes of the body are left from there on, and
+    /// returns how many bytes it has sent.
+    pub fn send<E>(
+        &self,
+        send: impl FnOnce(&FileRange, u64) -> Result<usize, E>,
+    ) -> Result<usize, SendError<E>> {
         let mut ranges = self.lock();
         if ranges.broken {
             return Err(SendError::Disagreement("a range of a file was not sent in full"));
         }
-        let Some((range, subject)) = ranges.waiting.front_mut() else {
+        let Some(Waiting { range, after, subject }) = ranges.waiting.front_mut() else {
             return Err(SendError::Disagreement("there is no range of a file to be sent"));
         };
-        let count = send(range).map_err(|error| SendError::Failed(subject.clone(), error))?;
+        let left = range.length.saturating_add(*after);
+        let count = send(range, left).map_err(|error| SendError::Failed(subject.clone(), error))?;
         range.offset += count as u64;
         range.length = range.length.saturating_sub(count as u64);
         if range.length == 0 {
@@ -154,7 +168,7 @@ mod tests {
 
     fn placeholder(files: &SocketFiles) -> Placeholder {
         let range = FileRange { file: Arc::new(tempfile::tempfile().unwrap()), offset: 0, length: 10 };
-        files.add(range, Subject::new(&Method::GET, &"/".parse().unwrap()))
+        files.add(range, 0, Subject::new(&Method::GET, &"/".parse().unwrap()))
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use super::listener::Listener;
 use super::unix::bind_path;
+use super::unsent;
 use crate::config::grants::HostPort;
 use crate::config::listen::ListenAddress;
 use anyhow::{Context as _, Error, Result, anyhow, bail};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
-use socket2::SockRef;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -24,10 +24,6 @@ const PORT_TRIES: usize = 16;
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_PROBES: u32 = 3;
-
-/// Bytes that the kernel holds for a client before they are sent. By default these are up to 4 MiB for each connection, and the
-/// memory that the kernel has for all of them is soon gone if clients do not read.
-const UNSENT_MAX_BYTES: u32 = 256 << 10;
 
 /// How addresses are opened.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +157,6 @@ pub(super) fn set_options(socket: &impl AsFd, stall: Duration) -> rustix::io::Re
     sockopt::set_tcp_keepidle(socket, KEEPALIVE_IDLE)?;
     sockopt::set_tcp_keepintvl(socket, KEEPALIVE_INTERVAL)?;
     sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-    let unsent = SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_MAX_BYTES);
-    unsent.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))?;
+    unsent::limit(socket)?;
     sockopt::set_tcp_user_timeout(socket, u32::try_from(stall.as_millis()).unwrap_or(u32::MAX))
 }

@@ -6,7 +6,8 @@
 //! - [`accept`]: connections, one task each
 //! - [`proxy`]: whose connection it is that a proxy passes on
 //! - [`conn`]: a connection on its way to HTTP, and what answers on it need to know
-//! - [`transport`]: a socket of either family; [`socket`]: one that sends files by itself
+//! - [`transport`]: a socket of either family; [`socket`]: one that sends files by itself; [`unsent`]: how much of that the
+//!   kernel holds
 //! - [`hangup`]: clients that leave; [`stall`]: clients that stop reading
 //! - [`linger`]: closing so that the last answer arrives
 //! - [`names`]: how the C library looks names up
@@ -28,6 +29,7 @@ pub mod stall;
 pub mod tls;
 pub mod transport;
 mod unix;
+mod unsent;
 
 pub use conn::{Conn, ConnInfo, Reach};
 pub use hangup::Hangup;

@@ -8,6 +8,7 @@
 use super::conn::Stream;
 use super::hangup::Hangup;
 use super::transport::Transport;
+use super::unsent::Unsent;
 use crate::body::{FileRange, Incomplete, SendError, SocketFiles, is_placeholder};
 use rustix::buffer::spare_capacity;
 use rustix::fs::sendfile;
@@ -31,12 +32,13 @@ const COPY_MAX: usize = 64 * 1024;
 pub struct Socket {
     stream: Arc<Transport>,
     files: SocketFiles,
+    unsent: Unsent,
 }
 
 impl Socket {
     /// Takes a socket over.
     pub fn new(stream: impl Into<Transport>) -> Self {
-        Self { stream: Arc::new(stream.into()), files: SocketFiles::default() }
+        Self { stream: Arc::new(stream.into()), files: SocketFiles::default(), unsent: Unsent::default() }
     }
 
     /// Where the ranges go that it is to send.
@@ -71,12 +73,16 @@ impl Socket {
 
     /// Sends from the next range, at most `most` bytes. An error other than `WouldBlock` ends the connection.
     fn send_from_files(&self, most: usize) -> io::Result<usize> {
-        let outcome = self.files.send(|range| {
+        let outcome = self.files.send(|range, left| {
             let most = usize::try_from(range.length).unwrap_or(most).min(most);
+            self.unsent.before(&*self.stream, left);
             loop {
                 match send_range(self.stream.as_fd(), range, most) {
                     Ok(0) => return Err(Broken::File(Incomplete::Shrunk)),
-                    Ok(sent) => return Ok(sent),
+                    Ok(sent) => {
+                        self.unsent.after();
+                        return Ok(sent);
+                    }
                     Err(Errno::INTR) => {}
                     Err(error) if is_of_socket(error) => return Err(Broken::Socket(error)),
                     Err(_) => return Err(Broken::File(Incomplete::Unreadable)),
@@ -277,8 +283,8 @@ mod tests {
         let (mut socket, mut client) = pair().await;
         let files = socket.files();
         let content = content(MAX_PLACEHOLDER * 2 + 10);
-        let long = files.add(range(&content, 3, content.len() as u64 - 5), subject());
-        let short = files.add(range(&content, 7, 1), subject());
+        let long = files.add(range(&content, 3, content.len() as u64 - 5), 0, subject());
+        let short = files.add(range(&content, 7, 1), 0, subject());
         let mut message = Bytes::from_static(b"head ")
             .chain(long)
             .chain(Bytes::from_static(b" between "))
@@ -299,7 +305,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_before_a_range_leaves_in_one_packet_with_it() {
         let (mut socket, mut client) = pair().await;
-        let placeholder = socket.files().add(range(b"file", 0, 4), subject());
+        let placeholder = socket.files().add(range(b"file", 0, 4), 0, subject());
         write(&mut socket, &mut Bytes::from_static(b"head ").chain(placeholder)).await.unwrap();
         let mut received = [0; 16];
         // If the head left alone, it would be all that there is to read.
@@ -309,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_that_has_become_shorter_is_an_error() {
         let (mut socket, mut client) = pair().await;
-        let placeholder = socket.files().add(range(b"0123456789", 5, 100), subject());
+        let placeholder = socket.files().add(range(b"0123456789", 5, 100), 0, subject());
         let error =
             write(&mut socket, &mut Bytes::from_static(b"head ").chain(placeholder)).await.unwrap_err();
         assert!(error.to_string().contains("shorter"), "{error}");
@@ -323,8 +329,8 @@ mod tests {
     async fn a_placeholder_that_is_dropped_breaks_the_socket() {
         let (mut socket, _client) = pair().await;
         let files = socket.files();
-        drop(files.add(range(b"one", 0, 3), subject()));
-        let mut next = files.add(range(b"two", 0, 3), subject());
+        drop(files.add(range(b"one", 0, 3), 0, subject()));
+        let mut next = files.add(range(b"two", 0, 3), 0, subject());
         let error = write(&mut socket, &mut next).await.unwrap_err();
         assert!(error.to_string().contains("not sent in full"), "{error}");
     }

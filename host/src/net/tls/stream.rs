@@ -56,7 +56,7 @@ impl<S: Stream> Encrypted<S> {
         let sent = BUFFER.with_borrow_mut(|buffer| {
             buffer.resize(CHUNK, 0);
             let mut written = 0;
-            let of_range = files.send(|range| {
+            let of_range = files.send(|range, _| {
                 let most = usize::try_from(range.length).unwrap_or(most).min(most);
                 let read = read_some(|| pread(&range.file, &mut buffer[..most], range.offset));
                 let read = read.map_err(Broken::File)?;
