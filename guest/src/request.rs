@@ -64,6 +64,11 @@ impl Name {
             Self::Range => "range",
         }
     }
+
+    /// Whether browsers send the field with every request.
+    pub fn is_usual(self) -> bool {
+        matches!(self, Self::Accept | Self::AcceptEncoding)
+    }
 }
 
 /// The values of one field, one for each line, in the order received.

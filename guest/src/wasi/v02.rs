@@ -63,6 +63,10 @@ fn complain(sentence: &str) {
 /// The fields of a message, each read when it is asked for.
 impl Lookup for http::Headers {
     fn lines(&self, name: Name) -> Lines {
+        // The fields of conditions and ranges are rare, and this call copies nothing.
+        if !name.is_usual() && !self.has(name.as_str()) {
+            return Lines::new();
+        }
         self.get(name.as_str())
     }
 }
