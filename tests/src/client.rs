@@ -1,7 +1,8 @@
 //! A client on a raw socket, or over TLS: it sends bytes unchanged, and parses answers strictly by RFC 9112.
 
 use crate::tls::{Clients, Secured};
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -109,10 +110,19 @@ impl Client {
 
     /// Connects to a server from this address of the machine, whose port may be 0.
     pub fn connect_from(local: SocketAddr, address: SocketAddr) -> Self {
-        let family = if local.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket =
-            rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        rustix::net::bind(&socket, &local).unwrap();
+        Self::connect_with(address, |socket| rustix::net::bind(socket, &local).unwrap())
+    }
+
+    /// Connects to a server. The kernel keeps about so many bytes that were received and not read.
+    pub fn connect_with_receive_buffer(address: SocketAddr, bytes: usize) -> Self {
+        Self::connect_with(address, |socket| set_socket_recv_buffer_size(socket, bytes).unwrap())
+    }
+
+    /// Connects to a server by a socket that `prepare` has had before.
+    fn connect_with(address: SocketAddr, prepare: impl FnOnce(&OwnedFd)) -> Self {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        prepare(&socket);
         rustix::net::connect(&socket, &address).unwrap();
         Self { stream: BufReader::new(Transport::Clear(limited(socket.into()))) }
     }

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that the kernel holds for a connection with the low limit.
-const LOW_LIMIT: u32 = 256 << 10;
+const LOW_LIMIT: u32 = 128 << 10;
 
 /// Has the kernel's own limit apply (`tcp_notsent_lowat` in tcp(7)).
 const KERNEL_LIMIT: u32 = 0;
