@@ -18,7 +18,7 @@
 //! [`server`] is the life of a server, with its reloads, and [`run`](mod@run) that of a command. Both open guests by
 //! [`prepare`](mod@prepare). [`site`] checks what the file server will read, and [`watch`] finds what has changed. [`inspect`]
 //! only parses the component, and [`new`](mod@new) writes the source of one. [`precompress`](mod@precompress) writes files in the
-//! [`coding`]s that clients accept.
+//! [`coding`]s that clients accept. [`health`](mod@health) asks a server how it is.
 //!
 //! Imports go one way: server → net, http → app → link → instance → sandbox, wasi → body. All modules may use report.
 
@@ -35,6 +35,7 @@ pub mod coding;
 pub mod component;
 pub mod config;
 pub mod engine;
+pub mod health;
 pub mod http;
 pub mod inspect;
 pub mod instance;
@@ -57,6 +58,7 @@ pub mod watch;
 
 use anyhow::Context as _;
 use config::ConfigError;
+use config::sources::environment::variable;
 use config::sources::layer::{Layer, SourceError};
 use config::sources::{Sources, schema};
 use report::stderr;
@@ -151,6 +153,10 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
             let (text, status) = precompress::precompress(&config::Precompress::new(arguments)?)?;
             write_out(text.as_bytes())?;
             return Ok(status);
+        }
+        cli::Command::Health(arguments) => {
+            let admin = std::env::var_os(variable("admin"));
+            health::health(&config::Health::new(arguments, admin.as_deref())?)?;
         }
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;

@@ -61,6 +61,9 @@ enum Other {
     /// Write compressed variants (.br, .zst, .gz) beside the files of a directory, which the file server sends in their place
     Precompress(Precompress),
 
+    /// Ask a running server whether it is ready; the exit status is 0 if it is, and 1 if it is not
+    Health(Health),
+
     /// Print a completion script for a shell
     Completions {
         /// The shell: bash, elvish, fish, powershell or zsh
@@ -87,8 +90,8 @@ pub enum Wasi {
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 9] =
-    ["run", "inspect", "check", "guest", "new", "precompress", "completions", "man", "schema"];
+const SUBCOMMANDS: [&str; 10] =
+    ["run", "inspect", "check", "guest", "new", "precompress", "health", "completions", "man", "schema"];
 
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
@@ -575,6 +578,20 @@ pub struct Precompress {
     pub remove: bool,
 }
 
+/// The arguments of asking a server whether it is ready.
+#[derive(Args, Clone, Debug)]
+pub struct Health {
+    /// The address of its --admin [default: the variable WASI_HTTPD_ADMIN]
+    #[arg(value_name = "HOST:PORT|unix:PATH")]
+    pub address: Option<String>,
+
+    /// Time for the answer.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long the server may take to answer [default: {}]", defaults::HEALTH_TIMEOUT
+    ))]
+    pub timeout: Option<u32>,
+}
+
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ContentCoding {
@@ -804,6 +821,8 @@ pub enum Command {
     New(New),
     /// Compress files beforehand.
     Precompress(Precompress),
+    /// Ask a server whether it is ready.
+    Health(Health),
     /// Check a configuration.
     Check(Box<Typed>),
     /// Print a completion script.
@@ -859,6 +878,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Other::Guest { output, wasi }) => Command::Guest { output, wasi },
         Some(Other::New(new)) => Command::New(new),
         Some(Other::Precompress(precompress)) => Command::Precompress(precompress),
+        Some(Other::Health(health)) => Command::Health(health),
         Some(Other::Completions { shell }) => Command::Completions(shell),
         Some(Other::Man) => Command::Man,
         Some(Other::Schema) => Command::Schema,

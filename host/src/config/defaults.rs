@@ -86,3 +86,7 @@ pub const GRACE: u32 = 0;
 
 /// Seconds for answers under way when the server stops. Service managers kill what has not ended after 30 to 90.
 pub const DRAIN_TIMEOUT: u32 = 10;
+
+/// Seconds for an answer to `health`: more than a server needs that is compiling on a busy machine, and less than the health checks
+/// of containers wait (30 s).
+pub const HEALTH_TIMEOUT: u32 = 5;

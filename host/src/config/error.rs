@@ -75,6 +75,11 @@ pub enum ConfigError {
     /// There is nothing that could be public.
     #[error("--admin-public says who may reach --admin, which is not there; add --admin HOST:PORT")]
     NoAdmin,
+    /// `health` does not know whom to ask.
+    #[error(
+        "`health` takes the address of --admin of a server, such as localhost:9090; name it, or set WASI_HTTPD_ADMIN"
+    )]
+    NoAddress,
     /// `--socket-mode` is not a mode.
     #[error("--socket-mode takes permissions in octal, such as 660 or 666, not `{0}`")]
     SocketMode(String),

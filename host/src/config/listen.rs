@@ -2,6 +2,7 @@
 
 use super::ConfigError;
 use super::grants::{HostPort, host_port};
+use std::fmt;
 use std::path::PathBuf;
 
 /// The longest path of a unix socket, in bytes: `sun_path` has 108, and the last one ends the path (unix(7)).
@@ -23,6 +24,16 @@ pub enum ListenAddress {
 impl Default for ListenAddress {
     fn default() -> Self {
         Self::Tcp(HostPort { host: "localhost".to_owned(), port: 8080 })
+    }
+}
+
+/// As flags take it.
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 

@@ -35,14 +35,14 @@ use crate::cli::{self, ContentCoding, Language, Wasi};
 use crate::coding::{Effort, MIN_SIZE};
 use admin::Admin;
 use clap::ValueEnum;
-use grants::{Grants, HostGrant, NetworkGrants, ScratchGrant};
+use grants::{Grants, HostGrant, HostPort, NetworkGrants, ScratchGrant};
 use guest::encoding::Coding;
 use limits::{Connections, HeadLimits, Limits};
 use listen::ListenAddress;
 use otlp::Otlp;
 use proxies::Proxies;
 use site::Site;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -194,6 +194,15 @@ pub struct Project {
     pub language: Language,
     /// The version of WASI that it is for.
     pub wasi: Wasi,
+}
+
+/// The configuration of asking a server whether it is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Where its `--admin` listens.
+    pub address: ListenAddress,
+    /// How long it may take to answer.
+    pub timeout: Duration,
 }
 
 /// What to compress beforehand.
@@ -397,6 +406,23 @@ impl Project {
             (Some(tool), Wasi::V03) => Err(ConfigError::OnlyV02(tool)),
             _ => Ok(Self { directory, language, wasi }),
         }
+    }
+}
+
+impl Health {
+    /// Validates the arguments. `admin` is the variable that serving takes `--admin` from. This has no side effects.
+    pub fn new(arguments: cli::Health, admin: Option<&OsStr>) -> Result<Self, ConfigError> {
+        let cli::Health { address, timeout } = arguments;
+        let (name, text) = match (address, admin.filter(|text| !text.is_empty())) {
+            (Some(text), _) => ("health", text),
+            (None, Some(text)) => ("WASI_HTTPD_ADMIN", text.to_string_lossy().into_owned()),
+            (None, None) => return Err(ConfigError::NoAddress),
+        };
+        let address = ListenAddress::parse(name, &text)?;
+        if matches!(address, ListenAddress::Tcp(HostPort { port: 0, .. })) {
+            return Err(ConfigError::PortZero { flag: name, text });
+        }
+        Ok(Self { address, timeout: seconds("--timeout", timeout, defaults::HEALTH_TIMEOUT)? })
     }
 }
 
