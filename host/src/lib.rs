@@ -25,6 +25,14 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("wasi-httpd runs on Linux, on x86-64 and AArch64: it uses openat2, sendfile and epoll");
 
+// By default, the crate getrandom looks for the function of the C library by its name at run time. A static program has no table of
+// names, so it would fall back to /dev/urandom, which an empty file system lacks and the lockdown refuses: every component would end
+// with a panic.
+#[cfg(all(target_env = "gnu", target_feature = "crt-static", not(getrandom_backend = "linux_getrandom")))]
+compile_error!(
+    "a static program needs RUSTFLAGS='--cfg getrandom_backend=\"linux_getrandom\"' too: see dist/build"
+);
+
 pub mod admin;
 pub mod allocator;
 pub mod app;
