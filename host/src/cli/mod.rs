@@ -581,8 +581,11 @@ pub struct Precompress {
 /// The arguments of asking a server whether it is ready.
 #[derive(Args, Clone, Debug)]
 pub struct Health {
-    /// The address of its --admin [default: the variable WASI_HTTPD_ADMIN]
-    #[arg(value_name = "HOST:PORT|unix:PATH")]
+    /// The address of its `--admin`.
+    #[arg(
+        value_name = "HOST:PORT|unix:PATH",
+        help = "The address of its --admin [default: the variable WASI_HTTPD_ADMIN]"
+    )]
     pub address: Option<String>,
 
     /// Time for the answer.

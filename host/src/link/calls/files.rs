@@ -80,8 +80,10 @@ pub fn stat_at(
         Descriptor::Dir(directory) => {
             let outcome = files::stat_at(directory, path, flags, lately, last);
             match sidecars {
-                Some(sidecars) => sidecars.stat_at(directory, path, flags, outcome, last),
-                None => outcome,
+                Some(sidecars) if flags.contains(PathFlags::SYMLINK_FOLLOW) => {
+                    sidecars.stat_at(directory, path, outcome, last)
+                }
+                _ => outcome,
             }
         }
         Descriptor::File(_) => Err(Failure::Code(ErrorCode::NotDirectory)),

@@ -240,17 +240,13 @@ struct Bounded<'a> {
 
 impl Write for Bounded<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self.left.checked_sub(bytes.len() as u64) {
-            Some(left) => {
-                self.memory.write_all(bytes)?;
-                self.left = left;
-                Ok(bytes.len())
-            }
-            None => {
-                self.is_over = true;
-                Err(io::ErrorKind::FileTooLarge.into())
-            }
-        }
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            self.is_over = true;
+            return Err(io::ErrorKind::FileTooLarge.into());
+        };
+        self.memory.write_all(bytes)?;
+        self.left = left;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

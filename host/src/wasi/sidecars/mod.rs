@@ -103,18 +103,15 @@ impl Sidecars {
         Self { compressor, offered: Offered::of(headers), examined: None, found: None }
     }
 
-    /// What examining a path comes to whose file came to `outcome`. A sidecar is kept in `last`, to be opened next.
+    /// What examining a path comes to, by symbolic links too, whose file came to `outcome`. A sidecar is kept in `last`, to be opened
+    /// next.
     pub fn stat_at(
         &mut self,
         directory: &Dir,
         path: &str,
-        flags: PathFlags,
         outcome: Result<Stat, Failure>,
         last: &mut LastFile,
     ) -> Result<Stat, Failure> {
-        if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
-            return outcome;
-        }
         let coding = self.examined.as_ref().and_then(|examined| examined.sidecar(directory, path));
         match (coding, outcome) {
             (None, Ok(stat)) => {
