@@ -9,9 +9,11 @@ use guest::date::{self, Date};
 use guest::encoding::{self, Coding};
 use guest::listing::View;
 use guest::path::{NamePolicy, UrlPath, sibling_reference, with_query};
+use guest::pattern::Pattern;
 use guest::range::{self, Selection};
 use guest::request::{Headers, Method, Request};
 use guest::rules::{self, Rules, Target, Which};
+use guest::table::Table;
 use guest::validators::{EntityTag, Validators};
 use guest::{accept, disposition};
 
@@ -34,9 +36,12 @@ const NOW: u64 = 1_800_000_000;
 /// Input: a request target. Its path stays below the root, and its location is parsed to the same path.
 pub fn path(bytes: &[u8]) {
     let Ok(target) = str::from_utf8(bytes) else { return };
-    for hidden in [false, true] {
-        let policy = NamePolicy { hidden, portable: !hidden };
-        let Ok(path) = UrlPath::parse(target, policy) else { continue };
+    let by_pattern = Table::new(vec![(Pattern::new("/.a/*"), true)], false);
+    for (hidden, portable) in
+        [(Table::uniform(false), true), (Table::uniform(true), false), (by_pattern, false)]
+    {
+        let policy = NamePolicy { hidden, portable };
+        let Ok(path) = UrlPath::parse(target, &policy) else { continue };
         let relative = path.relative();
         for segment in relative.as_str().split('/').filter(|_| !relative.as_str().is_empty()) {
             assert!(!segment.is_empty() && segment != "." && segment != "..", "{target:?}");
@@ -49,7 +54,7 @@ pub fn path(bytes: &[u8]) {
         assert!(reference.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{reference:?}");
         let parent = relative.parent().map_or_else(String::new, |parent| parent.as_str().to_owned());
         if parent.is_empty() && !relative.as_str().is_empty() {
-            let again = UrlPath::parse(&reference[1..], policy).expect("a reference is a path");
+            let again = UrlPath::parse(&reference[1..], &policy).expect("a reference is a path");
             assert_eq!((again.relative(), again.is_directory()), (relative, path.is_directory()));
         }
         if let Some(value) = disposition::of(path.query(), relative.file_name()) {
@@ -112,9 +117,9 @@ pub fn accept_encoding(bytes: &[u8]) {
 pub fn rules(bytes: &[u8]) {
     let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
     let (target, content) = bytes.split_at(line_end);
-    rules::check(content, content, NamePolicy::default());
+    rules::check(content, content, &NamePolicy::default());
     let target = str::from_utf8(target).ok();
-    let Some(Ok(path)) = target.map(|target| UrlPath::parse(target, NamePolicy::default())) else { return };
+    let Some(Ok(path)) = target.map(|target| UrlPath::parse(target, &NamePolicy::default())) else { return };
     let settings = Settings::default();
     let mut rules = Rules::new(&settings, path.decoded());
     rules.add_site(content.into(), content.into());

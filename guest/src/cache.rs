@@ -14,8 +14,8 @@ pub const NEVER: &str = "no-store";
 /// The `Cache-Control` of a file. The path of the file counts, not the requested one: a page that answers for a missing
 /// script is not a script.
 pub fn control(settings: &Settings, file: &RelativePath) -> Cow<'static, str> {
-    match settings.cache_control.first_about(file) {
-        Some(value) => Cow::Owned(value.to_owned()),
+    match settings.cache_control.of_file(|| file.decoded()) {
+        Some(value) => Cow::Owned(value.clone()),
         None => Cow::Borrowed(REVALIDATE),
     }
 }

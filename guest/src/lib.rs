@@ -3,7 +3,7 @@
 //! Decide first, render later. All modules but the adapters are pure: they import nothing of WASI, and are tested natively.
 //! In the order in which a request passes through them:
 //!
-//! 1. [`config`]: the operator's settings, with [`pattern`]s of paths and checked header [`fields`]
+//! 1. [`config`]: the operator's settings, with [`table`]s by [`pattern`] of path and checked header [`fields`]
 //! 2. [`request`]: method, target and header fields, in plain types
 //! 3. [`path`]: which relative path the URL names
 //! 4. [`rules`]: what `_headers` and `_redirects` say of it
@@ -42,6 +42,7 @@ pub mod resolve;
 pub mod response;
 pub mod rules;
 pub mod split;
+pub mod table;
 pub mod tree;
 pub mod validators;
 pub mod weight;

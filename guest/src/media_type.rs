@@ -415,7 +415,7 @@ mod tests {
     use std::borrow::Cow;
 
     fn essence(name: &str) -> &'static str {
-        of(UrlPath::parse(&format!("/{name}"), NamePolicy::default()).unwrap().relative())
+        of(UrlPath::parse(&format!("/{name}"), &NamePolicy::default()).unwrap().relative())
     }
 
     fn media_type(name: &str) -> Cow<'static, str> {

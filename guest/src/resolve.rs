@@ -78,13 +78,13 @@ async fn directory<T: Tree>(
     settings: &Settings,
 ) -> Result<Resolution, TreeError> {
     for name in &settings.index {
-        let index = path.join(name);
+        let Some(index) = path.child(name, &settings.names) else { continue };
         if let Some(metadata) = stat_file(tree, &index).await? {
             return Ok(Resolution::File(Found::new(index, metadata)));
         }
     }
-    let is_listed =
-        settings.listing && stat(tree, path).await?.is_some_and(|metadata| metadata.kind == Kind::Directory);
+    let is_listed = *settings.listing.of_path(|| path.decoded())
+        && stat(tree, path).await?.is_some_and(|metadata| metadata.kind == Kind::Directory);
     Ok(if is_listed { Resolution::Listing(path.clone()) } else { Resolution::NotFound })
 }
 
@@ -112,26 +112,32 @@ async fn without_slash<T: Tree>(
     }
 }
 
+/// How the clean URL of a page is answered.
+pub fn clean_urls(page: &RelativePath, settings: &Settings) -> CleanUrls {
+    *settings.clean_urls.of_file(|| page.decoded())
+}
+
 /// A reference from a page to its clean URL, if that leads to the page.
 async fn clean_url<T: Tree>(
     tree: &T,
     file: &RelativePath,
     settings: &Settings,
 ) -> Result<Option<String>, TreeError> {
-    if settings.clean_urls == CleanUrls::Off {
+    if clean_urls(file, settings) == CleanUrls::Off {
         return Ok(None);
     }
     if let Some(at) = settings.index.iter().position(|index| index == file.file_name()) {
         // An index that comes before this one would answer for the directory.
         for earlier in &settings.index[..at] {
-            let other = file.parent().unwrap_or_else(RelativePath::root).join(earlier);
+            let directory = file.parent().unwrap_or_else(RelativePath::root);
+            let Some(other) = directory.child(earlier, &settings.names) else { continue };
             if stat_file(tree, &other).await?.is_some() {
                 return Ok(None);
             }
         }
         return Ok(Some(sibling_reference("", true)));
     }
-    let Some(clean) = file.without_suffix(PAGE, settings.names) else { return Ok(None) };
+    let Some(clean) = file.without_suffix(PAGE, &settings.names) else { return Ok(None) };
     // A file of the shorter name answers there, and so does the index of a directory.
     let is_taken = match stat(tree, &clean).await?.map(|metadata| metadata.kind) {
         None => false,
@@ -148,7 +154,7 @@ async fn at_its_url<T: Tree>(
     mut found: Found,
     settings: &Settings,
 ) -> Result<Resolution, TreeError> {
-    if settings.clean_urls != CleanUrls::Redirect {
+    if clean_urls(&found.path, settings) != CleanUrls::Redirect {
         return Ok(Resolution::File(found));
     }
     match found.canonical.take() {
@@ -167,10 +173,14 @@ async fn page<T: Tree>(
     path: &RelativePath,
     settings: &Settings,
 ) -> Result<Option<Found>, TreeError> {
-    if settings.clean_urls == CleanUrls::Off {
+    // Most sites have clean URLs everywhere, or nowhere.
+    if settings.clean_urls.same_for_all() == Some(&CleanUrls::Off) {
         return Ok(None);
     }
-    let Some(page) = path.with_suffix(PAGE, settings.names) else { return Ok(None) };
+    let Some(page) = path.with_suffix(PAGE, &settings.names) else { return Ok(None) };
+    if clean_urls(&page, settings) == CleanUrls::Off {
+        return Ok(None);
+    }
     let metadata = stat_file(tree, &page).await?;
     Ok(metadata.map(|metadata| Found::new(page, metadata)))
 }
@@ -229,11 +239,12 @@ pub async fn open<'s, T: Tree>(
     settings: &'s Settings,
 ) -> Result<Representation<'s, T::File>, TreeError> {
     let Found { path, metadata, canonical } = found;
-    let media_type = settings.types.first_about(&path).unwrap_or_else(|| media_type::of(&path));
+    let media_type = settings.types.of_file(|| path.decoded()).as_deref();
+    let media_type = media_type.unwrap_or_else(|| media_type::of(&path));
     let is_negotiable = settings.precompressed && !media_type::is_compressed(media_type);
     let wanted = if is_negotiable { wanted() } else { Vec::new() };
     for coding in wanted {
-        let Some(sibling) = path.with_suffix(coding.suffix(), settings.names) else { continue };
+        let Some(sibling) = path.with_suffix(coding.suffix(), &settings.names) else { continue };
         let is_usable = |other: &Metadata| other.modified >= metadata.modified;
         if !stat_file(tree, &sibling).await?.is_some_and(|other| is_usable(&other)) {
             continue;
@@ -275,7 +286,7 @@ pub async fn error_page<T: Tree>(
     };
     let name = status.to_string() + PAGE;
     for directory in candidates.iter().rev() {
-        let path = directory.join(&name);
+        let Some(path) = directory.child(&name, &settings.names) else { continue };
         if stat_file(tree, &path).await?.is_some()
             && let Some((file, metadata)) = open_file(tree, &path).await?
         {

@@ -487,7 +487,10 @@ fn wrong_settings_are_told_to_the_operator_alone() {
     let variables = [("FILES_LISTING".to_owned(), "si".to_owned())];
     let plan = directory.handle(&variables, Method::Get, "/");
     assert_eq!((plan.status, header(&plan, "x-content-type-options")), (500, Some("nosniff")));
-    assert_eq!(plan.complaint.as_deref(), Some("FILES_LISTING is `si`, but it takes `on` or `off`"));
+    assert_eq!(
+        plan.complaint.as_deref(),
+        Some("FILES_LISTING is `si`, but it takes `on` or `off`, or lines such as `/docs/*: on`")
+    );
     assert!(!text(&plan).contains("FILES_"));
     let head = directory.handle(&variables, Method::Head, "/");
     assert_eq!(header(&head, "content-length"), header(&plan, "content-length"));

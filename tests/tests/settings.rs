@@ -17,7 +17,11 @@ fn a_wrong_setting_is_told_at_the_start_where_the_host_can_know() {
         (&["--headers", "*: Date: x"], "FILES_HEADERS is `*: Date: x`, but the server itself sets `Date`"),
         (&["--cors", "example.com"], "FILES_CORS is `example.com`, but it takes `*`, or origins such as"),
         (&["--listing", "--env", "FILES_LISTING=on"], "FILES_LISTING was set twice"),
-        (&["--spa", "a", "--spa", "b"], "--spa was given more than once"),
+        (&["--etag", "auto", "--etag", "mtime"], "--etag was given more than once"),
+        (
+            &["--hidden", "--hidden=/.git/*: off"],
+            "FILES_HIDDEN is `on\\n/.git/*: off`, but its line `/.git/*: off` has no effect after `on`, which is about every path",
+        ),
     ] {
         let output = programs!().command().args(["--addr", "127.0.0.1:0"]).args(arguments).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();

@@ -50,7 +50,7 @@ pub async fn respond<T: Tree>(
     now: impl Fn() -> Timestamp,
 ) -> Plan<T::File> {
     let clock = Clock { now, cell: OnceCell::new() };
-    let path = UrlPath::parse(&request.target, settings.names);
+    let path = UrlPath::parse(&request.target, &settings.names);
     // For rules and error pages, a name that no file has is a missing name in the same directory.
     let root = RelativePath::root();
     let missing = match &path {
@@ -178,7 +178,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     /// The page of a single-page application, for a navigation to a path that does not exist. A missing script or image is
     /// not a navigation.
     async fn spa(&self, path: &UrlPath<'_>) -> Result<Option<Found>, Failure> {
-        let Some(page) = &self.settings.spa else { return Ok(None) };
+        let Some(page) = self.settings.spa.of_path(|| path.relative().decoded()) else { return Ok(None) };
         let has_extension = !path.is_directory() && path.relative().file_name().contains('.');
         if has_extension || path.has_controls() || !accept::wants_html(&self.request.headers) {
             return Ok(None);

@@ -87,7 +87,7 @@ impl<'a, T: Tree, N: Fn() -> Timestamp> Answerer<'a, T, N> {
     /// The file that a rule answers with; `None` if it is missing, or the rule redirects.
     async fn find_target(&mut self, rule: &Redirect) -> Result<Option<Found>, Failure> {
         let Target::File(target) = &rule.target else { return Ok(None) };
-        let found = match UrlPath::parse(target, self.settings.names) {
+        let found = match UrlPath::parse(target, &self.settings.names) {
             Ok(target) => resolve::find(self.tree, &target, self.settings).await?,
             // A value from the request made it a name that no file has.
             Err(_) => None,
@@ -112,7 +112,7 @@ impl<'a, T: Tree, N: Fn() -> Timestamp> Answerer<'a, T, N> {
         for _ in 0..MAX_HOPS {
             let own = location.split('#').next().unwrap_or_default().to_owned();
             // The redirects of other hosts are not ours, and a name that no file has leads nowhere.
-            let Ok(target) = UrlPath::parse(&own, self.settings.names) else { return Ok(()) };
+            let Ok(target) = UrlPath::parse(&own, &self.settings.names) else { return Ok(()) };
             if seen.contains(&place(&target)) {
                 return Err(first.circle().into());
             }

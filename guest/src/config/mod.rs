@@ -7,8 +7,8 @@ mod variables;
 
 pub use variables::{VARIABLES, Variable};
 
-use crate::path::{NamePolicy, RelativePath};
-use crate::pattern::Pattern;
+use crate::path::{NamePolicy, RelativePath, is_site_name};
+use crate::table::Table;
 use crate::{fields, media_type, rules};
 use std::fmt;
 
@@ -56,45 +56,56 @@ pub enum TagSource {
     Modification,
 }
 
-/// Values by pattern of path: the lines of a setting, `PATTERN: VALUE`, or `VALUE` for every path.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ByPattern(Vec<(Option<Pattern<'static>>, String)>);
-
-impl ByPattern {
-    /// Reads a setting. `check` tells whether a value is valid.
-    fn parse(text: &str, check: impl Fn(Option<&str>, &str) -> bool) -> Option<Self> {
-        let line = |line| {
-            let (pattern, value) = split_pattern(line);
-            if !check(pattern, value) {
-                return None;
-            }
-            let pattern = match pattern {
-                Some(pattern) => Some(rules::setting_pattern(pattern).ok()?.into_owned()),
-                None => None,
-            };
-            Some((pattern, value.to_owned()))
-        };
-        lines(text).map(line).collect::<Option<_>>().map(Self)
-    }
-
-    /// The value of the first line about a file.
-    pub fn first_about(&self, file: &RelativePath) -> Option<&str> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let path = file.decoded();
-        let is_about =
-            |pattern: &Option<Pattern<'_>>| pattern.as_ref().is_none_or(|pattern| pattern.matches(&path));
-        self.0.iter().find(|(pattern, _)| is_about(pattern)).map(|(_, value)| value.as_str())
-    }
-}
-
 /// Splits a line into its pattern, if it has one, and its value.
 fn split_pattern(line: &str) -> (Option<&str>, &str) {
     match line.split_once(": ") {
         Some((pattern, value)) => (Some(pattern.trim()), value.trim()),
         None => (None, line),
     }
+}
+
+/// Reads the lines of a setting, `PATTERN: VALUE` or `VALUE` for every path. `value` reads a value; `None` where there can be none such.
+fn table<T>(text: &str, otherwise: T, value: impl Fn(Option<&str>, &str) -> Option<T>) -> Option<Table<T>> {
+    let mut table = Vec::new();
+    let mut for_all = None;
+    for line in lines(text) {
+        let (pattern, text) = split_pattern(line);
+        let value = value(pattern, text)?;
+        match pattern {
+            Some(pattern) if for_all.is_none() => {
+                table.push((rules::setting_pattern(pattern).ok()?.into_owned(), value));
+            }
+            Some(pattern) => drop(rules::setting_pattern(pattern).ok()?),
+            None => _ = for_all.get_or_insert(value),
+        }
+    }
+    Some(Table::new(table, for_all.unwrap_or(otherwise)))
+}
+
+/// The same of a setting that says at least one thing, and nothing that has no effect: a line that is meant to close a path must not
+/// stand behind one that opens every path.
+fn decisive_table<T>(
+    text: &str,
+    otherwise: T,
+    takes: &str,
+    value: impl Fn(Option<&str>, &str) -> Option<T>,
+) -> Result<Table<T>, String> {
+    let table = table(text, otherwise, value).filter(|_| !text.trim().is_empty()).ok_or(takes)?;
+    let mut rest = lines(text).skip_while(|line| split_pattern(line).0.is_some());
+    match (rest.next(), rest.next()) {
+        (Some(for_all), Some(line)) => Err(format!(
+            "its line `{}` has no effect after `{}`, which is about every path; put it before that",
+            line.escape_debug(),
+            for_all.escape_debug()
+        )),
+        _ => Ok(table),
+    }
+}
+
+/// A table of switches.
+fn switches(text: &str) -> Result<Table<bool>, String> {
+    let takes = "it takes `on` or `off`, or lines such as `/docs/*: on`";
+    decisive_table(text, false, takes, |_, value| switch(value).ok())
 }
 
 /// Which origins may read answers (the Fetch standard's CORS protocol).
@@ -114,12 +125,12 @@ pub enum Cors {
 pub struct Settings {
     /// `FILES_INDEX`
     pub index: Vec<String>,
-    /// `FILES_LISTING`
-    pub listing: bool,
-    /// `FILES_CLEAN_URLS`
-    pub clean_urls: CleanUrls,
-    /// `FILES_SPA`
-    pub spa: Option<RelativePath>,
+    /// `FILES_LISTING`, by the path of the directory
+    pub listing: Table<bool>,
+    /// `FILES_CLEAN_URLS`, by the path of the page
+    pub clean_urls: Table<CleanUrls>,
+    /// `FILES_SPA`, by the path of the request
+    pub spa: Table<Option<RelativePath>>,
     /// `FILES_ERROR_PAGE`
     pub error_pages: ErrorPages,
     /// `FILES_HIDDEN` and `FILES_PORTABLE_NAMES`
@@ -127,9 +138,9 @@ pub struct Settings {
     /// `FILES_PRECOMPRESSED`
     pub precompressed: bool,
     /// `FILES_CACHE_CONTROL`
-    pub cache_control: ByPattern,
+    pub cache_control: Table<Option<String>>,
     /// `FILES_TYPE`
-    pub types: ByPattern,
+    pub types: Table<Option<String>>,
     /// `FILES_ETAG`
     pub tags: TagSource,
     /// `FILES_HEADERS`: lines of `PATTERN: NAME: VALUE`
@@ -150,14 +161,14 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             index: vec!["index.html".to_owned()],
-            listing: false,
-            clean_urls: CleanUrls::On,
-            spa: None,
+            listing: Table::uniform(false),
+            clean_urls: Table::uniform(CleanUrls::On),
+            spa: Table::uniform(None),
             error_pages: ErrorPages::Nearest,
             names: NamePolicy::default(),
             precompressed: true,
-            cache_control: ByPattern::default(),
-            types: ByPattern::default(),
+            cache_control: Table::uniform(None),
+            types: Table::uniform(None),
             tags: TagSource::Auto,
             headers: String::new(),
             security_headers: false,
@@ -195,13 +206,12 @@ impl Settings {
         let own = || variables.iter().filter(|(name, _)| name.starts_with(PREFIX));
         // Which names are valid in the other settings depends on these two.
         for (name, value) in own() {
-            let policy = &mut settings.names;
-            let place = match name.as_str() {
-                "FILES_HIDDEN" => &mut policy.hidden,
-                "FILES_PORTABLE_NAMES" => &mut policy.portable,
+            let outcome = match name.as_str() {
+                "FILES_HIDDEN" => switches(value).map(|hidden| settings.names.hidden = hidden),
+                "FILES_PORTABLE_NAMES" => switch(value).map(|portable| settings.names.portable = portable),
                 _ => continue,
             };
-            *place = switch(value).map_err(|accepts| error(name, value, accepts))?;
+            outcome.map_err(|accepts| error(name, value, accepts))?;
         }
         for (name, value) in own() {
             settings.set(name, value).map_err(|accepts| error(name, value, accepts))?;
@@ -230,29 +240,39 @@ impl Settings {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let policy = self.names;
+        let policy = &self.names;
         match name {
             "FILES_INDEX" => {
                 let names: Vec<String> = words(value).map(str::to_owned).collect();
-                let served = |name: &String| RelativePath::root().join("x").serves_child(name, policy);
+                let serves_hidden = policy.hidden.same_for_all() != Some(&false);
+                let served =
+                    |name: &String| is_site_name(name, policy) && (serves_hidden || !name.starts_with('.'));
                 if names.is_empty() || !names.iter().all(served) {
                     return Err("it takes names of files, separated by spaces, such as `index.html`".into());
                 }
                 self.index = names;
             }
-            "FILES_LISTING" => self.listing = switch(value)?,
+            "FILES_LISTING" => self.listing = switches(value)?,
             "FILES_CLEAN_URLS" => {
-                self.clean_urls = match value {
-                    "redirect" => CleanUrls::Redirect,
-                    _ if switch(value).map_err(|_| "it takes `on`, `redirect` or `off`")? => CleanUrls::On,
-                    _ => CleanUrls::Off,
-                };
+                let takes = "it takes `on`, `redirect` or `off`, or lines such as `/docs/*: off`";
+                self.clean_urls = decisive_table(value, CleanUrls::On, takes, |_, value| match value {
+                    "on" => Some(CleanUrls::On),
+                    "redirect" => Some(CleanUrls::Redirect),
+                    "off" => Some(CleanUrls::Off),
+                    _ => None,
+                })?;
             }
             "FILES_SPA" => {
-                let path =
-                    RelativePath::from_setting(value, policy).filter(|path| *path != RelativePath::root());
-                self.spa =
-                    Some(path.ok_or("it takes a file below the served directory, such as `index.html`")?);
+                let takes = "it takes a file below the served directory, such as `index.html`, or lines such as \
+                             `/app/*: app/index.html`";
+                let page = |pattern: Option<&str>, value: &str| {
+                    if pattern.is_some() && value == "off" {
+                        return Some(None);
+                    }
+                    let path = RelativePath::from_setting(value, policy)?;
+                    (path != RelativePath::root()).then_some(Some(path))
+                };
+                self.spa = decisive_table(value, None, takes, page)?;
             }
             "FILES_ERROR_PAGE" => {
                 self.error_pages = match value {
@@ -268,17 +288,20 @@ impl Settings {
             "FILES_HIDDEN" | "FILES_PORTABLE_NAMES" => {}
             "FILES_PRECOMPRESSED" => self.precompressed = switch(value)?,
             "FILES_CACHE_CONTROL" => {
-                let is_valid = |_: Option<&str>, value: &str| {
-                    !value.is_empty() && !value.contains(':') && fields::is_value(value)
+                let checked = |_: Option<&str>, value: &str| {
+                    let is_valid = !value.is_empty() && !value.contains(':') && fields::is_value(value);
+                    is_valid.then(|| Some(value.to_owned()))
                 };
-                self.cache_control = ByPattern::parse(value, is_valid).ok_or(
+                self.cache_control = table(value, None, checked).ok_or(
                     "each of its lines takes `PATTERN: VALUE` or `VALUE`, such as `*.css: max-age=3600`",
                 )?;
             }
             "FILES_TYPE" => {
-                let is_valid =
-                    |pattern: Option<&str>, value: &str| pattern.is_some() && media_type::is_valid(value);
-                self.types = ByPattern::parse(value, is_valid)
+                let checked = |pattern: Option<&str>, value: &str| {
+                    let is_valid = pattern.is_some() && media_type::is_valid(value);
+                    is_valid.then(|| Some(value.to_owned()))
+                };
+                self.types = table(value, None, checked)
                     .ok_or("each of its lines takes `PATTERN: TYPE`, such as `*.foo: text/plain`")?;
             }
             "FILES_ETAG" => {
@@ -349,6 +372,7 @@ fn is_origin(text: &str) -> bool {
 mod tests {
     use super::{CleanUrls, Cors, ErrorPages, RULE_TEXTS, Settings, TagSource, VARIABLES};
     use crate::path::{NamePolicy, RelativePath};
+    use crate::table::Table;
     use proptest::prelude::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, String> {
@@ -392,19 +416,21 @@ mod tests {
         ])
         .unwrap();
         assert_eq!(settings.index, ["index.htm", ".start", "default.html"]);
-        assert!(settings.listing && settings.security_headers && settings.rules);
-        assert!(settings.clean_urls == CleanUrls::Off && !settings.precompressed);
-        assert_eq!(settings.spa.unwrap().as_str(), "app/index.html");
+        assert!(settings.security_headers && settings.rules && !settings.precompressed);
+        assert_eq!(settings.listing, Table::uniform(true));
+        assert_eq!(settings.clean_urls, Table::uniform(CleanUrls::Off));
+        let page = settings.spa.same_for_all().unwrap().as_ref().unwrap();
+        assert_eq!(page.as_str(), "app/index.html");
         assert!(matches!(settings.error_pages, ErrorPages::Directory(path) if path.as_str() == "errors"));
-        assert_eq!(settings.names, NamePolicy { hidden: true, portable: true });
+        assert_eq!(settings.names, NamePolicy { hidden: Table::uniform(true), portable: true });
         assert_eq!(settings.tags, TagSource::Modification);
-        let file = |path: &str| RelativePath::from_setting(path, NamePolicy::default()).unwrap();
-        let cached = |path| settings.cache_control.first_about(&file(path));
-        assert_eq!(cached("static/a.css"), Some("max-age=60"));
-        assert_eq!(cached("static/a.js"), Some("public, max-age=3600"));
-        assert_eq!(cached("a.js"), Some("no-store"));
-        assert_eq!(settings.types.first_about(&file("a/x.bar")), Some("model/x; y=z"));
-        assert_eq!(settings.types.first_about(&file("x.bar")), None);
+        let cached = |path: &str| settings.cache_control.of_file(|| path.to_owned()).as_deref();
+        assert_eq!(cached("/static/a.css"), Some("max-age=60"));
+        assert_eq!(cached("/static/a.js"), Some("public, max-age=3600"));
+        assert_eq!(cached("/a.js"), Some("no-store"));
+        let typed = |path: &str| settings.types.of_file(|| path.to_owned()).as_deref();
+        assert_eq!(typed("/a/x.bar"), Some("model/x; y=z"));
+        assert_eq!(typed("/x.bar"), None);
         assert_eq!(settings.headers, "*: X-A: b: c\n/x/*: X-B:y");
         let origins = vec!["https://a.example".to_owned(), "http://localhost:3000".to_owned()];
         assert_eq!(settings.cors, Cors::Origins(origins));
@@ -413,10 +439,34 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_may_depend_on_the_path() {
+        let settings = read(&[
+            ("FILES_LISTING", "/private/*: off\n/*: on"),
+            ("FILES_CLEAN_URLS", "/blog/*: redirect\n*.htm.html: off"),
+            ("FILES_SPA", "/api/*: off\n/.app/*: .app/index.html\nindex.html"),
+            ("FILES_HIDDEN", "/.app/*: on\noff"),
+            ("FILES_INDEX", ".start"),
+        ])
+        .unwrap();
+        let listing = |path: &str| *settings.listing.of_path(|| path.to_owned());
+        assert!(listing("/") && listing("/docs") && !listing("/private") && !listing("/private/a"));
+        let clean = |path: &str| *settings.clean_urls.of_file(|| path.to_owned());
+        assert_eq!(clean("/blog/a.html"), CleanUrls::Redirect);
+        assert_eq!(clean("/a.htm.html"), CleanUrls::Off);
+        assert_eq!(clean("/a.html"), CleanUrls::On);
+        let spa = |path: &str| settings.spa.of_path(|| path.to_owned()).as_ref().map(RelativePath::as_str);
+        assert_eq!(spa("/api"), None);
+        assert_eq!(spa("/.app/x"), Some(".app/index.html"));
+        assert_eq!(spa("/x"), Some("index.html"));
+        assert_eq!(settings.names.hidden.same_for_all(), None);
+    }
+
+    #[test]
     fn an_error_names_the_variable_what_it_got_and_what_it_takes() {
         assert_eq!(
             read(&[("FILES_LISTING", "yes\n")]),
-            Err("FILES_LISTING is `yes\\n`, but it takes `on` or `off`".into())
+            Err("FILES_LISTING is `yes\\n`, but it takes `on` or `off`, or lines such as `/docs/*: on`"
+                .into())
         );
         assert_eq!(
             read(&[("FILES_HEADERS", "*: Content-Length: 5")]).unwrap_err(),
@@ -433,14 +483,14 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         for (name, values) in [
             ("FILES_INDEX", ["", "../x", "a/b", ".hidden", "a\\b"].as_slice()),
-            ("FILES_LISTING", &["", "ON", "1"]),
-            ("FILES_CLEAN_URLS", &["true"]),
+            ("FILES_LISTING", &["", "ON", "1", "\n", "/a/*: yes", "a/b: on", "on\n/a: off", "off\noff"]),
+            ("FILES_CLEAN_URLS", &["true", "/a: ", "redirect\n/a: off"]),
             ("FILES_PORTABLE_NAMES", &["yes"]),
             ("FILES_TYPE", &["text/plain", "*.foo: text", "*.foo: ", "a/*: text/plain"]),
             ("FILES_ETAG", &["inode"]),
-            ("FILES_SPA", &["", "/", "../index.html", "https://x/y"]),
+            ("FILES_SPA", &["", "/", "../index.html", "https://x/y", "/a: ../x", "/a: .x/y", "a\nb"]),
             ("FILES_ERROR_PAGE", &["", "../x", "on/../x"]),
-            ("FILES_HIDDEN", &["maybe"]),
+            ("FILES_HIDDEN", &["maybe", "", "/.a/%: on", "on\n/.git/*: off"]),
             ("FILES_PRECOMPRESSED", &["br"]),
             ("FILES_CACHE_CONTROL", &["*.css: ", "*.css: a: b", "max-age=\u{1}"]),
             (

@@ -190,9 +190,10 @@ pub async fn list<T: Tree>(
     let mut entries = Vec::with_capacity(names.len());
     for (name, kind) in names {
         // `/.well-known/` is for programs that know it.
-        let is_for_programs = name == ".well-known" && !settings.names.hidden;
-        if !path.serves_child(&name, settings.names) || is_for_programs {
-            unreadable += usize::from(!is_possible_name(&name, settings.names));
+        let is_for_programs =
+            name == ".well-known" && !settings.names.serves_hidden(path.join(&name).as_str());
+        if is_for_programs || !path.serves_child(&name, &settings.names) {
+            unreadable += usize::from(!is_possible_name(&name, &settings.names));
             continue;
         }
         if kind == Some(Kind::Other) || !(filter.is_empty() || name.to_lowercase().contains(&filter)) {

@@ -5,9 +5,9 @@
 
 mod names;
 
-pub use names::{NamePolicy, RULE_FILES, is_possible_name};
+pub use names::{NamePolicy, RULE_FILES, is_possible_name, is_site_name};
 
-use names::is_served_name;
+use names::{is_served, is_served_name};
 use percent_encoding::{
     AsciiSet, CONTROLS, NON_ALPHANUMERIC, PercentEncode, percent_decode_str, utf8_percent_encode,
 };
@@ -71,37 +71,54 @@ impl RelativePath {
 
     /// A path in a setting: without percent-encoding, with or without a slash at its start and end. `None` when it cannot
     /// be served.
-    pub fn from_setting(text: &str, policy: NamePolicy) -> Option<Self> {
+    pub fn from_setting(text: &str, policy: &NamePolicy) -> Option<Self> {
         let text = text.strip_prefix('/').unwrap_or(text);
         let text = text.strip_suffix('/').unwrap_or(text);
-        let mut segments = text.split('/').enumerate();
-        let served = segments.all(|(at, segment)| is_served_name(segment, at == 0, policy));
-        (served || text.is_empty()).then(|| Self(text.to_owned()))
+        let mut start = 0;
+        let mut served = text.split('/').map(|segment| {
+            let end = start + segment.len();
+            let is_served = is_served(&text[..end], start, policy);
+            start = end + 1;
+            is_served
+        });
+        (text.is_empty() || served.all(|is_served| is_served)).then(|| Self(text.to_owned()))
     }
 
     /// Whether a request for the file of this name in the directory could be answered.
-    pub fn serves_child(&self, name: &str, policy: NamePolicy) -> bool {
-        is_served_name(name, self.0.is_empty(), policy)
+    pub fn serves_child(&self, name: &str, policy: &NamePolicy) -> bool {
+        if policy.hidden.same_for_all().is_some() {
+            return is_served_name(name, self.0.is_empty(), policy);
+        }
+        let child = self.join(name);
+        is_served(&child.0, child.0.len() - name.len(), policy)
+    }
+
+    /// The file of this name in the directory, if its path is served. The name itself is one of a file of a site, as those of settings
+    /// are.
+    pub fn child(&self, name: &str, policy: &NamePolicy) -> Option<Self> {
+        // Where all hidden paths are treated alike, settings refuse the names that are not served.
+        let is_served = policy.hidden.same_for_all().is_some() || self.serves_child(name, policy);
+        is_served.then(|| self.join(name))
     }
 
     /// The same file with something appended to its name; `None` when the result is not served.
-    pub fn with_suffix(&self, suffix: &str, policy: NamePolicy) -> Option<Self> {
+    pub fn with_suffix(&self, suffix: &str, policy: &NamePolicy) -> Option<Self> {
         let mut whole = String::with_capacity(self.0.len() + suffix.len());
         whole.push_str(&self.0);
         whole.push_str(suffix);
-        let name = &whole[name_start(&self.0)..];
+        let start = name_start(&self.0);
         // A suffix of ours changes what a name is only if that begins with a dot: `.well-known` is served, and nothing else that
         // begins so.
-        let is_served = !name.starts_with('.') || is_served_name(name, name.len() == whole.len(), policy);
-        debug_assert_eq!(is_served, is_served_name(name, name.len() == whole.len(), policy), "{whole}");
-        is_served.then_some(Self(whole))
+        let is_plain = !whole[start..].starts_with('.') && policy.hidden.same_for_all().is_some();
+        let is_served_now = is_plain || is_served(&whole, start, policy);
+        debug_assert_eq!(is_served_now, is_served(&whole, start, policy), "{whole}");
+        is_served_now.then_some(Self(whole))
     }
 
     /// The same file with `suffix` taken from its name; `None` when it does not end so, or when the rest is not served.
-    pub fn without_suffix(&self, suffix: &str, policy: NamePolicy) -> Option<Self> {
+    pub fn without_suffix(&self, suffix: &str, policy: &NamePolicy) -> Option<Self> {
         let rest = self.0.strip_suffix(suffix)?;
-        let start = name_start(rest);
-        is_served_name(&rest[start..], start == 0, policy).then(|| Self(rest.to_owned()))
+        is_served(rest, name_start(rest), policy).then(|| Self(rest.to_owned()))
     }
 
     /// The directory that this is in; `None` for the root.
@@ -168,7 +185,7 @@ impl<'a> UrlPath<'a> {
     ///
     /// # Errors
     /// [`PathError`] tells whether the target is malformed or names no file.
-    pub fn parse(target: &'a str, policy: NamePolicy) -> Result<Self, PathError> {
+    pub fn parse(target: &'a str, policy: &NamePolicy) -> Result<Self, PathError> {
         let (path, query) = match target.bytes().position(|byte| byte == b'?') {
             Some(end) => (&target[..end], Some(&target[end + 1..])),
             None => (target, None),
@@ -198,14 +215,21 @@ impl<'a> UrlPath<'a> {
             let decoded = decode(raw)?;
             has_controls |= decoded.iter().any(u8::is_ascii_control);
             match str::from_utf8(&decoded) {
-                Ok(segment) if is_served_name(segment, first, policy) => {
+                Ok(segment) if refused.is_none() => {
+                    let directory_end = relative.len();
                     if !first {
                         relative.push('/');
                     }
+                    let start = relative.len();
                     relative.push_str(segment);
+                    if !is_served(&relative, start, policy) {
+                        relative.truncate(directory_end);
+                        refused = Some(RelativePath(relative.clone()).join(MISSING));
+                    }
                 }
+                Ok(_) => {}
                 // Paths of `wasi:filesystem` are UTF-8.
-                _ => {
+                Err(_) => {
                     refused.get_or_insert_with(|| RelativePath(relative.clone()).join(MISSING));
                 }
             }
@@ -314,10 +338,12 @@ fn decode(raw: &str) -> Result<Cow<'_, [u8]>, PathError> {
 #[cfg(test)]
 mod tests {
     use super::{NamePolicy, PathError, RelativePath, UrlPath, sibling_reference, with_query};
+    use crate::pattern::Pattern;
+    use crate::table::Table;
     use proptest::prelude::*;
 
     fn parse(target: &str) -> Result<UrlPath<'_>, PathError> {
-        UrlPath::parse(target, NamePolicy::default())
+        UrlPath::parse(target, &NamePolicy::default())
     }
 
     fn relative(target: &str) -> Result<String, PathError> {
@@ -394,7 +420,7 @@ mod tests {
             "/A~B~1",
             "/GIT~1/config",
         ] {
-            let refused = UrlPath::parse(target, portable);
+            let refused = UrlPath::parse(target, &portable);
             assert!(matches!(refused, Err(PathError::NoSuchName(_))), "{target}");
             assert!(parse(target).is_ok(), "{target}");
         }
@@ -459,7 +485,7 @@ mod tests {
     #[test]
     fn hidden_names_are_served_where_that_is_wanted() {
         let relative = |target| {
-            UrlPath::parse(target, NamePolicy { hidden: true, ..NamePolicy::default() })
+            UrlPath::parse(target, &NamePolicy { hidden: Table::uniform(true), ..NamePolicy::default() })
                 .map(|path| path.decoded())
         };
         assert_eq!(relative("/.git/config"), Ok("/.git/config".into()));
@@ -469,8 +495,56 @@ mod tests {
     }
 
     #[test]
+    fn each_path_below_a_hidden_directory_has_to_be_open() {
+        let lines =
+            [("/.a/secret/*", false), ("/.a/*", true), (".env", true), ("/.b", true), ("/.b/x", true)];
+        let lines = lines.map(|(pattern, value)| (Pattern::new(pattern), value));
+        let policy = NamePolicy { hidden: Table::new(lines.into(), false), ..NamePolicy::default() };
+        for (target, is_served) in [
+            ("/.a", true),
+            ("/.a/", true),
+            ("/.a/x/.y", true),
+            ("/%2ea/x", true),
+            ("/.a/secret", false),
+            ("/.a/secret/", false),
+            ("/.a/secret/x", false),
+            ("/.a/%73ecret/x", false),
+            ("/.b/", true),
+            ("/.b/x", true),
+            ("/.b/x.gz", false),
+            ("/.b/y", false),
+            ("/x/.env", true),
+            ("/.git/.env", false),
+            ("/.env/x", false),
+            ("/.well-known/x", true),
+            ("/.well-known/.x", false),
+            ("/.a/../x", false),
+            ("/.a/_headers", false),
+            ("/x/.a/x", false),
+        ] {
+            let path = UrlPath::parse(target, &policy);
+            assert_eq!(path.is_ok(), is_served, "{target}");
+            let setting = percent_encoding::percent_decode_str(target).decode_utf8().unwrap();
+            let setting = RelativePath::from_setting(&setting, &policy);
+            assert_eq!(setting.is_some(), is_served, "{target}");
+            if let Ok(path) = path
+                && let Some(parent) = path.relative().parent()
+            {
+                assert!(parent.serves_child(path.relative().file_name(), &policy), "{target}");
+            }
+        }
+        let path = |text: &str| RelativePath(text.to_owned());
+        assert_eq!(path(".b").child("x", &policy), Some(path(".b/x")));
+        assert_eq!(path(".b").child("index.html", &policy), None);
+        assert_eq!(path(".b/x").with_suffix(".gz", &policy), None);
+        assert_eq!(path(".a/x").with_suffix(".gz", &policy), Some(path(".a/x.gz")));
+        assert_eq!(path(".b/y.html").without_suffix(".html", &policy), None);
+        assert_eq!(path("b/y").with_suffix(".gz", &policy), Some(path("b/y.gz")));
+    }
+
+    #[test]
     fn a_setting_is_a_path_as_it_is() {
-        let path = |text| RelativePath::from_setting(text, NamePolicy::default()).map(|path| path.0);
+        let path = |text| RelativePath::from_setting(text, &NamePolicy::default()).map(|path| path.0);
         assert_eq!(path("a%20b/c.html"), Some("a%20b/c.html".into()));
         assert_eq!(path("/errors/"), Some("errors".into()));
         assert_eq!(path("/"), Some(String::new()));
@@ -489,7 +563,7 @@ mod tests {
         assert_eq!(path.parent(), Some(RelativePath("a/b".into())));
         assert_eq!(RelativePath("a".into()).parent(), Some(RelativePath::root()));
         assert_eq!(RelativePath::root().parent(), None);
-        let without = |text: &str| RelativePath(text.into()).without_suffix(".html", NamePolicy::default());
+        let without = |text: &str| RelativePath(text.into()).without_suffix(".html", &NamePolicy::default());
         assert_eq!(without("a/b.html"), Some(RelativePath("a/b".into())));
         for text in ["a/b.htm", ".html", "a/.html", "_headers.html", "..html"] {
             assert_eq!(without(text), None, "{text}");

@@ -20,6 +20,7 @@ use crate::config::{CleanUrls, Settings};
 use crate::encoding::Coding;
 use crate::path::{NamePolicy, RelativePath, is_well_escaped};
 use crate::pattern::{Captures, Pattern};
+use crate::resolve::clean_urls;
 use memchr::memchr;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -70,7 +71,7 @@ impl RuleError {
 }
 
 /// Parses every line of `_headers` and `_redirects`, and returns what is wrong with them.
-pub fn check(headers: &[u8], redirects: &[u8], policy: NamePolicy) -> Vec<RuleError> {
+pub fn check(headers: &[u8], redirects: &[u8], policy: &NamePolicy) -> Vec<RuleError> {
     let mut errors = headers::check(headers);
     errors.extend(redirects::check(redirects, policy));
     errors
@@ -166,7 +167,7 @@ impl<'a> Rules<'a> {
 
     /// The file that another one is named as a precompressed variant of.
     fn original_of(&self, file: &RelativePath) -> Option<RelativePath> {
-        Coding::ALL.iter().find_map(|coding| file.without_suffix(coding.suffix(), self.settings.names))
+        Coding::ALL.iter().find_map(|coding| file.without_suffix(coding.suffix(), &self.settings.names))
     }
 
     /// The path of a file and, if it has one, its clean URL.
@@ -174,8 +175,8 @@ impl<'a> Rules<'a> {
         let mut names = vec![file.decoded()];
         if self.settings.index.iter().any(|index| index == file.file_name()) {
             names.extend(file.parent().map(|directory| directory.decoded()));
-        } else if self.settings.clean_urls != CleanUrls::Off {
-            names.extend(file.without_suffix(".html", self.settings.names).map(|page| page.decoded()));
+        } else if clean_urls(file, self.settings) != CleanUrls::Off {
+            names.extend(file.without_suffix(".html", &self.settings.names).map(|page| page.decoded()));
         }
         names
     }
@@ -351,7 +352,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn errors(headers: &str, redirects: &str) -> Vec<String> {
-        let errors = check(headers.as_bytes(), redirects.as_bytes(), NamePolicy::default());
+        let errors = check(headers.as_bytes(), redirects.as_bytes(), &NamePolicy::default());
         errors.iter().map(ToString::to_string).collect()
     }
 
@@ -373,7 +374,7 @@ mod tests {
         let about = |pattern: &str, requested: &str, file: &str| {
             let mut rules = Rules::new(&settings, requested.to_owned());
             rules.add_site(format!("{pattern}\n  X-A: 1\n").into_bytes().into(), Vec::new().into());
-            rules.answers_with(&RelativePath::from_setting(file, NamePolicy::default()).unwrap());
+            rules.answers_with(&RelativePath::from_setting(file, &NamePolicy::default()).unwrap());
             !rules.changes().unwrap().set.is_empty()
         };
         for (pattern, requested, file) in [
@@ -402,7 +403,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_answered(headers: Vec<u8>, redirects: Vec<u8>, path: String) {
-            check(&headers, &redirects, NamePolicy::default());
+            check(&headers, &redirects, &NamePolicy::default());
             let settings = Settings::default();
             let mut rules = Rules::new(&settings, path);
             rules.add_site(headers.into(), redirects.into());

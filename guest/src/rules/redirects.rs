@@ -77,7 +77,7 @@ pub(super) fn first(
             continue;
         }
         let rule =
-            Rule::parse(bytes, settings.names).map_err(|message| RuleError { file: FILE, line, message })?;
+            Rule::parse(bytes, &settings.names).map_err(|message| RuleError { file: FILE, line, message })?;
         if (which != Which::Any && !rule.forced) || which == Which::ForcedBut(line) {
             continue;
         }
@@ -91,7 +91,7 @@ pub(super) fn first(
 }
 
 /// Parses every line.
-pub(super) fn check(content: &[u8], policy: NamePolicy) -> Vec<RuleError> {
+pub(super) fn check(content: &[u8], policy: &NamePolicy) -> Vec<RuleError> {
     let lines = match Lines::new(content, FILE) {
         Ok(lines) => lines,
         Err(error) => return vec![error],
@@ -136,7 +136,7 @@ enum Value<'a> {
 }
 
 impl<'a> Rule<'a> {
-    fn parse(line: &'a [u8], policy: NamePolicy) -> Result<Self, String> {
+    fn parse(line: &'a [u8], policy: &NamePolicy) -> Result<Self, String> {
         let mut words = words(text(line)?).peekable();
         let from = words.next().unwrap_or_default();
         let pattern = path_pattern(from)?;
@@ -168,7 +168,7 @@ impl<'a> Rule<'a> {
         self.pattern.names(name) || self.conditions.iter().any(named)
     }
 
-    fn check_target(&self, policy: NamePolicy) -> Result<(), String> {
+    fn check_target(&self, policy: &NamePolicy) -> Result<(), String> {
         let target = self.target;
         if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("a target is written in ASCII, other characters percent-encoded".to_owned());
@@ -267,12 +267,15 @@ impl<'a> Rule<'a> {
     fn leads_back(&self, paths: &Paths, query: Option<&str>, target: &Target, settings: &Settings) -> bool {
         let Target::Location(location) = target else { return false };
         let own = location.split('#').next().unwrap_or_default();
-        let Ok(path) = UrlPath::parse(own, settings.names) else { return false };
+        let Ok(path) = UrlPath::parse(own, &settings.names) else { return false };
         let decoded = path.decoded();
         let sent = query.map(|query| encode_query(query).to_string());
         if path.query() == sent.as_deref() {
             // Where the server itself redirects between the names of a file, each of them is the same place.
-            let is_name = settings.clean_urls == CleanUrls::Redirect && paths.answering.contains(&decoded);
+            let redirects =
+                |page: &String| *settings.clean_urls.of_file(|| page.clone()) == CleanUrls::Redirect;
+            let is_name =
+                paths.answering.first().is_some_and(redirects) && paths.answering.contains(&decoded);
             if is_name || decoded == paths.requested {
                 return true;
             }
@@ -349,7 +352,7 @@ mod tests {
 
     /// Where a rule leads from a path.
     fn leads(rule: &str, path: &str, query: Option<&str>) -> Option<String> {
-        match Rule::parse(rule.as_bytes(), NamePolicy::default()).unwrap().apply(path, query)? {
+        match Rule::parse(rule.as_bytes(), &NamePolicy::default()).unwrap().apply(path, query)? {
             Target::Location(target) | Target::File(target) => Some(target),
             Target::TooLong => panic!("{rule} is too long"),
         }
@@ -385,7 +388,7 @@ mod tests {
         assert_eq!(leads("/* /index.html 200", "/app/x", Some("q")), Some("/index.html".to_owned()));
         assert_eq!(leads("/a /b # why", "/a", None), Some("/b".to_owned()));
         let many = format!("/a/* {}", "/:splat".repeat(200));
-        let rule = Rule::parse(many.as_bytes(), NamePolicy::default()).unwrap();
+        let rule = Rule::parse(many.as_bytes(), &NamePolicy::default()).unwrap();
         assert_eq!(rule.apply(&format!("/a/{}", "x".repeat(1000)), None), Some(Target::TooLong));
         let query = "x".repeat(16_384);
         assert_eq!(rule.apply("/a/", Some(&query)), Some(Target::TooLong));
@@ -488,7 +491,7 @@ mod tests {
             ("/a /../b 200", "no file can have the name of this target"),
             ("/a /\u{e9}", "a target is written in ASCII, other characters percent-encoded"),
         ] {
-            let errors = check(format!("\n{line}").as_bytes(), NamePolicy::default());
+            let errors = check(format!("\n{line}").as_bytes(), &NamePolicy::default());
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             assert_eq!(errors, [format!("_redirects, line 2: {expected}")], "{line}");
         }
@@ -503,9 +506,9 @@ mod tests {
             path in "(/|/a|/x|evil.com|/:a|\\\\| ){0,5}/?",
         ) {
             let rule = format!("{from} {host}{target} 302");
-            let Ok(rule) = Rule::parse(rule.as_bytes(), NamePolicy::default()) else { return Ok(()) };
+            let Ok(rule) = Rule::parse(rule.as_bytes(), &NamePolicy::default()) else { return Ok(()) };
             // Only such paths ever get here.
-            let Ok(path) = UrlPath::parse(&path, NamePolicy::default()) else { return Ok(()) };
+            let Ok(path) = UrlPath::parse(&path, &NamePolicy::default()) else { return Ok(()) };
             let Some(Target::Location(location)) = rule.apply(&path.decoded(), None) else { return Ok(()) };
             if host.is_empty() {
                 prop_assert!(location.starts_with('/'), "{}", location);

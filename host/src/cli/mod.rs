@@ -765,7 +765,7 @@ impl Args for Files {
                 .allow_hyphen_values(true)
                 .action(ArgAction::Append);
             // `--listing` alone is `--listing=on`.
-            if value.starts_with("on|") {
+            if value.trim_start_matches("[PATTERN: ]").starts_with("on|") {
                 arg.num_args(0..=1).require_equals(true).default_missing_value("on")
             } else {
                 arg

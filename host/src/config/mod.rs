@@ -657,7 +657,10 @@ mod tests {
     #[test]
     fn settings_of_the_built_in_guest_are_checked_and_those_of_others_are_theirs() {
         let message = serve(&["--env", "FILES_LISTING=yes"]).unwrap_err().to_string();
-        assert_eq!(message, "FILES_LISTING is `yes`, but it takes `on` or `off`");
+        assert_eq!(
+            message,
+            "FILES_LISTING is `yes`, but it takes `on` or `off`, or lines such as `/docs/*: on`"
+        );
         assert!(serve(&["--env", "FILES_LISTING=yes", "other.wasm"]).is_ok());
         assert_eq!(
             serve(&["--env", "FILES_HEADERS_TEXT="]),

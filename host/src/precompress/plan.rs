@@ -30,7 +30,7 @@ pub(super) enum Name {
 impl Name {
     /// What the name of a path means, whose directory is served.
     pub(super) fn of(directory: &RelativePath, name: &str) -> Self {
-        if !directory.serves_child(name, NamePolicy::default()) {
+        if !directory.serves_child(name, &NamePolicy::default()) {
             Self::Hidden
         } else if Coding::ALL.iter().any(|coding| name.ends_with(coding.suffix()))
             || media_type::is_compressed(media_type::of(&directory.join(name)))

@@ -126,7 +126,7 @@ impl Ledger {
         let mut orphans = Vec::new();
         for path in names.record.paths() {
             let suffix = Coding::ALL.iter().find_map(|coding| path.strip_suffix(coding.suffix()));
-            let source = suffix.and_then(|source| RelativePath::from_setting(source, NamePolicy::default()));
+            let source = suffix.and_then(|source| RelativePath::from_setting(source, &NamePolicy::default()));
             let Some(source) = source else {
                 names.record.forget(&path);
                 continue;

@@ -39,7 +39,7 @@ fn check_directory(root: &Path, settings: &Settings) -> Faults {
     if settings.rules {
         // A missing directory is reported where it is opened for guests.
         if let Ok(directory) = File::open(root)
-            && let Err(wrong) = rules::read(&directory, root, settings.names)
+            && let Err(wrong) = rules::read(&directory, root, &settings.names)
         {
             faults.errors.extend(wrong.0);
         }
@@ -56,10 +56,10 @@ fn missing_in(root: &Path, settings: &Settings) -> Vec<String> {
             root.display()
         ));
     };
-    if let Some(page) = &settings.spa
-        && !root.join(page.as_str()).is_file()
-    {
-        missing("FILES_SPA", page.as_str(), "file");
+    for page in settings.spa.values().flatten() {
+        if !root.join(page.as_str()).is_file() {
+            missing("FILES_SPA", page.as_str(), "file");
+        }
     }
     if let ErrorPages::Directory(pages) = &settings.error_pages
         && !root.join(pages.as_str()).is_dir()

@@ -60,7 +60,7 @@ impl RuleFiles {
         let (root, None) = (&site.grants.directories.first()?.host, &site.guest) else { return None };
         let settings = Settings::checked(&site.grants.environment).ok().filter(|settings| settings.rules)?;
         let files = Files::new(RULE_FILES.map(|name| root.join(name)).into_iter().chain([root.clone()]));
-        Some(Self { root: root.clone(), policy: settings.names, files })
+        Some(Self { root: root.clone(), policy: settings.names.clone(), files })
     }
 
     /// Whether they are to be read again, see [`Files::have_changed`].
@@ -74,7 +74,7 @@ impl RuleFiles {
         let root = &self.root;
         let directory = File::open(root)
             .map_err(|error| Wrong(vec![format!("cannot read {}: {error}", root.display())]))?;
-        let texts = read(&directory, root, self.policy)?;
+        let texts = read(&directory, root, &self.policy)?;
         let others = before.iter().filter(|(name, _)| !RULE_TEXTS.contains(&name.as_str())).cloned();
         let given = texts.into_iter().flat_map(|texts| RULE_TEXTS.map(str::to_owned).into_iter().zip(texts));
         Ok(others.chain(given).collect())
@@ -84,7 +84,7 @@ impl RuleFiles {
 /// Reads the files of rules in a directory, which is at this path, and checks them. Returns their texts, in the order of
 /// [`RULE_TEXTS`]; that of a file that is not there is empty. `None`: this kernel cannot read them as the file server does, which
 /// then has to read them by itself.
-pub(super) fn read(directory: &File, path: &Path, policy: NamePolicy) -> Result<Option<[String; 2]>, Wrong> {
+pub(super) fn read(directory: &File, path: &Path, policy: &NamePolicy) -> Result<Option<[String; 2]>, Wrong> {
     let mut wrong = Vec::new();
     let mut is_supported = true;
     let contents = RULE_FILES.map(|name| {
@@ -105,7 +105,7 @@ pub(super) fn read(directory: &File, path: &Path, policy: NamePolicy) -> Result<
 }
 
 /// The texts of rules from the contents of their files, or what is wrong with them.
-fn texts(contents: [Vec<u8>; 2], policy: NamePolicy) -> Result<[String; 2], Wrong> {
+fn texts(contents: [Vec<u8>; 2], policy: &NamePolicy) -> Result<[String; 2], Wrong> {
     let [headers, redirects] = &contents;
     let errors = check(headers, redirects, policy);
     if errors.is_empty() {

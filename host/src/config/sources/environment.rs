@@ -63,7 +63,7 @@ fn words(key: &Key, value: &OsStr) -> Result<Vec<OsString>, String> {
     match (on.and_then(|on| key.switched(on)), key.kind) {
         (Some(words), _) => Ok(words),
         (None, Kind::Switch) => Err(format!("it takes true or false, not `{}`", value.to_string_lossy())),
-        (None, Kind::Values) => {
+        (None, _) if key.takes_several() => {
             let lines = value.as_bytes().split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
             Ok(lines.map(|line| key.word(OsStr::from_bytes(line))).collect())
         }

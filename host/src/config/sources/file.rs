@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
                 takes(&format!("{what}, and neither true nor false"))
             })?,
             (_, Kind::Switch) => return Err(takes("true or false")),
-            (DeValue::Array(values), Kind::Values) => {
+            (DeValue::Array(values), _) if key.takes_several() => {
                 values.iter().map(|value| self.word(key, value)).collect::<Result<_, _>>()?
             }
             (DeValue::Array(_), _) => return Err(takes("one value, and no array")),
@@ -268,6 +268,7 @@ impl<'a> Reader<'a> {
         };
         let text = text.ok_or_else(|| {
             let takes = match key.kind {
+                Kind::Optional { repeatable: true, .. } => "true, false, text, or an array of texts",
                 Kind::Values => "text, or an array of texts",
                 _ if key.is_number() => "a number",
                 _ => "text",

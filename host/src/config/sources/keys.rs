@@ -51,6 +51,8 @@ pub enum Kind {
     Optional {
         /// Whether `off` is a value.
         has_off: bool,
+        /// Whether it takes several values.
+        repeatable: bool,
     },
 }
 
@@ -95,12 +97,13 @@ impl Key {
         };
         let form = form(arg);
         let takes_one = VARIABLES.iter().any(|it| arg.get_id() == it.name && !it.repeatable);
+        let repeatable = matches!(arg.get_action(), ArgAction::Append) && !takes_one;
         let kind = match arg.get_action() {
             ArgAction::SetTrue => Kind::Switch,
             _ if arg.get_num_args().is_some_and(|count| count.min_values() == 0) => {
-                Kind::Optional { has_off: form.split('|').any(|value| value == "off") }
+                Kind::Optional { has_off: form.split('|').any(|value| value == "off"), repeatable }
             }
-            ArgAction::Append if !takes_one => Kind::Values,
+            _ if repeatable => Kind::Values,
             _ => Kind::Value,
         };
         let paths = match arg.get_value_hint() {
@@ -156,7 +159,7 @@ impl Key {
         let bare = || OsString::from(format!("--{}", self.name));
         match self.kind {
             Kind::Switch | Kind::Optional { .. } if on => Some(vec![bare()]),
-            Kind::Optional { has_off: true } => Some(vec![self.word(OsStr::new("off"))]),
+            Kind::Optional { has_off: true, .. } => Some(vec![self.word(OsStr::new("off"))]),
             Kind::Switch | Kind::Optional { .. } => Some(Vec::new()),
             Kind::Value | Kind::Values => None,
         }
@@ -194,6 +197,11 @@ impl Key {
             },
             Paths::None | Paths::Whole | Paths::Granted => value.into(),
         })
+    }
+
+    /// Whether it takes several values.
+    pub fn takes_several(&self) -> bool {
+        matches!(self.kind, Kind::Values | Kind::Optional { repeatable: true, .. })
     }
 
     /// Says what is wrong with its words, apart from what only the other keys tell.

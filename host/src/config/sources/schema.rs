@@ -77,6 +77,9 @@ fn property(key: &Key) -> Value {
     let mut property = match key.kind {
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Value => value,
+        Kind::Optional { repeatable: true, .. } => {
+            json!({ "anyOf": [{ "type": "boolean" }, value, array()] })
+        }
         Kind::Optional { .. } => json!({ "anyOf": [{ "type": "boolean" }, value] }),
         Kind::Values if key.name == super::ENV => {
             let variables = json!({ "type": ["string", "number", "boolean"] });

@@ -45,7 +45,7 @@ fn mistake(text: &str) -> String {
 }
 
 /// Values that each flag takes one of, and most refuse the others of.
-const SAMPLES: [&str; 26] = [
+const SAMPLES: [&str; 27] = [
     "/a.wasm,env=A=b",
     "json",
     "",
@@ -70,6 +70,7 @@ const SAMPLES: [&str; 26] = [
     "name=memory",
     "name=sqlite:/absolute/file",
     "/docs/*: X-Name: value",
+    "/docs/*: off",
     "*.txt: text/plain",
     "~ {a} \"b\" \\ c\u{e4}\n%",
 ];
@@ -196,6 +197,7 @@ fn switches_are_true_or_false_and_texts_are_texts_numbers_or_arrays() {
     assert_eq!(environment("listing = true"), [pair("FILES_LISTING", "on")]);
     assert_eq!(environment("listing = false"), [pair("FILES_LISTING", "off")]);
     assert_eq!(environment("clean-urls = \"redirect\""), [pair("FILES_CLEAN_URLS", "redirect")]);
+    assert_eq!(environment("listing = ['/a/*: off', 'on']"), [pair("FILES_LISTING", "/a/*: off\non")]);
     assert_eq!(
         environment("[env]\nB = 1_000\nA = 'x=y'\nC = true\nD = 1.50"),
         [pair("B", "1000"), pair("A", "x=y"), pair("C", "true"), pair("D", "1.50")]
@@ -384,12 +386,16 @@ fn each_mistake_of_a_file_is_said_with_its_place() {
         ("addr = ['a:1', true]", "1:16: `addr` takes text, or an array of texts"),
         ("addr = {}", "1:8: `addr` takes text, or an array of texts"),
         ("dir = \"a\\u0000\"", "1:7: this holds a NUL character, which no value may"),
+        ("listing = ['/a/*: off', true]", "1:27: `listing` takes true, false, text, or an array of texts"),
         ("executor = 'none'", "1:12: invalid value 'none' for '--executor <EXECUTOR>'"),
         ("# ü\naddr = 'x'", "2:1: --addr takes HOST:PORT or unix:PATH"),
         ("env = { 'A=B' = 'c' }", "1:9: `A=B` is no name of a variable"),
         ("env = { A = [] }", "1:13: the value of a variable is text"),
-        ("env = { FILES_LISTING = 'yes' }", "1:1: FILES_LISTING is `yes`, but it takes `on` or `off`"),
-        ("listing = 'yes'", "1:1: FILES_LISTING is `yes`, but it takes `on` or `off`"),
+        (
+            "env = { FILES_LISTING = 'yes' }",
+            "1:1: FILES_LISTING is `yes`, but it takes `on` or `off`, or lines",
+        ),
+        ("listing = 'yes'", "1:1: FILES_LISTING is `yes`, but it takes `on` or `off`, or lines"),
         ("quiet = true\nenv = ['FILES_SPA=a']\nspa = 'b'", "3:1: FILES_SPA was set twice"),
         ("tls-cert = 'a'", "1:1: each --tls-cert needs its --tls-key"),
         ("hsts = true", "1:1: --hsts needs TLS"),
@@ -434,7 +440,7 @@ fn each_mistake_of_the_environment_names_its_variable() {
         ("QUIET", "yes", "it takes true or false, not `yes`"),
         ("TIMEOUT", "30s", "--timeout takes a number of seconds above zero, such as --timeout 30, not `30s`"),
         ("TIMEOUT", "0", "--timeout takes a number above zero"),
-        ("LISTING", "yes", "FILES_LISTING is `yes`, but it takes `on` or `off`"),
+        ("LISTING", "yes", "FILES_LISTING is `yes`, but it takes `on` or `off`, or lines"),
         ("SITE", "a", "--site takes HOST=DIR"),
     ] {
         let variable = format!("WASI_HTTPD_{variable}");
