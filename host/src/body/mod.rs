@@ -45,6 +45,10 @@ const MAX_AHEAD: usize = 64 * 1024;
 /// Pieces that may be in a queue, so that many small ones cost no more memory than few large ones.
 const MAX_PIECES: usize = 1_024;
 
+/// Ranges of files that may be in a queue, because each holds an open file. A response has up to 16 ranges of one file; an archive has
+/// one of each of its files.
+const MAX_RANGES: usize = 32;
+
 /// A range of a file, sent with the content that it has at that moment.
 #[derive(Clone, Debug)]
 pub struct FileRange {
@@ -80,6 +84,8 @@ struct Queue {
     pieces: VecDeque<Piece>,
     /// Bytes in the queue, without those of files.
     buffered: usize,
+    /// Ranges of files in the queue.
+    ranges: usize,
     /// `None` while more may come.
     end: Option<End>,
     /// Whether the connection's end is gone.
@@ -107,7 +113,7 @@ impl Shared {
 impl Queue {
     /// Bytes that may be written now.
     fn room(&self) -> usize {
-        if self.pieces.len() < MAX_PIECES {
+        if self.pieces.len() < MAX_PIECES && self.ranges < MAX_RANGES {
             memory::allowance(MAX_AHEAD).saturating_sub(self.buffered)
         } else {
             0
@@ -115,11 +121,33 @@ impl Queue {
     }
 
     fn push(&mut self, piece: Piece) {
-        if let Piece::Bytes(bytes) = &piece {
-            self.buffered += bytes.len();
-        }
+        self.count(&piece);
         self.pieces.push_back(piece);
         self.wake_reader();
+    }
+
+    /// Puts back what was taken last.
+    fn put_back(&mut self, piece: Piece) {
+        self.count(&piece);
+        self.pieces.push_front(piece);
+    }
+
+    /// Takes the first piece.
+    fn pop(&mut self) -> Option<Piece> {
+        let piece = self.pieces.pop_front()?;
+        match &piece {
+            Piece::Bytes(bytes) => self.buffered -= bytes.len(),
+            Piece::File(_) => self.ranges -= 1,
+        }
+        self.wake_writer();
+        Some(piece)
+    }
+
+    fn count(&mut self, piece: &Piece) {
+        match piece {
+            Piece::Bytes(bytes) => self.buffered += bytes.len(),
+            Piece::File(_) => self.ranges += 1,
+        }
     }
 
     /// Ends the body, unless it has ended already.

@@ -258,11 +258,7 @@ impl Outgoing {
             let part = std::mem::replace(range, rest);
             return Poll::Ready(Some(Ok(Part::Piece(Piece::File(part)))));
         }
-        if let Some(piece) = queue.pieces.pop_front() {
-            if let Piece::Bytes(bytes) = &piece {
-                queue.buffered -= bytes.len();
-            }
-            queue.wake_writer();
+        if let Some(piece) = queue.pop() {
             return Poll::Ready(Some(Ok(Part::Piece(piece))));
         }
         match queue.end.take() {
@@ -290,13 +286,7 @@ impl Outgoing {
     fn put_back(&mut self, rest: Piece) {
         match &mut self.inner {
             Some(inner) if !inner.is_over => inner.rest = Some(rest),
-            _ => {
-                let mut queue = self.queue.lock();
-                if let Piece::Bytes(bytes) = &rest {
-                    queue.buffered += bytes.len();
-                }
-                queue.pieces.push_front(rest);
-            }
+            _ => self.queue.lock().put_back(rest),
         }
     }
 
@@ -443,7 +433,7 @@ pub fn read_some(mut pread: impl FnMut() -> rustix::io::Result<usize>) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BodyOutput, BodyWriter, FileRange, MAX_AHEAD, Piece, body};
+    use super::super::{BodyOutput, BodyWriter, FileRange, MAX_AHEAD, MAX_RANGES, Piece, body};
     use super::{Incomplete, Outgoing, READ_MAX};
     use bytes::Bytes;
     use http::HeaderMap;
@@ -549,6 +539,24 @@ mod tests {
         stream.0.write_file(range(b"0123456789", 5, 100)).unwrap();
         writer.finish(None).unwrap();
         assert_eq!(all(&mut outgoing), (b"56789".to_vec(), Err(Incomplete::Shrunk)));
+    }
+
+    #[test]
+    fn few_files_are_open_for_a_slow_client() {
+        let (mut writer, mut outgoing) = body(None);
+        let mut stream = stream(&mut writer);
+        let mut written = 0;
+        while stream.check_write().unwrap() > 0 {
+            stream.0.write_file(range(b"0123456789", 0, 10)).unwrap();
+            written += 1;
+        }
+        assert_eq!(written, MAX_RANGES);
+        let mut context = Context::from_waker(Waker::noop());
+        // The half of a file that is left is still one.
+        for (most, room) in [(5, false), (5, true)] {
+            assert!(matches!(outgoing.poll_part(&mut context, most), Poll::Ready(Some(Ok(_)))));
+            assert_eq!(stream.check_write().unwrap() > 0, room);
+        }
     }
 
     #[test]
