@@ -34,7 +34,8 @@ pub fn of(query: Option<&str>, file_name: &str) -> Option<String> {
     })
 }
 
-fn attachment(name: &str) -> String {
+/// The value that has a client save the content under this name.
+pub fn attachment(name: &str) -> String {
     // Old clients read only this, and may take an escape literally: every doubtful character becomes `_`.
     let plain: String = name
         .chars()

@@ -13,15 +13,17 @@
 //! 8. [`conditional`]: whether the client has it already ([`date`]s decide)
 //! 9. [`range`]: which bytes of it
 //! 10. [`listing`]: the entries of a directory, in the form that [`accept`] chooses
-//! 11. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
+//! 11. [`archive`]: a directory with everything below it, as one file
+//! 12. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
 //!     [`disposition`] and, for pages of the server's own, [`html`])
-//! 12. [`policy`]: what settings and rules add to the answer
-//! 13. `wasi`: reads the request from the runtime and sends the answer (in the component only)
+//! 13. [`policy`]: what settings and rules add to the answer
+//! 14. `wasi`: reads the request from the runtime and sends the answer (in the component only)
 //!
 //! Short texts are [`split`] on the way. Their allocations lie in an [`arena`], which the component's `heap` owns.
 
 pub mod accept;
 pub mod answer;
+pub mod archive;
 pub mod arena;
 pub mod cache;
 pub mod conditional;

@@ -2,6 +2,7 @@
 //!
 //! A plan is complete before its first byte is sent, so that rendering it decides nothing.
 
+use crate::archive::Archive;
 use crate::range::ByteRange;
 use std::borrow::Cow;
 
@@ -33,6 +34,8 @@ pub enum Body<F> {
         /// What follows the last one.
         end: String,
     },
+    /// A directory with everything below it, whose files are opened as they are sent.
+    Archive(Box<Archive>),
 }
 
 /// Where an answer comes from. It decides which of its fields are the server's own.

@@ -91,6 +91,9 @@ pub trait Tree {
     /// Whether something is at `path`, be it a symbolic link that leads nowhere.
     fn exists(&self, path: &RelativePath) -> impl Future<Output = Result<bool, TreeError>>;
 
+    /// Whether a symbolic link is at `path`.
+    fn is_link(&self, path: &RelativePath) -> impl Future<Output = Result<bool, TreeError>>;
+
     /// Opens the file at `path`. The metadata are those of the opened file, even if `path` leads elsewhere by now.
     fn open(&self, path: &RelativePath) -> impl Future<Output = Result<(Self::File, Metadata), TreeError>>;
 

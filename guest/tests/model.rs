@@ -63,6 +63,10 @@ impl Tree for OneFile {
         if path.as_str() == "f" { Ok(self.metadata()) } else { Err(TreeError::NotFound) }
     }
 
+    async fn is_link(&self, _: &RelativePath) -> Result<bool, TreeError> {
+        unreachable!("no listing is asked for")
+    }
+
     async fn exists(&self, path: &RelativePath) -> Result<bool, TreeError> {
         Ok(path.as_str() == "f")
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when something is not as it should be")]
 
+#[allow(dead_code, reason = "each suite uses a part of it")]
 mod common;
 
 use common::{Directory, body, header, text};

@@ -1,5 +1,6 @@
 //! Why a request gets an error, before it is known how that is shown.
 
+use crate::archive::Refusal;
 use crate::config::SettingsError;
 use crate::rules::RuleError;
 use crate::tree::TreeError;
@@ -53,6 +54,7 @@ impl Failure {
         }
         match self.status() {
             400 => ("400 Bad Request", "this is not a valid path."),
+            403 => ("403 Forbidden", "this directory is too large for an archive; its parts may be smaller."),
             404 => ("404 Not Found", "there is no such file here."),
             405 => ("405 Method Not Allowed", "this server answers GET, HEAD and OPTIONS."),
             410 => ("410 Gone", "this file is not here any more."),
@@ -69,6 +71,15 @@ impl From<TreeError> for Failure {
         match error {
             TreeError::NotFound => Self::Status(404),
             TreeError::Failed(text) => Self::System(text),
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TooLarge => Self::Status(403),
+            Refusal::Tree(error) => error.into(),
         }
     }
 }

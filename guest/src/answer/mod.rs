@@ -17,11 +17,11 @@ use crate::path::{PathError, RelativePath, UrlPath};
 use crate::policy;
 use crate::request::{LONGEST_TARGET, Method, Request};
 use crate::resolve::{self, Found, Resolution};
-use crate::response::{ALLOW, Origin, Plan};
+use crate::response::{ALLOW, Body, Origin, Plan};
 use crate::rules::{Changes, Rules, Which};
 use crate::tree::{Timestamp, Tree, stat_file};
 use crate::validators::{EntityTag, Validators};
-use crate::{accept, cache, html};
+use crate::{accept, archive, cache, html};
 use error::{HTML, misconfigured};
 use failure::Failure;
 use site::redirect;
@@ -128,7 +128,10 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if let Some(rule) = self.rules.redirect(Which::Forced, path.query())? {
             return self.follow(rule, path).await;
         }
+        let is_archive = self.is_archive_of(path);
         match resolution {
+            // The index of the directory, whose path ends in a slash.
+            Resolution::File(_) if is_archive => self.archive(path.relative()).await,
             Resolution::File(found) => match self.file(found, path).await {
                 // Readable metadata but unreadable content: answered like a missing file.
                 Err(Failure::Status(404)) => self.nothing(path).await,
@@ -142,6 +145,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
                 }
                 match resolution {
                     Resolution::Directory(location) => Ok(redirect(Origin::Server, 308, location)),
+                    Resolution::Listing(directory) if is_archive => self.archive(&directory).await,
                     Resolution::Listing(directory) => self.listing(&directory, path).await,
                     _ => self.fallback(path).await,
                 }
@@ -191,16 +195,46 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         Err(Failure::Missing(complaint))
     }
 
+    /// Whether what is at a path may be a part of another answer: no rule guards it.
+    fn is_unguarded(&self, path: &RelativePath) -> bool {
+        let mut rules = self.rules.about(path.decoded());
+        rules.answers_with(path);
+        matches!(rules.redirect(Which::Forced, None), Ok(None))
+    }
+
+    /// Whether the request is for a directory as an archive, and the directory may be one.
+    fn is_archive_of(&self, path: &UrlPath<'_>) -> bool {
+        // Most settings allow none.
+        self.settings.archive.same_for_all() != Some(&false)
+            && path.is_directory()
+            && archive::is_asked_for(path.query())
+            && archive::is_open(path.relative(), self.settings)
+    }
+
+    /// A directory with everything below it, as an archive. It has no validators: nothing but its content tells whether it has changed.
+    async fn archive(&self, directory: &RelativePath) -> Result<Plan<T::File>, Failure> {
+        let is_unguarded = |path: &RelativePath| self.is_unguarded(path);
+        let archive = archive::collect(self.tree, directory, is_unguarded, self.settings).await?;
+        let about = |status| Plan::new(Origin::Listing, status).with("cache-control", cache::REVALIDATE);
+        match conditional::evaluate(self.request, &Validators::default(), 0) {
+            Outcome::Proceed => {}
+            Outcome::NotModified => return Ok(about(304)),
+            Outcome::PreconditionFailed => return Err(Failure::Status(412)),
+        }
+        let mut plan = about(200)
+            .with("accept-ranges", "none")
+            .with("content-type", archive::MEDIA_TYPE)
+            .with("content-disposition", archive::disposition(directory))
+            .with("content-length", archive.length().to_string());
+        plan.body = Body::Archive(Box::new(archive));
+        Ok(plan)
+    }
+
     /// A directory, as a page or as JSON.
     async fn listing(&self, directory: &RelativePath, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
         let view = View::from_query(path.query());
         let is_json = accept::wants_json(&self.request.headers);
-        // A README is not shown where a rule guards it.
-        let shows_readme = |readme: &RelativePath| {
-            let mut rules = self.rules.about(readme.decoded());
-            rules.answers_with(readme);
-            !is_json && matches!(rules.redirect(Which::Forced, None), Ok(None))
-        };
+        let shows_readme = |readme: &RelativePath| !is_json && self.is_unguarded(readme);
         let listing = listing::list(self.tree, directory, view, shows_readme, self.settings).await?;
         let text = if is_json { listing::json::render(&listing) } else { listing::html::render(&listing) };
         let validators =

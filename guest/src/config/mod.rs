@@ -127,6 +127,8 @@ pub struct Settings {
     pub index: Vec<String>,
     /// `FILES_LISTING`, by the path of the directory
     pub listing: Table<bool>,
+    /// `FILES_ARCHIVE`, by the path of the directory
+    pub archive: Table<bool>,
     /// `FILES_CLEAN_URLS`, by the path of the page
     pub clean_urls: Table<CleanUrls>,
     /// `FILES_SPA`, by the path of the request
@@ -162,6 +164,7 @@ impl Default for Settings {
         Self {
             index: vec!["index.html".to_owned()],
             listing: Table::uniform(false),
+            archive: Table::uniform(false),
             clean_urls: Table::uniform(CleanUrls::On),
             spa: Table::uniform(None),
             error_pages: ErrorPages::Nearest,
@@ -253,6 +256,7 @@ impl Settings {
                 self.index = names;
             }
             "FILES_LISTING" => self.listing = switches(value)?,
+            "FILES_ARCHIVE" => self.archive = switches(value)?,
             "FILES_CLEAN_URLS" => {
                 let takes = "it takes `on`, `redirect` or `off`, or lines such as `/docs/*: off`";
                 self.clean_urls = decisive_table(value, CleanUrls::On, takes, |_, value| match value {
@@ -442,6 +446,7 @@ mod tests {
     fn a_setting_may_depend_on_the_path() {
         let settings = read(&[
             ("FILES_LISTING", "/private/*: off\n/*: on"),
+            ("FILES_ARCHIVE", "/docs: on"),
             ("FILES_CLEAN_URLS", "/blog/*: redirect\n*.htm.html: off"),
             ("FILES_SPA", "/api/*: off\n/.app/*: .app/index.html\nindex.html"),
             ("FILES_HIDDEN", "/.app/*: on\noff"),
@@ -450,6 +455,8 @@ mod tests {
         .unwrap();
         let listing = |path: &str| *settings.listing.of_path(|| path.to_owned());
         assert!(listing("/") && listing("/docs") && !listing("/private") && !listing("/private/a"));
+        let archive = |path: &str| *settings.archive.of_path(|| path.to_owned());
+        assert!(archive("/docs") && !archive("/docs/a") && !archive("/"));
         let clean = |path: &str| *settings.clean_urls.of_file(|| path.to_owned());
         assert_eq!(clean("/blog/a.html"), CleanUrls::Redirect);
         assert_eq!(clean("/a.htm.html"), CleanUrls::Off);
@@ -484,6 +491,7 @@ mod tests {
         for (name, values) in [
             ("FILES_INDEX", ["", "../x", "a/b", ".hidden", "a\\b"].as_slice()),
             ("FILES_LISTING", &["", "ON", "1", "\n", "/a/*: yes", "a/b: on", "on\n/a: off", "off\noff"]),
+            ("FILES_ARCHIVE", &["", "tar", "on\n/a: off"]),
             ("FILES_CLEAN_URLS", &["true", "/a: ", "redirect\n/a: off"]),
             ("FILES_PORTABLE_NAMES", &["yes"]),
             ("FILES_TYPE", &["text/plain", "*.foo: text", "*.foo: ", "a/*: text/plain"]),

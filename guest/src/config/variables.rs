@@ -16,7 +16,7 @@ pub struct Variable {
 }
 
 /// Every setting.
-pub const VARIABLES: [Variable; 15] = [
+pub const VARIABLES: [Variable; 16] = [
     Variable {
         name: "FILES_INDEX",
         value: "NAMES",
@@ -30,6 +30,13 @@ pub const VARIABLES: [Variable; 15] = [
         repeatable: true,
         default: "off; wasi-httpd sets it on when it listens on loopback addresses only and no --allow-name is given",
         meaning: "List directories of a pattern, or all, that have no index, as HTML or, if the client prefers it, as JSON; the first match decides",
+    },
+    Variable {
+        name: "FILES_ARCHIVE",
+        value: "[PATTERN: ]on|off",
+        repeatable: true,
+        default: "off",
+        meaning: "Send a listed directory of a pattern, or each, with everything below it, if it is asked for with ?archive=tar; the first match decides",
     },
     Variable {
         name: "FILES_CLEAN_URLS",

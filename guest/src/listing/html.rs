@@ -208,7 +208,7 @@ fn write_pages(body: &mut String, listing: &Listing) -> fmt::Result {
 }
 
 fn write_count(body: &mut String, listing: &Listing) -> fmt::Result {
-    let Listing { view, pages, total, unreadable, is_truncated, .. } = listing;
+    let Listing { view, pages, total, unreadable, is_truncated, is_archived, .. } = listing;
     let noun = if *total == 1 { "entry" } else { "entries" };
     write!(body, "<footer>{total} {noun}")?;
     if !view.filter.is_empty() {
@@ -224,6 +224,9 @@ fn write_count(body: &mut String, listing: &Listing) -> fmt::Result {
     }
     if *is_truncated {
         body.push_str("; the directory has more entries than can be listed");
+    }
+    if *is_archived {
+        body.push_str(". <a href=\"./?archive=tar\">Download all as a tar archive</a>");
     }
     body.push_str("</footer>\n");
     Ok(())
@@ -279,6 +282,7 @@ mod tests {
             total: entries.len(),
             unreadable: 0,
             is_truncated: false,
+            is_archived: false,
             entries,
             readme: None,
         }
@@ -333,7 +337,7 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }
-        assert!(!page.contains("<img") && !page.contains("Pages"));
+        assert!(!page.contains("<img") && !page.contains("Pages") && !page.contains("archive"));
     }
 
     #[test]
@@ -351,6 +355,13 @@ mod tests {
         ] {
             assert!(page.contains(part), "{part} in {page}");
         }
+    }
+
+    #[test]
+    fn an_archive_is_offered_where_there_is_one() {
+        let page = render(&Listing { is_archived: true, ..listing(vec![file("a")]) });
+        let link = "<footer>1 entry. <a href=\"./?archive=tar\">Download all as a tar archive</a></footer>";
+        assert!(page.contains(link), "{page}");
     }
 
     #[test]

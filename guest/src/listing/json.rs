@@ -46,7 +46,7 @@ pub fn render(listing: &Listing) -> String {
 }
 
 fn write(text: &mut String, listing: &Listing) -> fmt::Result {
-    let Listing { path, view, pages, total, unreadable, is_truncated, entries, readme: _ } = listing;
+    let Listing { path, view, pages, total, unreadable, is_truncated, entries, .. } = listing;
     let slash = if path.as_str().is_empty() { "" } else { "/" };
     let path = format!("/{}{slash}", path.as_str());
     write!(text, "{{\"path\":{},\"sort\":\"{}\",", Quoted(&path), view.key.name())?;
@@ -103,6 +103,7 @@ mod tests {
             total: 2,
             unreadable: 0,
             is_truncated: false,
+            is_archived: false,
             entries: vec![
                 Entry { name: "d".into(), is_directory: true, size: None, modified: None },
                 Entry { name: "f".into(), is_directory: false, size: Some(3), modified },

@@ -4,6 +4,7 @@ pub mod html;
 pub mod json;
 mod merge;
 
+use crate::archive;
 use crate::config::Settings;
 use crate::path::{RelativePath, is_possible_name};
 use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
@@ -154,6 +155,8 @@ pub struct Listing {
     pub unreadable: usize,
     /// Whether the directory has more entries than are listed.
     pub is_truncated: bool,
+    /// Whether the directory is sent as an archive on request.
+    pub is_archived: bool,
     /// The entries of this page.
     pub entries: Vec<Entry>,
     /// The start of a README, where there is one.
@@ -189,10 +192,7 @@ pub async fn list<T: Tree>(
     let prefix = common_prefix(&names);
     let mut entries = Vec::with_capacity(names.len());
     for (name, kind) in names {
-        // `/.well-known/` is for programs that know it.
-        let is_for_programs =
-            name == ".well-known" && !settings.names.serves_hidden(path.join(&name).as_str());
-        if is_for_programs || !path.serves_child(&name, &settings.names) {
+        if !shows(path, &name, settings) {
             unreadable += usize::from(!is_possible_name(&name, &settings.names));
             continue;
         }
@@ -231,7 +231,16 @@ pub async fn list<T: Tree>(
             fill(tree, &directory, entry).await?;
         }
     }
-    Ok(Listing { path: path.clone(), view, pages, total, unreadable, is_truncated, entries: page, readme })
+    let is_archived = archive::is_open(path, settings);
+    let path = path.clone();
+    Ok(Listing { path, view, pages, total, unreadable, is_truncated, is_archived, entries: page, readme })
+}
+
+/// Whether a name in a directory is shown. `/.well-known/` is served and not shown: it is for programs that know it.
+pub fn shows(directory: &RelativePath, name: &str, settings: &Settings) -> bool {
+    let is_for_programs =
+        || name == ".well-known" && !settings.names.serves_hidden(directory.join(name).as_str());
+    directory.serves_child(name, &settings.names) && !is_for_programs()
 }
 
 /// Examines an entry; `false` when it is nothing that is served.

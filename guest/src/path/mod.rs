@@ -28,8 +28,8 @@ const MISSING: &str = "-";
 
 /// A path below the served directory: segments that are plain file names, joined by `/`, without a leading slash.
 ///
-/// Its constructors apply the rules of this module, but for [`RelativePath::join`], whose names come from settings and from the
-/// server itself. So a value of this type is safe to open.
+/// Its constructors apply the rules of this module, but for [`RelativePath::join`] and [`RelativePath::join_all`], whose names come from
+/// settings, from directories and from the server itself. So a value of this type is safe to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelativePath(String);
 
@@ -48,6 +48,19 @@ impl RelativePath {
             path.push('/');
         }
         path.push_str(name);
+        Self(path)
+    }
+
+    /// The file that these names lead to from this directory.
+    #[must_use]
+    pub fn join_all<'n>(&self, names: impl Iterator<Item = &'n str>) -> Self {
+        let mut path = self.0.clone();
+        for name in names {
+            if !path.is_empty() {
+                path.push('/');
+            }
+            path.push_str(name);
+        }
         Self(path)
     }
 

@@ -4,6 +4,7 @@
 
 use super::{FIRST_READ_BYTES, NO_DIRECTORY, path_argument, prepared, refused_field, system_failure};
 use crate::answer;
+use crate::archive::{Cut, Sink};
 use crate::path::RelativePath;
 use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
@@ -40,13 +41,14 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
         let prepared = prepared::get_or_read(|| {});
         let settings = &prepared.outcome;
         let request = read_request(&request, prepared.is_by_host);
-        let mut plan = block_on(answer::handle(&Preopen::first(), settings.as_ref(), &request, now));
+        let preopen = Preopen::first();
+        let mut plan = block_on(answer::handle(&preopen, settings.as_ref(), &request, now));
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint);
         }
         // An error after the head cannot be reported: the body is dropped unfinished, and the runtime closes the connection
         // short of its Content-Length, which the client can tell.
-        let _ = send(plan, outparam);
+        let _ = send(plan, &preopen, outparam);
     }
 }
 
@@ -133,6 +135,12 @@ impl Tree for Preopen {
                 error => Err(error),
             },
         }
+    }
+
+    async fn is_link(&self, path: &RelativePath) -> Result<bool, TreeError> {
+        let stat = self.directory()?.stat_at(PathFlags::empty(), path_argument(path));
+        let stat = stat.map_err(|error| tree_error(path.as_str(), error))?;
+        Ok(stat.type_ == DescriptorType::SymbolicLink)
     }
 
     async fn open(&self, path: &RelativePath) -> Result<(Descriptor, Metadata), TreeError> {
@@ -237,7 +245,7 @@ fn tree_error(path: &str, error: ErrorCode) -> TreeError {
 }
 
 /// Sends a plan. `None` means that the response could not be made or that the body could not be sent in full.
-fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Option<()> {
+fn send(plan: Plan<Descriptor>, preopen: &Preopen, outparam: http::ResponseOutparam) -> Option<()> {
     let Plan { status, headers, body, .. } = plan;
     let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
     let headers = http::Fields::from_list(&fields);
@@ -265,9 +273,30 @@ fn send(plan: Plan<Descriptor>, outparam: http::ResponseOutparam) -> Option<()> 
             }
             write_all(&stream, end.as_bytes())?;
         }
+        Body::Archive(archive) => match block_on(archive.send(preopen, &mut Output(&stream))) {
+            Ok(()) => {}
+            Err(Cut::Changed(sentence)) => {
+                complain(&sentence);
+                return None;
+            }
+            Err(Cut::Closed) => return None,
+        },
     }
     drop(stream);
     http::OutgoingBody::finish(outgoing, None).ok()
+}
+
+/// A body, as something that takes an archive.
+struct Output<'a>(&'a OutputStream);
+
+impl Sink<Descriptor> for Output<'_> {
+    async fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+        write_all(self.0, bytes)
+    }
+
+    async fn file(&mut self, file: Descriptor, length: u64) -> Option<()> {
+        splice(self.0, &file, 0, length)
+    }
 }
 
 /// How many bytes `blocking-write-and-flush` takes at a time.

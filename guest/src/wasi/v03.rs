@@ -4,6 +4,7 @@
 
 use super::{FIRST_READ_BYTES, NO_DIRECTORY, path_argument, prepared, refused_field, system_failure};
 use crate::answer;
+use crate::archive::{Cut, Sink};
 use crate::path::RelativePath;
 use crate::request::{Headers, Method, Request};
 use crate::response::{Body, Plan};
@@ -40,11 +41,12 @@ impl bindings::exports::wasi::http::handler::Guest for FileServer {
         let settings = &prepared::get_or_read(|| spawn_local(async {})).outcome;
         let is_bounded = settings.as_ref().is_ok_and(|settings| settings.bounded_streams);
         let request = read_request(&request);
-        let mut plan = answer::handle(&Preopen::first(), settings.as_ref(), &request, now).await;
+        let preopen = Preopen::first();
+        let mut plan = answer::handle(&preopen, settings.as_ref(), &request, now).await;
         if let Some(complaint) = plan.complaint.take() {
             complain(&complaint).await;
         }
-        send(plan, is_bounded).await
+        send(plan, preopen, is_bounded).await
     }
 }
 
@@ -133,6 +135,11 @@ impl Tree for Preopen {
             Err(TreeError::NotFound) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    async fn is_link(&self, path: &RelativePath) -> Result<bool, TreeError> {
+        let stat = self.stat_at(path, PathFlags::empty()).await?;
+        Ok(matches!(stat.type_, DescriptorType::SymbolicLink))
     }
 
     async fn open(&self, path: &RelativePath) -> Result<(Descriptor, Metadata), TreeError> {
@@ -256,7 +263,11 @@ fn tree_error(path: &str, error: &ErrorCode) -> TreeError {
 
 /// Makes a response of a plan, and has its body sent. `is_bounded` tells whether the runtime sends no more of a file's stream than
 /// the response's Content-Length.
-async fn send(plan: Plan<Descriptor>, is_bounded: bool) -> Result<http::Response, http::ErrorCode> {
+async fn send(
+    plan: Plan<Descriptor>,
+    preopen: Preopen,
+    is_bounded: bool,
+) -> Result<http::Response, http::ErrorCode> {
     let Plan { status, headers, body, .. } = plan;
     let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
     let headers = match http::Fields::from_list(&fields) {
@@ -286,7 +297,7 @@ async fn send(plan: Plan<Descriptor>, is_bounded: bool) -> Result<http::Response
             let (writer, reader) = wit_stream::new();
             spawn_local(async move {
                 // An error after the head cannot be reported: the body ends short of its Content-Length, which the client can tell.
-                let _ = copy(body, writer).await;
+                let _ = copy(body, &preopen, writer).await;
                 drop(trailers);
             });
             Some(reader)
@@ -304,7 +315,7 @@ async fn send(plan: Plan<Descriptor>, is_bounded: bool) -> Result<http::Response
 const COPY_BYTES: u64 = 64 * 1024;
 
 /// Writes a body. `None` means that it could not be sent in full.
-async fn copy(body: Body<Descriptor>, mut writer: StreamWriter<u8>) -> Option<()> {
+async fn copy(body: Body<Descriptor>, preopen: &Preopen, mut writer: StreamWriter<u8>) -> Option<()> {
     match body {
         Body::Empty => {}
         Body::Bytes(bytes) => {
@@ -318,8 +329,29 @@ async fn copy(body: Body<Descriptor>, mut writer: StreamWriter<u8>) -> Option<()
             }
             write(&mut writer, end.into_bytes()).await?;
         }
+        Body::Archive(archive) => match archive.send(preopen, &mut Output(&mut writer)).await {
+            Ok(()) => {}
+            Err(Cut::Changed(sentence)) => {
+                complain(&sentence).await;
+                return None;
+            }
+            Err(Cut::Closed) => return None,
+        },
     }
     Some(())
+}
+
+/// A body, as something that takes an archive.
+struct Output<'a>(&'a mut StreamWriter<u8>);
+
+impl Sink<Descriptor> for Output<'_> {
+    async fn bytes(&mut self, bytes: &[u8]) -> Option<()> {
+        write(self.0, bytes.to_owned()).await.map(drop)
+    }
+
+    async fn file(&mut self, file: Descriptor, length: u64) -> Option<()> {
+        copy_piece(self.0, &file, 0, length).await
+    }
 }
 
 /// Writes bytes, and returns the empty buffer.

@@ -94,7 +94,7 @@ impl Directory {
 }
 
 /// The result of a future that never waits.
-fn ready<F: Future>(future: F) -> F::Output {
+pub fn ready<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("nothing here waits"),
@@ -139,6 +139,10 @@ impl Tree for Directory {
 
     async fn exists(&self, path: &RelativePath) -> Result<bool, TreeError> {
         Ok(fs::symlink_metadata(self.path(path)?).is_ok())
+    }
+
+    async fn is_link(&self, path: &RelativePath) -> Result<bool, TreeError> {
+        fs::symlink_metadata(self.path(path)?).map(|found| found.is_symlink()).map_err(tree_error)
     }
 
     async fn open(&self, path: &RelativePath) -> Result<(File, Metadata), TreeError> {
@@ -213,6 +217,7 @@ pub fn body(plan: &Plan<File>) -> Vec<u8> {
             bytes.extend_from_slice(end.as_bytes());
             bytes
         }
+        Body::Archive(_) => panic!("an archive is sent by a tree"),
     }
 }
 

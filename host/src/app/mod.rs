@@ -2,7 +2,7 @@
 //!
 //! 1. [`route`]: which site a request is for; [`sites`]: all of them, replaced at once
 //! 2. [`build`]: how they are made
-//! 3. [`slots`]: an instance may live, now or soon
+//! 3. [`slots`]: an instance may live, now or soon; [`archives`]: few of them send archives
 //! 4. [`executor`]: a new instance, or an [`idle`] one where the operator allows it
 //! 5. [`running`]: the guest runs until it has set its response, and on as the body is sent; [`answer`] is that body
 //! 6. [`behind`]: components in front of others, each an app of its own
@@ -13,6 +13,7 @@
 
 mod answer;
 mod apart;
+mod archives;
 mod behind;
 pub mod build;
 mod executor;
@@ -38,6 +39,7 @@ use crate::report::tag::{Label, Tag};
 use crate::report::{Meter, Subject};
 use anyhow::Result;
 use apart::apart;
+use archives::Archives;
 use behind::Behind;
 use bytes::Bytes;
 use executor::{Executor, Reuse};
@@ -86,6 +88,8 @@ pub struct App {
     own_slots: Option<Slots>,
     /// Instead of them, where an instance answers several requests at a time: places for requests in all of its instances.
     places: Option<Slots>,
+    /// The archives that it sends, if it may.
+    archives: Option<Archives>,
     times: Times,
     body: BodyLimits,
     stripped: Option<Stripped>,
@@ -216,6 +220,7 @@ impl App {
             own_slots: (own < instances).then(|| Slots::new(own, slots.max_wait())),
             places: (site.concurrent > 1)
                 .then(|| Slots::new(most.saturating_mul(site.concurrent), slots.max_wait())),
+            archives: Archives::of(site, most).filter(|_| behind.is_none()),
             most,
             slots,
             times,
@@ -284,12 +289,16 @@ impl App {
             Limit::Body.hit();
             return Err(NoAnswer::BodyTooLarge);
         }
+        let archive = match &self.archives {
+            Some(archives) => archives.admit(&request).map_err(|_| NoAnswer::Busy(self.times.queue))?,
+            None => None,
+        };
         let counts = self.counts.as_deref();
         let slot = match &self.places {
             Some(places) => places.take(None, counts).await,
             None => self.slots.take(self.own_slots.as_ref(), counts).await,
         };
-        let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?;
+        let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?.with_archive(archive);
         let (mut parts, body) = request.into_parts();
         if let Some(stripped) = &self.stripped {
             stripped.strip(&mut parts.uri);

@@ -25,6 +25,15 @@ pub(super) struct Slot {
     _permit: OwnedSemaphorePermit,
     /// Of the site, where it may have fewer than all sites together.
     _of_site: Option<OwnedSemaphorePermit>,
+    /// To send an archive, where it does.
+    _archive: Option<OwnedSemaphorePermit>,
+}
+
+impl Slot {
+    /// The same, with the right to send an archive.
+    pub(super) fn with_archive(self, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { _archive: permit, ..self }
+    }
 }
 
 /// The right to keep one instance, which is to be [given back](Slots::release).
@@ -68,7 +77,7 @@ impl Slots {
             Some(slots) => Some(slots.permit(counts).await?),
             None => None,
         };
-        Some(Slot { _permit: self.permit(counts).await?, _of_site: of_site })
+        Some(Slot { _permit: self.permit(counts).await?, _of_site: of_site, _archive: None })
     }
 
     async fn permit(&self, counts: Option<&InstanceCounts>) -> Option<OwnedSemaphorePermit> {

@@ -5,6 +5,7 @@ pub mod rules;
 
 use crate::config::site::Site;
 use guest::config::{ErrorPages, Settings};
+use guest::table::Table;
 use std::fs::File;
 use std::path::Path;
 
@@ -22,9 +23,12 @@ pub fn check(config: &Site) -> Faults {
     served(config).map(|(root, settings)| check_directory(root, &settings)).unwrap_or_default()
 }
 
-/// What a site lacks of what its settings name: what [`check`] warns of.
+/// What a site lacks of what its settings name: what [`check`] warns of, and what only the listeners tell, by which listings may be on.
 pub fn missing(config: &Site) -> Vec<String> {
-    served(config).map(|(root, settings)| missing_in(root, &settings)).unwrap_or_default()
+    let Some((root, settings)) = served(config) else { return Vec::new() };
+    let mut warnings = missing_in(root, &settings);
+    warnings.extend(without_archives(&settings));
+    warnings
 }
 
 /// The directory that the built-in guest serves, and its settings; `None` for other guests.
@@ -69,9 +73,17 @@ fn missing_in(root: &Path, settings: &Settings) -> Vec<String> {
     warnings
 }
 
+/// What is to be known of a site that offers archives of nothing.
+fn without_archives(settings: &Settings) -> Option<String> {
+    let never = |table: &Table<bool>| table.values().all(|on| !on);
+    (never(&settings.listing) && !never(&settings.archive)).then(|| {
+        "FILES_ARCHIVE is on, but no directory is listed, and only such have archives; set FILES_LISTING too".to_owned()
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Faults, check_directory};
+    use super::{Faults, check_directory, without_archives};
     use guest::config::Settings;
 
     fn settings(variables: &[(&str, &str)]) -> Settings {
@@ -98,6 +110,14 @@ mod tests {
         assert_eq!(errors.len(), 2, "{errors:?}");
         assert!(errors[0].ends_with("_headers: it is a link out of the directory"), "{errors:?}");
         assert!(errors[1].ends_with("_redirects: it is a link that leads nowhere"), "{errors:?}");
+    }
+
+    #[test]
+    fn archives_of_nothing_are_warned_of() {
+        let warning = |variables: &[(&str, &str)]| without_archives(&settings(variables));
+        assert_eq!(warning(&[("FILES_ARCHIVE", "on"), ("FILES_LISTING", "/a/*: on")]), None);
+        assert_eq!(warning(&[("FILES_ARCHIVE", "off")]), None);
+        assert!(warning(&[("FILES_ARCHIVE", "/a/*: on")]).unwrap().starts_with("FILES_ARCHIVE is on, but"));
     }
 
     #[test]

@@ -50,6 +50,8 @@ kinds! {
     Queue = "queue",
     /// A request has waited too long for an instance.
     QueueTime = "queue-timeout",
+    /// A request was refused, because as many archives as possible were sent.
+    Archives = "archives",
     /// The memory of an instance could not grow any more.
     Memory = "max-memory",
     /// A table of an instance could not grow any more.

@@ -1,0 +1,55 @@
+//! How many archives of directories the file server sends at a time. Each holds its instance for as long as its client takes it, and an
+//! instance has to look at every file before.
+
+use crate::config::site::Site;
+use crate::report::metrics::Limit;
+use guest::archive::is_asked_for;
+use guest::config::Settings;
+use http::Request;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Archives of a site at a time. An instance that sends the largest one has 64 MiB.
+const MAX_ARCHIVES: u32 = 8;
+
+/// The part of the instances of a site that may send archives, so that they do not hold all of them.
+const PART_OF_INSTANCES: u32 = 4;
+
+/// The right to send one archive, until it is dropped.
+pub(super) type Permit = OwnedSemaphorePermit;
+
+/// The archives of a site.
+#[derive(Debug)]
+pub(super) struct Archives(Arc<Semaphore>);
+
+impl Archives {
+    /// Those of a site with so many instances; `None` if it has none.
+    pub(super) fn of(site: &Site, instances: u32) -> Option<Self> {
+        if site.guest.is_some() {
+            return None;
+        }
+        let settings = Settings::from_environment(site.grants.environment.clone()).ok()?;
+        let most = (instances / PART_OF_INSTANCES).clamp(1, MAX_ARCHIVES);
+        let is_off = settings.archive.same_for_all() == Some(&false);
+        (!is_off).then(|| Self(Arc::new(Semaphore::new(most as usize))))
+    }
+
+    /// The right to send what a request asks for, which only an archive needs.
+    ///
+    /// # Errors
+    /// [`TooMany`] if as many as possible are sent.
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, TooMany> {
+        if !is_asked_for(request.uri().query()) {
+            return Ok(None);
+        }
+        let permit = Arc::clone(&self.0).try_acquire_owned();
+        permit.map(Some).map_err(|_| {
+            Limit::Archives.hit();
+            TooMany
+        })
+    }
+}
+
+/// As many archives as possible are sent.
+#[derive(Debug)]
+pub(super) struct TooMany;
