@@ -60,8 +60,8 @@ fn is_open<F>(name: &str, plan: &Plan<F>) -> bool {
             matches!(origin, Origin::File | Origin::ErrorPage)
                 && plan.headers.iter().any(|(name, _)| name == "content-type")
         }
-        // A page of the server's own has a policy that was written for it.
-        "content-security-policy" => !matches!(plan.body, Body::Bytes(_)),
+        // A page of the server's own has a policy that was written for it. A 304 about it would change it.
+        "content-security-policy" => origin != Origin::Listing && !matches!(plan.body, Body::Bytes(_)),
         _ => !fields::is_reserved(name),
     }
 }

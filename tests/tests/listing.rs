@@ -285,6 +285,9 @@ fn a_listing_has_a_tag() {
         let tag = page.header("etag").unwrap();
         let again = server.get_with("/", &[("If-None-Match", tag)]);
         assert_eq!((again.status, again.header("vary")), (304, Some("Accept")));
+        // It would replace the policy of the page that the client has.
+        let policy = page.header("content-security-policy");
+        assert!(policy.is_some() && again.header("content-security-policy") == policy);
         assert_ne!(json(&server, "/").header("etag"), Some(tag));
         let changed = server.get_with("/?sort=size", &[("If-None-Match", tag)]);
         assert_eq!(changed.status, 200);

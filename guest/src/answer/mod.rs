@@ -244,6 +244,8 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
                 .with_some("etag", validators.entity_tag.as_ref().map(EntityTag::field))
                 .with("cache-control", cache::REVALIDATE)
                 .with("vary", "Accept")
+                // Also with a 304, which may change the fields of the page that a client has.
+                .with_some("content-security-policy", (!is_json).then_some(html::POLICY))
         };
         // The date of the answer matters only to modification dates, of which a listing has none.
         match conditional::evaluate(self.request, &validators, 0) {
@@ -252,10 +254,6 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             Outcome::PreconditionFailed => return Err(Failure::Status(412)),
         }
         let plan = about(200);
-        Ok(if is_json {
-            plan.with_text("application/json", text)
-        } else {
-            plan.with("content-security-policy", html::POLICY).with_text(HTML, text)
-        })
+        Ok(plan.with_text(if is_json { "application/json" } else { HTML }, text))
     }
 }
