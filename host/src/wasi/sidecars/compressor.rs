@@ -16,7 +16,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 use tracing::warn;
 use wasmtime_wasi::filesystem::{self, FsPerms, OpenMode};
 
@@ -34,10 +34,6 @@ pub const MAX_FORMS: usize = 1024;
 
 /// What the process may have open, divided by this, is what forms may take of it.
 const FILES_PART: usize = 8;
-
-/// How long a file must have stayed the same. The kernel gives two changes within some milliseconds the same time, so that the
-/// version of a file that has just changed may be that of other content.
-const SETTLED_AFTER: Duration = Duration::from_secs(1);
 
 /// Files that are remembered as asked for. Once the cache is full, a file is compressed only when it is asked for again:
 /// somebody who reads all of a large site once has nothing compressed in vain.
@@ -129,7 +125,7 @@ impl Compressor {
     /// Has a file of this version compressed, unless it has to wait for too many others.
     pub(super) fn ask(&self, file: &Arc<File>, version: FileVersion, coding: Coding) {
         let key = Key { version, coding };
-        if !self.takes(&version) || !is_settled(&version, SystemTime::now()) {
+        if !self.takes(&version) || !version.is_settled(SystemTime::now()) {
             return;
         }
         let is_full = {
@@ -178,17 +174,6 @@ impl Compressor {
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
     }
-}
-
-/// Whether a version has been that of its file for so long that no other content can have it.
-fn is_settled(version: &FileVersion, now: SystemTime) -> bool {
-    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (seconds, nanoseconds) = version.changed;
-    let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(seconds), u32::try_from(nanoseconds)) else {
-        return true;
-    };
-    let changed = Duration::new(seconds, nanoseconds);
-    since >= changed.saturating_add(SETTLED_AFTER)
 }
 
 /// Compresses a version of a file; `None` if that is not what the file is by now.
@@ -278,7 +263,7 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Compressor, Form, Key, Lookup, compress, is_settled};
+    use super::{Asked, Compressor, Form, Key, Lookup, compress};
     use crate::coding::FileVersion;
     use guest::encoding::Coding;
     use rustix::fs::fstat;
@@ -286,7 +271,6 @@ mod tests {
     use std::io::{Read as _, Seek as _, Write as _};
     use std::os::unix::fs::FileExt as _;
     use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
 
     fn version(file: &File) -> FileVersion {
         FileVersion::of(&fstat(file).unwrap()).unwrap()
@@ -325,14 +309,6 @@ mod tests {
             let form = compress(&noise, version(&noise), coding).unwrap();
             assert!(matches!(form, Some(Form::NotSmaller)), "{coding:?}");
         }
-    }
-
-    #[test]
-    fn a_version_is_settled_after_a_second() {
-        let now = SystemTime::UNIX_EPOCH + Duration::new(1_000, 500);
-        let version = |changed| FileVersion { file: (1, 1), size: 5_000, modified: (1, 1), changed };
-        assert!(is_settled(&version((999, 500)), now) && is_settled(&version((-1, 0)), now));
-        assert!(!is_settled(&version((999, 501)), now) && !is_settled(&version((2_000, 0)), now));
     }
 
     #[test]
