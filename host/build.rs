@@ -9,6 +9,7 @@ fn main() -> ExitCode {
         let directory = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default());
         Ok(std::fs::write(directory.join("functions.txt"), functions)?)
     });
-    let components = [guest_builder::FILE_SERVER, guest_builder::FILE_SERVER_P3];
+    let components =
+        [guest_builder::FILE_SERVER, guest_builder::FILE_SERVER_MARKDOWN, guest_builder::FILE_SERVER_P3];
     guest_builder::report(functions.and_then(|()| guest_builder::provide(&components)))
 }

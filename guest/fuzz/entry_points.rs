@@ -15,19 +15,20 @@ use guest::request::{Headers, Method, Request};
 use guest::rules::{self, Rules, Target, Which};
 use guest::table::Table;
 use guest::validators::{EntityTag, Validators};
-use guest::{accept, disposition};
+use guest::{accept, disposition, markdown};
 
 /// A function of arbitrary bytes.
 pub type EntryPoint = fn(&[u8]);
 
 /// Every entry point, by the name of its target.
-pub const ENTRY_POINTS: [(&str, EntryPoint); 6] = [
+pub const ENTRY_POINTS: [(&str, EntryPoint); 7] = [
     ("path", path),
     ("range", range),
     ("conditions", conditions),
     ("accept_encoding", accept_encoding),
     ("rules", rules),
     ("date", date),
+    ("markdown", markdown),
 ];
 
 /// The current time for the parsers that depend on it, in seconds since 1970.
@@ -147,4 +148,43 @@ pub fn date(bytes: &[u8]) {
     if let Some(date) = Date::of(since) {
         assert_eq!(date::parse(date.imf_fixdate().as_bytes(), NOW), Some(seconds));
     }
+}
+
+/// Input: Markdown. Its page has no other tags than those that are written for it, and is not much longer.
+pub fn markdown(bytes: &[u8]) {
+    const WRITTEN: [&str; 27] = [
+        "a",
+        "article",
+        "blockquote",
+        "br",
+        "code",
+        "del",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "img",
+        "input",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "strong",
+        "table",
+        "td",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ];
+    let html = markdown::render(bytes, 1).html;
+    for tag in html.split('<').skip(1) {
+        let name = tag.trim_start_matches('/').split(['>', ' ']).next().unwrap_or_default();
+        assert!(WRITTEN.contains(&name), "{tag:?}");
+    }
+    assert!(html.len() <= 64 * bytes.len().max(64 * 1024));
 }

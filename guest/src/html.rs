@@ -32,7 +32,7 @@ pub struct Name<'a>(pub &'a str);
 
 impl Name<'_> {
     /// Appends the name to a page, without the formatting machinery where it is plain.
-    fn append_to(self, page: &mut String) {
+    pub fn append_to(self, page: &mut String) {
         match self.as_plain() {
             Some(plain) => page.push_str(plain),
             // Writing to a string does not fail.
@@ -128,17 +128,32 @@ pub const POLICY: &str = "default-src 'none'; \
 /// A whole page: `title` as text, and a body that `write_body` appends as markup. `body_bytes` is how long the body is about
 /// to be.
 pub fn page(title: &str, body_bytes: usize, write_body: impl FnOnce(&mut String)) -> String {
-    let mut page = String::with_capacity(STYLE.len() + body_bytes + 512);
+    page_with(title, None, body_bytes, write_body)
+}
+
+/// As [`page`], with a second style, which the page's own [policy](POLICY) does not allow.
+pub fn page_with(
+    title: &str,
+    style: Option<&str>,
+    body_bytes: usize,
+    write_body: impl FnOnce(&mut String),
+) -> String {
+    let style_bytes = STYLE.len() + style.map_or(0, str::len);
+    let mut page = String::with_capacity(style_bytes + body_bytes + 512);
     page.push_str(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>",
     );
     Name(title).append_to(&mut page);
-    for part in
-        ["</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>", STYLE, "</style>\n</head>\n<body>\n"]
-    {
+    for part in ["</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>", STYLE, "</style>\n"] {
         page.push_str(part);
     }
+    if let Some(style) = style {
+        for part in ["<style>", style, "</style>\n"] {
+            page.push_str(part);
+        }
+    }
+    page.push_str("</head>\n<body>\n");
     write_body(&mut page);
     page.push_str("</body>\n</html>\n");
     page

@@ -14,10 +14,11 @@
 //! 9. [`range`]: which bytes of it
 //! 10. [`listing`]: the entries of a directory, in the form that [`accept`] chooses
 //! 11. [`archive`]: a directory with everything below it, as one file
-//! 12. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
+//! 12. [`markdown`]: a file of Markdown as HTML
+//! 13. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
 //!     [`disposition`] and, for pages of the server's own, [`html`])
-//! 13. [`policy`]: what settings and rules add to the answer
-//! 14. `wasi`: reads the request from the runtime and sends the answer (in the component only)
+//! 14. [`policy`]: what settings and rules add to the answer
+//! 15. `wasi`: reads the request from the runtime and sends the answer (in the component only)
 //!
 //! Short texts are [`split`] on the way. Their allocations lie in an [`arena`], which the component's `heap` owns.
 
@@ -34,6 +35,7 @@ pub mod encoding;
 pub mod fields;
 pub mod html;
 pub mod listing;
+pub mod markdown;
 pub mod media_type;
 pub mod path;
 pub mod pattern;

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 const UNKNOWN: &str = "application/octet-stream";
 
 /// The type of text. Browsers show it.
-const TEXT: &str = "text/plain";
+pub const TEXT: &str = "text/plain";
 
 /// Names without an extension that are text by convention, in upper case.
 const TEXT_NAMES: [&str; 16] = [

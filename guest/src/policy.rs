@@ -55,13 +55,17 @@ fn is_open<F>(name: &str, plan: &Plan<F>) -> bool {
     match name {
         // The type of a file was chosen with the rules in view.
         "x-content-type-options" | "content-type" | "vary" => false,
-        "cache-control" | "expires" => matches!(origin, Origin::File | Origin::Rule | Origin::Listing),
+        "cache-control" | "expires" => {
+            matches!(origin, Origin::File | Origin::Page | Origin::Rule | Origin::Listing)
+        }
         "content-disposition" | "content-language" => {
-            matches!(origin, Origin::File | Origin::ErrorPage)
+            matches!(origin, Origin::File | Origin::Page | Origin::ErrorPage)
                 && plan.headers.iter().any(|(name, _)| name == "content-type")
         }
         // A page of the server's own has a policy that was written for it. A 304 about it would change it.
-        "content-security-policy" => origin != Origin::Listing && !matches!(plan.body, Body::Bytes(_)),
+        "content-security-policy" => {
+            !matches!(origin, Origin::Page | Origin::Listing) && !matches!(plan.body, Body::Bytes(_))
+        }
         _ => !fields::is_reserved(name),
     }
 }

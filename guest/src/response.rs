@@ -45,6 +45,8 @@ pub enum Origin {
     File,
     /// A file of the site that tells of an error.
     ErrorPage,
+    /// A page that the server makes of a file of the site.
+    Page,
     /// A redirect of the site's rules.
     Rule,
     /// A listing.

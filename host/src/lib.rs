@@ -153,7 +153,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         }
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
-        cli::Command::Guest { output, wasi } => write_guest(&output, wasi)?,
+        cli::Command::Guest { output, wasi, markdown } => write_guest(&output, wasi, markdown)?,
         cli::Command::New(arguments) => {
             write_out(new::create(&config::Project::new(arguments)?)?.as_bytes())?;
         }
@@ -206,10 +206,14 @@ fn write_out(text: &[u8]) -> anyhow::Result<()> {
 }
 
 /// Writes the built-in component for a version of WASI to a file, or to standard output for `-`.
-fn write_guest(output: &Path, wasi: cli::Wasi) -> anyhow::Result<()> {
-    let component = match wasi {
-        cli::Wasi::V02 => component::BUILT_IN,
-        cli::Wasi::V03 => component::BUILT_IN_P3,
+fn write_guest(output: &Path, wasi: cli::Wasi, markdown: bool) -> anyhow::Result<()> {
+    let component = match (wasi, markdown) {
+        (cli::Wasi::V02, false) => component::BUILT_IN,
+        (cli::Wasi::V02, true) => component::BUILT_IN_MARKDOWN,
+        (cli::Wasi::V03, false) => component::BUILT_IN_P3,
+        (cli::Wasi::V03, true) => anyhow::bail!(
+            "the component that renders Markdown is for WASI 0.2, which every runtime has; leave `--wasi 0.3` out"
+        ),
     };
     if output == Path::new("-") {
         let stdout = std::io::stdout().lock();

@@ -19,6 +19,8 @@ pub const EXECUTORS: [&[&str]; 3] = [&[], &["--instances", "new"], &["--executor
 pub enum FileServer {
     /// WASI 0.2.
     V02,
+    /// WASI 0.2, with Markdown.
+    Markdown,
     /// WASI 0.3.
     V03,
 }
@@ -27,6 +29,7 @@ impl FileServer {
     fn component(self) -> &'static [u8] {
         match self {
             Self::V02 => host::component::BUILT_IN,
+            Self::Markdown => host::component::BUILT_IN_MARKDOWN,
             Self::V03 => host::component::BUILT_IN_P3,
         }
     }

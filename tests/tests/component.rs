@@ -1,12 +1,13 @@
 //! The components: their imports, their sizes, and whether the prebuilt ones match the sources.
 
-use guest_builder::{FILE_SERVER, FILE_SERVER_P3, prebuilt, world};
-use host::component::{BUILT_IN, BUILT_IN_P3};
+use guest_builder::{FILE_SERVER, FILE_SERVER_MARKDOWN, FILE_SERVER_P3, prebuilt, world};
+use host::component::{BUILT_IN, BUILT_IN_MARKDOWN, BUILT_IN_P3};
 
 #[test]
 fn the_component_imports_nothing_beyond_its_world() {
     for (source, component, world, filesystem) in [
         (FILE_SERVER, BUILT_IN, "file-server", "wasi:filesystem/types@0.2.12"),
+        (FILE_SERVER_MARKDOWN, BUILT_IN_MARKDOWN, "file-server", "wasi:filesystem/types@0.2.12"),
         (FILE_SERVER_P3, BUILT_IN_P3, "file-server-p3", "wasi:filesystem/types@0.3.0"),
     ] {
         let allowed = world::imports_of_world(world).unwrap();
@@ -61,6 +62,7 @@ fn the_world_has_no_network_and_no_randomness() {
 #[test]
 fn the_component_imports_only_what_it_calls() {
     let imports = world::imports_of_component(BUILT_IN).unwrap();
+    assert_eq!(world::imports_of_component(BUILT_IN_MARKDOWN).unwrap(), imports);
     let expected = [
         "wasi:cli/environment@0.2.12",
         "wasi:cli/stderr@0.2.12",
@@ -77,6 +79,8 @@ fn the_component_imports_only_what_it_calls() {
 #[test]
 fn the_components_are_small() {
     assert!(BUILT_IN.len() < 350 * 1024, "{} bytes", BUILT_IN.len());
+    // The parser of Markdown, with its table of named characters.
+    assert!(BUILT_IN_MARKDOWN.len() < 600 * 1024, "{} bytes", BUILT_IN_MARKDOWN.len());
     // In code that may wait, the compiler shares less.
     assert!(BUILT_IN_P3.len() < 450 * 1024, "{} bytes", BUILT_IN_P3.len());
 }

@@ -22,6 +22,7 @@ pub fn compile(source: Source, toolchain: &Toolchain, target_dir: &Path) -> Resu
     let compiler = toolchain.compiler();
     let mut cargo = Command::new(&compiler.cargo);
     cargo.args(["build", "--locked", "--package", PACKAGE, "--target", TARGET, "--profile", PROFILE]);
+    cargo.arg("--no-default-features");
     // The folder that cargo writes the result to, and its name there.
     let (folder, name) = match source {
         Source::Library { .. } => (".", LIBRARY),

@@ -57,6 +57,10 @@ pub(crate) const LIBRARY: &str = "guest";
 /// The file server.
 pub const FILE_SERVER: Source = Source::Library { name: LIBRARY, feature: None };
 
+/// The file server that also renders Markdown.
+pub const FILE_SERVER_MARKDOWN: Source =
+    Source::Library { name: "guest-markdown", feature: Some("markdown") };
+
 /// The file server for WASI 0.3.
 pub const FILE_SERVER_P3: Source = Source::Library { name: "guest-p3", feature: Some("v03") };
 
@@ -81,7 +85,11 @@ pub const MIDDLEWARES: [Source; 4] =
 
 /// Every component that the project builds.
 pub fn components() -> impl Iterator<Item = Source> {
-    [FILE_SERVER, FILE_SERVER_P3].into_iter().chain(TRIALS).chain(EXAMPLES).chain(MIDDLEWARES)
+    [FILE_SERVER, FILE_SERVER_MARKDOWN, FILE_SERVER_P3]
+        .into_iter()
+        .chain(TRIALS)
+        .chain(EXAMPLES)
+        .chain(MIDDLEWARES)
 }
 
 /// The environment variable that selects where components come from: see [`Policy`].

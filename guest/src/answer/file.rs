@@ -2,6 +2,7 @@
 
 use super::Answerer;
 use super::failure::Failure;
+use super::view::View;
 use crate::conditional::{self, Outcome};
 use crate::encoding::{self, Coding};
 use crate::path::UrlPath;
@@ -16,26 +17,42 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
-    /// A file: whole, in part, or not at all where the client has it.
+    /// A file: its page, or itself, whole, in part, or not at all where the client has it.
     pub(super) async fn file(&self, found: Found, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
+        let view = self.view(&found, path)?;
+        #[cfg(feature = "markdown")]
+        if view == View::Page
+            && let Some(page) = self.page(&found).await?
+        {
+            return Ok(page);
+        }
         let wanted = || encoding::preferred(&self.request.headers);
-        let representation = resolve::open(self.tree, found, wanted, self.settings).await?;
+        let mut representation = resolve::open(self.tree, found, wanted, self.settings).await?;
+        if view == View::Plain {
+            representation.media_type = media_type::TEXT;
+        }
         let now = self.clock.now();
         let mut validators = Validators::new(&representation.metadata, self.settings.tags, now);
         if let Some(coding) = representation.coding {
             validators = validators.with_coding(coding);
         }
-        match conditional::evaluate(self.request, &validators, now.seconds) {
-            Outcome::Proceed => {}
-            Outcome::NotModified => return Ok(self.not_modified(&representation, &validators)),
+        let outcome = conditional::evaluate(self.request, &validators, now.seconds);
+        let mut plan = match outcome {
+            Outcome::NotModified => self.not_modified(&representation, &validators),
             Outcome::PreconditionFailed => return Err(Failure::Status(412)),
+            Outcome::Proceed => match self.selection(&representation, &validators) {
+                Selection::Whole => self.whole(representation, &validators, path)?,
+                Selection::One(range) => self.part(representation, &validators, path, range)?,
+                Selection::Several(ranges) => self.parts(representation, &validators, path, &ranges)?,
+                Selection::Unsatisfiable => {
+                    return Err(Failure::Unsatisfiable(representation.metadata.length));
+                }
+            },
+        };
+        if matches!(view, View::Source | View::Page) {
+            plan.add_to_list("vary", "Accept");
         }
-        match self.selection(&representation, &validators) {
-            Selection::Whole => self.whole(representation, &validators, path),
-            Selection::One(range) => self.part(representation, &validators, path, range),
-            Selection::Several(ranges) => self.parts(representation, &validators, path, &ranges),
-            Selection::Unsatisfiable => Err(Failure::Unsatisfiable(representation.metadata.length)),
-        }
+        Ok(plan)
     }
 
     /// The part of a file that the client wants.

@@ -3,12 +3,16 @@
 //! 1. [`site`]: reads the site's own rules, and follows them
 //! 2. this module: what the path leads to
 //! 3. [`mod@file`]: a file as an answer
-//! 4. [`error`]: the answer to a request that fails, for a [`failure`]
+//! 4. [`view`]: whether that is a page instead, and `page`, which makes it
+//! 5. [`error`]: the answer to a request that fails, for a [`failure`]
 
 mod error;
 mod failure;
 mod file;
+#[cfg(feature = "markdown")]
+mod page;
 mod site;
+mod view;
 
 use crate::conditional::{self, Outcome};
 use crate::config::{Settings, SettingsError};
@@ -21,7 +25,7 @@ use crate::response::{ALLOW, Body, Origin, Plan};
 use crate::rules::{Changes, Rules, Which};
 use crate::tree::{Timestamp, Tree, stat_file};
 use crate::validators::{EntityTag, Validators};
-use crate::{accept, archive, cache, html};
+use crate::{accept, archive, cache, html, markdown};
 use error::{HTML, misconfigured};
 use failure::Failure;
 use site::redirect;
@@ -239,13 +243,15 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         let text = if is_json { listing::json::render(&listing) } else { listing::html::render(&listing) };
         let validators =
             Validators { entity_tag: Some(EntityTag::of(text.as_bytes())), ..Validators::default() };
+        let is_rendered = listing.readme.is_some_and(|readme| readme.rendered().is_some());
+        let policy = if is_rendered { markdown::POLICY } else { html::POLICY };
         let about = |status| {
             Plan::new(Origin::Listing, status)
                 .with_some("etag", validators.entity_tag.as_ref().map(EntityTag::field))
                 .with("cache-control", cache::REVALIDATE)
                 .with("vary", "Accept")
                 // Also with a 304, which may change the fields of the page that a client has.
-                .with_some("content-security-policy", (!is_json).then_some(html::POLICY))
+                .with_some("content-security-policy", (!is_json).then_some(policy))
         };
         // The date of the answer matters only to modification dates, of which a listing has none.
         match conditional::evaluate(self.request, &validators, 0) {

@@ -5,11 +5,11 @@
 
 mod variables;
 
-pub use variables::{VARIABLES, Variable};
+pub use variables::{NAMES, VARIABLES, Variable};
 
 use crate::path::{NamePolicy, RelativePath, is_site_name};
 use crate::table::Table;
-use crate::{fields, media_type, rules};
+use crate::{fields, markdown, media_type, rules};
 use std::fmt;
 
 /// The prefix of all names.
@@ -45,6 +45,17 @@ pub enum CleanUrls {
     On,
     /// Under the clean URL, to which the file name redirects.
     Redirect,
+}
+
+/// Which files of Markdown are rendered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rendering {
+    /// None: they are sent and shown as text.
+    Off,
+    /// Those below listings.
+    Readme,
+    /// Those below listings, and the others as pages for browsers.
+    Pages,
 }
 
 /// Which times entity tags are made of.
@@ -137,6 +148,8 @@ pub struct Settings {
     pub error_pages: ErrorPages,
     /// `FILES_HIDDEN` and `FILES_PORTABLE_NAMES`
     pub names: NamePolicy,
+    /// `FILES_MARKDOWN`
+    pub markdown: Rendering,
     /// `FILES_PRECOMPRESSED`
     pub precompressed: bool,
     /// `FILES_CACHE_CONTROL`
@@ -169,6 +182,7 @@ impl Default for Settings {
             spa: Table::uniform(None),
             error_pages: ErrorPages::Nearest,
             names: NamePolicy::default(),
+            markdown: Rendering::Off,
             precompressed: true,
             cache_control: Table::uniform(None),
             types: Table::uniform(None),
@@ -227,6 +241,16 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+
+    /// Whether a README of Markdown is rendered below a listing.
+    pub fn renders_readme(&self) -> bool {
+        markdown::IS_BUILT && self.markdown != Rendering::Off
+    }
+
+    /// Whether other files of Markdown are rendered.
+    pub fn renders_pages(&self) -> bool {
+        markdown::IS_BUILT && self.markdown == Rendering::Pages
     }
 
     /// Whether rules can say something of a request: in the settings, or in files of the site.
@@ -290,6 +314,19 @@ impl Settings {
             }
             // Read before the others.
             "FILES_HIDDEN" | "FILES_PORTABLE_NAMES" => {}
+            "FILES_MARKDOWN" => {
+                self.markdown = match value {
+                    "readme" => Rendering::Readme,
+                    _ if switch(value).map_err(|_| "it takes `on`, `readme` or `off`")? => Rendering::Pages,
+                    _ => Rendering::Off,
+                };
+                if self.markdown != Rendering::Off && !markdown::IS_BUILT {
+                    return Err(
+                        "this component has no Markdown; `wasi-httpd guest --markdown` writes one that has"
+                            .into(),
+                    );
+                }
+            }
             "FILES_PRECOMPRESSED" => self.precompressed = switch(value)?,
             "FILES_CACHE_CONTROL" => {
                 let checked = |_: Option<&str>, value: &str| {
@@ -324,8 +361,7 @@ impl Settings {
             // Taken over after the others.
             name if RULE_TEXTS.contains(&name) => {}
             _ => {
-                let known: Vec<_> = VARIABLES.iter().map(|variable| variable.name).collect();
-                return Err(format!("there is no such setting; there are {}", known.join(", ")));
+                return Err(format!("there is no such setting; there are {}", NAMES.join(", ")));
             }
         }
         Ok(())
@@ -374,7 +410,7 @@ fn is_origin(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{CleanUrls, Cors, ErrorPages, RULE_TEXTS, Settings, TagSource, VARIABLES};
+    use super::{CleanUrls, Cors, ErrorPages, RULE_TEXTS, Rendering, Settings, TagSource, VARIABLES};
     use crate::path::{NamePolicy, RelativePath};
     use crate::table::Table;
     use proptest::prelude::*;
@@ -408,6 +444,7 @@ mod tests {
             ("FILES_SPA", "/app/index.html"),
             ("FILES_ERROR_PAGE", "errors/"),
             ("FILES_HIDDEN", "on"),
+            ("FILES_MARKDOWN", "readme"),
             ("FILES_PORTABLE_NAMES", "on"),
             ("FILES_TYPE", "*.foo: text/plain\n/a/*: model/x; y=z"),
             ("FILES_ETAG", "mtime"),
@@ -421,6 +458,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.index, ["index.htm", ".start", "default.html"]);
         assert!(settings.security_headers && settings.rules && !settings.precompressed);
+        assert_eq!(settings.markdown, Rendering::Readme);
         assert_eq!(settings.listing, Table::uniform(true));
         assert_eq!(settings.clean_urls, Table::uniform(CleanUrls::Off));
         let page = settings.spa.same_for_all().unwrap().as_ref().unwrap();

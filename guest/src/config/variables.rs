@@ -15,6 +15,17 @@ pub struct Variable {
     pub meaning: &'static str,
 }
 
+/// The name of every setting. A component that says which there are needs no more.
+pub const NAMES: [&str; VARIABLES.len()] = {
+    let mut names = [""; VARIABLES.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = VARIABLES[at].name;
+        at += 1;
+    }
+    names
+};
+
 /// Every setting.
 pub const VARIABLES: [Variable; 16] = [
     Variable {
@@ -72,6 +83,13 @@ pub const VARIABLES: [Variable; 16] = [
         repeatable: false,
         default: "off",
         meaning: "Refuse names that Windows resolves to another path; set it when the component runs on Windows",
+    },
+    Variable {
+        name: "FILES_MARKDOWN",
+        value: "on|readme|off",
+        repeatable: false,
+        default: "off",
+        meaning: "Show browsers .md files as pages; readme renders only those below listings; on other runtimes, the component of wasi-httpd guest --markdown does",
     },
     Variable {
         name: "FILES_PRECOMPRESSED",

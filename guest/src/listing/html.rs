@@ -1,8 +1,9 @@
 //! A listing as a page that works without scripts.
 
-use super::{Entry, Key, Listing, Order, View};
+use super::{Entry, Key, Listing, Order, Readme, View};
 use crate::date::Date;
 use crate::html::{self, Name, Text};
+use crate::markdown;
 use crate::path::encode_segment;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt::{self, Write as _};
@@ -14,7 +15,10 @@ const ROW_BYTES: usize = 192;
 pub fn render(listing: &Listing) -> String {
     let slash = if listing.path.as_str().is_empty() { "" } else { "/" };
     let title = format!("Index of /{}{slash}", listing.path.as_str());
-    html::page(&title, 2048 + ROW_BYTES * listing.entries.len(), |body| {
+    let rendered = listing.readme.as_ref().and_then(Readme::rendered);
+    let style = rendered.map(|_| markdown::STYLE);
+    let body_bytes = 2048 + ROW_BYTES * listing.entries.len() + rendered.map_or(0, str::len);
+    html::page_with(&title, style, body_bytes, |body| {
         // Writing to a string does not fail.
         let _ = write_body(body, listing);
     })
@@ -67,7 +71,10 @@ fn write_body(body: &mut String, listing: &Listing) -> fmt::Result {
     if let Some(readme) = &listing.readme {
         let name = &readme.name;
         writeln!(body, "<section aria-label=\"{0}\">\n<h2>{0}</h2>", Name(name))?;
-        writeln!(body, "<pre>{}</pre>", Text(&readme.text))?;
+        match readme.rendered() {
+            Some(html) => markdown::append_article(body, html),
+            None => writeln!(body, "<pre>{}</pre>", Text(&readme.text))?,
+        }
         if readme.is_cut {
             writeln!(body, "<p><a href=\"./{}\">The whole file</a></p>", encode_segment(name))?;
         }
@@ -366,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_readme_is_shown_as_text() {
-        let readme = Readme { name: "README.md".into(), text: "# <b>".into(), is_cut: true };
+        let readme = Readme { name: "README.md".into(), text: "# <b>".into(), is_cut: true, rendered: None };
         let page = render(&Listing { readme: Some(readme), ..listing(vec![]) });
         assert!(page.contains("<pre># &lt;b&gt;</pre>"), "{page}");
         assert!(page.contains("<a href=\"./README.md\">The whole file</a>"), "{page}");

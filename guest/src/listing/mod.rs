@@ -8,6 +8,7 @@ use crate::archive;
 use crate::config::Settings;
 use crate::path::{RelativePath, is_possible_name};
 use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
+use crate::{markdown, media_type};
 use percent_encoding::percent_decode_str;
 use std::cmp::Ordering;
 
@@ -20,6 +21,9 @@ pub const PAGE_LENGTH: usize = 1000;
 
 /// How much of a README is shown, in bytes.
 const README_MAX_BYTES: usize = 64 * 1024;
+
+/// The level of its headings of the first level: the listing has one, and the README's name.
+const README_LEVEL: usize = 3;
 
 /// The longest filter, in bytes: no file name is longer.
 const FILTER_MAX_BYTES: usize = 255;
@@ -172,6 +176,15 @@ pub struct Readme {
     pub text: String,
     /// Whether there is more.
     pub is_cut: bool,
+    rendered: Option<String>,
+}
+
+impl Readme {
+    /// The text as HTML, where it is Markdown and settings ask for it.
+    pub fn rendered(&self) -> Option<&str> {
+        // Known to the compiler, so that a component without Markdown has nothing of it.
+        if markdown::IS_BUILT { self.rendered.as_deref() } else { None }
+    }
 }
 
 /// Lists a directory. `shows_readme` tells whether the start of a README may be shown.
@@ -215,7 +228,7 @@ pub async fn list<T: Tree>(
     let view = View { page: view.page.clamp(1, pages), ..view };
     let readme = match readme_of(&entries) {
         Some(name) if view.page == 1 && filter.is_empty() && shows_readme(&path.join(name)) => {
-            read(tree, path, name).await?
+            read(tree, path, name, settings).await?
         }
         _ => None,
     };
@@ -343,8 +356,14 @@ fn readme_of(entries: &[Box<Entry>]) -> Option<&str> {
     READMES.iter().find_map(|wanted| named(wanted)).map(|entry| entry.name.as_str())
 }
 
-async fn read<T: Tree>(tree: &T, directory: &RelativePath, name: &str) -> Result<Option<Readme>, TreeError> {
-    let mut bytes = match tree.read_start(&directory.join(name), README_MAX_BYTES + 1).await {
+async fn read<T: Tree>(
+    tree: &T,
+    directory: &RelativePath,
+    name: &str,
+    settings: &Settings,
+) -> Result<Option<Readme>, TreeError> {
+    let path = directory.join(name);
+    let mut bytes = match tree.read_start(&path, README_MAX_BYTES + 1).await {
         Ok(bytes) => bytes,
         Err(TreeError::NotFound) => return Ok(None),
         Err(error) => return Err(error),
@@ -358,8 +377,11 @@ async fn read<T: Tree>(tree: &T, directory: &RelativePath, name: &str) -> Result
         // A character that is cut in half would look like a mistake in the file.
         bytes.truncate(error.valid_up_to());
     }
+    let media_type = || settings.types.first_about(&path).unwrap_or_else(|| media_type::of(&path));
+    let is_rendered = settings.renders_readme() && markdown::is_source(media_type());
+    let rendered = is_rendered.then(|| markdown::render(&bytes, README_LEVEL).html);
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Some(Readme { name: name.to_owned(), text, is_cut }))
+    Ok(Some(Readme { name: name.to_owned(), text, is_cut, rendered }))
 }
 
 #[cfg(test)]

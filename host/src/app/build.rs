@@ -24,7 +24,7 @@ use crate::wasi::sidecars::Compressor;
 use anyhow::{Context as _, Error, Result, bail};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Engine;
@@ -57,31 +57,52 @@ impl OpenedSite {
     }
 }
 
-/// Opens what the sites are given. A component that several sites name is read once.
-pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
-    let mut guests: HashMap<(Option<PathBuf>, Role), Arc<Guest>> = HashMap::new();
-    let mut read = |path: Option<&Path>, role| -> Result<Arc<Guest>> {
-        Ok(match guests.entry((path.map(Path::to_owned), role)) {
+/// Where a component comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Source<'a> {
+    /// This program.
+    BuiltIn { markdown: bool },
+    /// A file.
+    File(&'a Path, Role),
+}
+
+impl Source<'_> {
+    /// The component, which is read unless it was before.
+    fn read(self, guests: &mut HashMap<Self, Arc<Guest>>) -> Result<Arc<Guest>> {
+        Ok(match guests.entry(self) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => {
-                let guest = path.map_or_else(|| Guest::read(None), |path| Guest::read_as(path, role))?;
+                let guest = match self {
+                    Self::BuiltIn { markdown } => Guest::built_in(markdown)?,
+                    Self::File(path, role) => Guest::read_as(path, role)?,
+                };
                 Arc::clone(entry.insert(Arc::new(guest)))
             }
         })
-    };
+    }
+}
+
+/// Opens what the sites are given. A component that several sites name is read once.
+pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
+    let mut guests = HashMap::new();
     let sites = config.sites.iter().map(|site| {
         let mut open = || {
             let readers = || config.sites.iter().flat_map(site::Site::all_grants);
             site.all_grants().try_for_each(|grants| check_stores(grants, readers()))?;
-            let mut give =
-                |path, role, grants, limits| prepare::give(read(path, role)?, Purpose::Serve, grants, limits);
+            let mut give = |source, grants, limits| {
+                prepare::give(Source::read(source, &mut guests)?, Purpose::Serve, grants, limits)
+            };
             // Middlewares answer one request at a time.
             let handles = site.limits.handles.saturating_mul(site.concurrent);
             let limits = Limits { handles, ..site.limits };
-            let guest = give(site.guest.as_deref(), Role::Guest, &site.grants, &limits)?;
+            let source = match &site.guest {
+                Some(path) => Source::File(path, Role::Guest),
+                None => Source::BuiltIn { markdown: site.markdown },
+            };
+            let guest = give(source, &site.grants, &limits)?;
             let middlewares = site.middlewares.iter();
-            let middlewares =
-                middlewares.map(|it| give(Some(&it.file), Role::Middleware, &it.grants, &site.limits));
+            let middlewares = middlewares
+                .map(|it| give(Source::File(&it.file, Role::Middleware), &it.grants, &site.limits));
             anyhow::Ok((middlewares.collect::<Result<_>>()?, guest))
         };
         let (middlewares, guest) = of_site(config.named, site, open())?;
@@ -313,7 +334,8 @@ impl Machine {
         }
         let code = self.code(&guest, site.executor)?;
         let template = Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files));
-        let template = Arc::new(if guest.is_built_in() { template.with_sidecars() } else { template });
+        let template =
+            Arc::new(if guest.is_built_in() { template.with_sidecars() } else { template });
         let renewal = match site.instances {
             _ if site.reuse > 1 => Renewal::Reused,
             Instances::Auto => Renewal::Restored,

@@ -53,6 +53,10 @@ enum Other {
         /// The version of WASI that it is for, 0.2 or 0.3; every runtime has 0.2
         #[arg(long, value_name = "VERSION", default_value = "0.2", hide_possible_values = true)]
         wasi: Wasi,
+
+        /// Write the one that renders Markdown (FILES_MARKDOWN); it is for WASI 0.2
+        #[arg(long)]
+        markdown: bool,
     },
 
     /// Write a small component to begin with: one that answers every request with Hello
@@ -819,6 +823,8 @@ pub enum Command {
         output: PathBuf,
         /// The version of WASI that it is for.
         wasi: Wasi,
+        /// Whether it renders Markdown.
+        markdown: bool,
     },
     /// Write a component to begin with.
     New(New),
@@ -878,7 +884,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         }
         Some(Other::Run(run)) => Command::Run(run),
         Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
-        Some(Other::Guest { output, wasi }) => Command::Guest { output, wasi },
+        Some(Other::Guest { output, wasi, markdown }) => Command::Guest { output, wasi, markdown },
         Some(Other::New(new)) => Command::New(new),
         Some(Other::Precompress(precompress)) => Command::Precompress(precompress),
         Some(Other::Health(health)) => Command::Health(health),

@@ -35,7 +35,10 @@ use wasmtime::component::Component;
 /// The file server that is served when no other guest is named.
 pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
 
-/// The same file server for WASI 0.3.
+/// The file server that also renders Markdown.
+pub const BUILT_IN_MARKDOWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-markdown.wasm"));
+
+/// The file server for WASI 0.3.
 pub const BUILT_IN_P3: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-p3.wasm"));
 
 /// The first eight bytes of WebAssembly: magic, version, layer.
@@ -83,11 +86,14 @@ pub struct Guest {
 impl Guest {
     /// Reads the component or module at `path`, or the built-in one.
     pub fn read(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path else {
-            return Self::of(None, Role::Guest, Cow::Borrowed(BUILT_IN))
-                .context("the built-in component is damaged");
-        };
-        Self::read_as(path, Role::Guest)
+        path.map_or_else(|| Self::built_in(false), |path| Self::read_as(path, Role::Guest))
+    }
+
+    /// Reads the built-in component, or the one that also renders Markdown: its memory and its code are larger, which every request
+    /// and every start would pay for.
+    pub fn built_in(markdown: bool) -> Result<Self> {
+        let bytes = if markdown { BUILT_IN_MARKDOWN } else { BUILT_IN };
+        Self::of(None, Role::Guest, Cow::Borrowed(bytes)).context("the built-in component is damaged")
     }
 
     /// Reads the component or module at `path`, for this role.

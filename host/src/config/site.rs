@@ -28,6 +28,8 @@ pub struct Site {
     pub pairs: Vec<Pair>,
     /// The component; `None` for the built-in one.
     pub guest: Option<PathBuf>,
+    /// Whether the built-in component has to render Markdown.
+    pub markdown: bool,
     /// Components that stand before it, the one that clients reach first.
     pub middlewares: Vec<Middleware>,
     /// The field of requests that tells its components the address of the client.
@@ -128,7 +130,8 @@ impl Site {
                 if concurrent > 1 { ("--reuse-concurrent", concurrent) } else { ("--reuse", reuse) };
             return Err(ConfigError::ScratchReused { flag, requests });
         }
-        grants.environment = with_settings(grants.environment, files, guest.is_none())?;
+        let (environment, settings) = with_settings(grants.environment, files, guest.is_none())?;
+        grants.environment = environment;
         Ok(Self {
             names,
             prefix,
@@ -136,6 +139,7 @@ impl Site {
             label,
             pairs: pairs(certificates)?,
             guest,
+            markdown: settings.is_some_and(|settings| settings.renders_readme()),
             middlewares,
             client_address: client_address.as_deref().map(address_field).transpose()?,
             grants,
@@ -190,11 +194,13 @@ fn address_field(text: &str) -> Result<HeaderName, ConfigError> {
 
 /// The guest's environment: the variables of `--env`, then those of the file server's flags. They are validated for the
 /// built-in guest only, because the settings of other guests are unknown.
+///
+/// The second value is what they say to the built-in guest.
 fn with_settings(
     mut variables: Vec<(String, String)>,
     cli::Files(files): cli::Files,
     is_built_in: bool,
-) -> Result<Vec<(String, String)>, ConfigError> {
+) -> Result<(Vec<(String, String)>, Option<Settings>), ConfigError> {
     for (name, value) in files {
         if variables.iter().any(|(known, _)| *known == name) {
             return Err(ConfigError::SetTwice(name));
@@ -206,9 +212,10 @@ fn with_settings(
         if let Some(name) = reserved {
             return Err(ConfigError::Reserved(name));
         }
-        Settings::checked(&variables).map_err(ConfigError::Settings)?;
+        let settings = Settings::checked(&variables).map_err(ConfigError::Settings)?;
+        return Ok((variables, Some(settings)));
     }
-    Ok(variables)
+    Ok((variables, None))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Tests of [`restorable`](super::restorable()): what can be restored, and each reason against it.
 
 use super::{Restorable, Unrestorable, restorable};
-use crate::component::BUILT_IN;
 use crate::component::shape::shape;
+use crate::component::{BUILT_IN, BUILT_IN_MARKDOWN};
 use wasmparser::ValType;
 
 fn of(text: &str) -> Result<Restorable, Unrestorable> {
@@ -16,12 +16,15 @@ fn refused(definitions: &str) -> String {
 }
 
 #[test]
-fn the_built_in_guest_can_be_restored() {
-    let main = shape(BUILT_IN).unwrap().main;
-    let found = restorable(&BUILT_IN[main]).unwrap();
-    assert!(found.memory_pages > 0);
-    // The stack pointer.
-    assert_eq!(found.mutable_globals, [(0, ValType::I32)]);
+fn the_built_in_guests_can_be_restored() {
+    // All of the memory is written after each request. One page has room for the stack, the data and the arena of the file server.
+    for (guest, pages) in [(BUILT_IN, 1), (BUILT_IN_MARKDOWN, 2)] {
+        let main = shape(guest).unwrap().main;
+        let found = restorable(&guest[main]).unwrap();
+        assert_eq!(found.memory_pages, pages);
+        // The stack pointer.
+        assert_eq!(found.mutable_globals, [(0, ValType::I32)]);
+    }
 }
 
 #[test]
