@@ -14,20 +14,22 @@ use guest::range::{self, Selection};
 use guest::request::{Headers, Method, Request};
 use guest::rules::{self, Rules, Target, Which};
 use guest::table::Table;
+use guest::tree::{Kind, Metadata, Timestamp};
 use guest::validators::{EntityTag, Validators};
-use guest::{accept, disposition, markdown};
+use guest::{accept, digest, disposition, markdown};
 
 /// A function of arbitrary bytes.
 pub type EntryPoint = fn(&[u8]);
 
 /// Every entry point, by the name of its target.
-pub const ENTRY_POINTS: [(&str, EntryPoint); 7] = [
+pub const ENTRY_POINTS: [(&str, EntryPoint); 8] = [
     ("path", path),
     ("range", range),
     ("conditions", conditions),
     ("accept_encoding", accept_encoding),
     ("rules", rules),
     ("date", date),
+    ("digest", digest),
     ("markdown", markdown),
 ];
 
@@ -147,6 +149,20 @@ pub fn date(bytes: &[u8]) {
     let Ok(since) = u64::try_from(seconds) else { return };
     if let Some(date) = Date::of(since) {
         assert_eq!(date::parse(date.imf_fixdate().as_bytes(), NOW), Some(seconds));
+    }
+}
+
+/// Input: a `Want-Repr-Digest` field, and a sidecar. No algorithm is wanted twice, and a digest is visible ASCII.
+pub fn digest(bytes: &[u8]) {
+    let wanted = digest::wanted(&Headers::new(vec![("want-repr-digest".to_owned(), bytes.to_vec())]));
+    assert!(wanted.len() < 2 || wanted[0] != wanted[1]);
+    let modified = Some(Timestamp { seconds: NOW, nanoseconds: 5 });
+    let file = Metadata { kind: Kind::File, length: 5, modified, changed: None };
+    let known = [b"size=5\nmodified=1800000000.000000005\n", bytes].concat();
+    for sidecar in [bytes, &known] {
+        if let Some(value) = digest::of_sidecar(sidecar, &file, &digest::Algorithm::ALL) {
+            assert!(value.bytes().all(|byte| matches!(byte, b'!'..=b'~')), "{value:?}");
+        }
     }
 }
 

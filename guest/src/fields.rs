@@ -14,7 +14,7 @@ pub enum FieldError {
 /// Fields that frame the message, describe the file, or belong to the connection. Set by hand they would be wrong at best
 /// and split answers at worst; most runtimes refuse some of them. `Set-Cookie` cannot be joined from several rules (RFC
 /// 9110 §5.3). `Basic-Auth` is a setting of other servers and holds a password.
-const RESERVED: [&str; 23] = [
+const RESERVED: [&str; 24] = [
     "accept-ranges",
     "age",
     "allow",
@@ -33,6 +33,7 @@ const RESERVED: [&str; 23] = [
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "repr-digest",
     "set-cookie",
     "te",
     "trailer",

@@ -10,15 +10,16 @@
 //! 5. [`resolve`]: which file that is, in the [`tree`] of the disk
 //! 6. [`encoding`]: which precompressed variant of it ([`weight`]s decide)
 //! 7. [`validators`]: what identifies the file's present state
-//! 8. [`conditional`]: whether the client has it already ([`date`]s decide)
-//! 9. [`range`]: which bytes of it
-//! 10. [`listing`]: the entries of a directory, in the form that [`accept`] chooses
-//! 11. [`archive`]: a directory with everything below it, as one file
-//! 12. [`markdown`]: a file of Markdown as HTML
-//! 13. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
+//! 8. [`mod@digest`]: a digest that is known of that state
+//! 9. [`conditional`]: whether the client has it already ([`date`]s decide)
+//! 10. [`range`]: which bytes of it
+//! 11. [`listing`]: the entries of a directory, in the form that [`accept`] chooses
+//! 12. [`archive`]: a directory with everything below it, as one file
+//! 13. [`markdown`]: a file of Markdown as HTML
+//! 14. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
 //!     [`disposition`] and, for pages of the server's own, [`html`])
-//! 14. [`policy`]: what settings and rules add to the answer
-//! 15. `wasi`: reads the request from the runtime and sends the answer (in the component only)
+//! 15. [`policy`]: what settings and rules add to the answer
+//! 16. `wasi`: reads the request from the runtime and sends the answer (in the component only)
 //!
 //! Short texts are [`split`] on the way. Their allocations lie in an [`arena`], which the component's `heap` owns.
 
@@ -30,6 +31,7 @@ pub mod cache;
 pub mod conditional;
 pub mod config;
 pub mod date;
+pub mod digest;
 pub mod disposition;
 pub mod encoding;
 pub mod fields;

@@ -106,6 +106,9 @@ fn add_cors<F>(plan: &mut Plan<F>, settings: &Settings, request: &Request) {
         plan.set("access-control-max-age", PREFLIGHT_MAX_AGE_SECONDS);
     } else {
         plan.set("access-control-expose-headers", EXPOSED);
+        if settings.digests {
+            plan.add_to_list("access-control-expose-headers", "Repr-Digest");
+        }
     }
 }
 

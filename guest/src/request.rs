@@ -43,11 +43,13 @@ pub enum Name {
     Origin,
     /// RFC 9110 §14.2
     Range,
+    /// RFC 9530 §4
+    WantReprDigest,
 }
 
 impl Name {
     /// The number of names.
-    const COUNT: usize = Self::Range as usize + 1;
+    const COUNT: usize = Self::WantReprDigest as usize + 1;
 
     /// The name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -62,6 +64,7 @@ impl Name {
             Self::IfUnmodifiedSince => "if-unmodified-since",
             Self::Origin => "origin",
             Self::Range => "range",
+            Self::WantReprDigest => "want-repr-digest",
         }
     }
 

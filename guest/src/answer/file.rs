@@ -10,9 +10,9 @@ use crate::range::{self, ByteRange, Selection};
 use crate::request::{Method, Name};
 use crate::resolve::{self, Found, Representation};
 use crate::response::{Body, Origin, Plan};
-use crate::tree::{Timestamp, Tree};
+use crate::tree::{Timestamp, Tree, stat_file};
 use crate::validators::{EntityTag, Validators};
-use crate::{cache, date, disposition, media_type};
+use crate::{cache, date, digest, disposition, media_type};
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -36,6 +36,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if let Some(coding) = representation.coding {
             validators = validators.with_coding(coding);
         }
+        let digest = if self.settings.digests { self.digest(&representation).await } else { None };
         let outcome = conditional::evaluate(self.request, &validators, now.seconds);
         let mut plan = match outcome {
             Outcome::NotModified => self.not_modified(&representation, &validators),
@@ -52,7 +53,30 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if matches!(view, View::Source | View::Page) {
             plan.add_to_list("vary", "Accept");
         }
+        // Of the representation, be it sent whole, in part, or not at all (RFC 9530 §3).
+        if let Some(digest) = digest {
+            plan.set("repr-digest", digest);
+        }
         Ok(plan)
+    }
+
+    /// The digest of a representation that the client wants, if there is a file that says it of this very version. That file is not
+    /// older than the representation: a tool may have given another version the same time and length, but not the same time of change.
+    async fn digest(&self, representation: &Representation<'_, T::File>) -> Option<String> {
+        let wanted = digest::wanted(&self.request.headers);
+        if wanted.is_empty() {
+            return None;
+        }
+        let Representation { path, coding, metadata, .. } = representation;
+        let suffix = [coding.map_or("", Coding::suffix), digest::SUFFIX].concat();
+        let sidecar = path.with_suffix(&suffix, self.settings.names)?;
+        // What cannot be read is no reason to send no file.
+        let about = stat_file(self.tree, &sidecar).await.ok()??;
+        if about.changed < metadata.changed {
+            return None;
+        }
+        let text = self.tree.read_start(&sidecar, digest::MAX_BYTES + 1).await.ok()?;
+        digest::of_sidecar(&text, metadata, &wanted)
     }
 
     /// The part of a file that the client wants.

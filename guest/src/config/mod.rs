@@ -158,6 +158,8 @@ pub struct Settings {
     pub types: Table<Option<String>>,
     /// `FILES_ETAG`
     pub tags: TagSource,
+    /// `FILES_DIGESTS`
+    pub digests: bool,
     /// `FILES_HEADERS`: lines of `PATTERN: NAME: VALUE`
     pub headers: String,
     /// `FILES_SECURITY_HEADERS`
@@ -187,6 +189,7 @@ impl Default for Settings {
             cache_control: Table::uniform(None),
             types: Table::uniform(None),
             tags: TagSource::Auto,
+            digests: false,
             headers: String::new(),
             security_headers: false,
             cors: Cors::None,
@@ -352,6 +355,7 @@ impl Settings {
                     _ => return Err("it takes `auto` or `mtime`".into()),
                 };
             }
+            "FILES_DIGESTS" => self.digests = switch(value)?,
             // Checked by `check`, or line by line where one is about a request.
             "FILES_HEADERS" => value.clone_into(&mut self.headers),
             "FILES_SECURITY_HEADERS" => self.security_headers = switch(value)?,
@@ -448,6 +452,7 @@ mod tests {
             ("FILES_PORTABLE_NAMES", "on"),
             ("FILES_TYPE", "*.foo: text/plain\n/a/*: model/x; y=z"),
             ("FILES_ETAG", "mtime"),
+            ("FILES_DIGESTS", "on"),
             ("FILES_PRECOMPRESSED", "off"),
             ("FILES_CACHE_CONTROL", "*.css: max-age=60\n/static/*: public, max-age=3600\nno-store"),
             ("FILES_HEADERS", "*: X-A: b: c\n/x/*: X-B:y"),
@@ -458,6 +463,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.index, ["index.htm", ".start", "default.html"]);
         assert!(settings.security_headers && settings.rules && !settings.precompressed);
+        assert!(settings.digests);
         assert_eq!(settings.markdown, Rendering::Readme);
         assert_eq!(settings.listing, Table::uniform(true));
         assert_eq!(settings.clean_urls, Table::uniform(CleanUrls::Off));

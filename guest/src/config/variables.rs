@@ -27,7 +27,7 @@ pub const NAMES: [&str; VARIABLES.len()] = {
 };
 
 /// Every setting.
-pub const VARIABLES: [Variable; 16] = [
+pub const VARIABLES: [Variable; 17] = [
     Variable {
         name: "FILES_INDEX",
         value: "NAMES",
@@ -118,6 +118,13 @@ pub const VARIABLES: [Variable; 16] = [
         repeatable: false,
         default: "auto",
         meaning: "Build entity tags from modification time and length; auto adds the inode change time where the modification time has whole seconds",
+    },
+    Variable {
+        name: "FILES_DIGESTS",
+        value: "on|off",
+        repeatable: false,
+        default: "off",
+        meaning: "Send the digest of a file (Repr-Digest) to clients that ask for it, once it is known",
     },
     Variable {
         name: "FILES_HEADERS",

@@ -335,7 +335,7 @@ impl Machine {
         let code = self.code(&guest, site.executor)?;
         let template = Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files));
         let template =
-            Arc::new(if guest.is_built_in() { template.with_sidecars() } else { template });
+            Arc::new(if guest.is_built_in() { template.with_sidecars(site.digests) } else { template });
         let renewal = match site.instances {
             _ if site.reuse > 1 => Renewal::Reused,
             Instances::Auto => Renewal::Restored,

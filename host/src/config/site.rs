@@ -30,6 +30,8 @@ pub struct Site {
     pub guest: Option<PathBuf>,
     /// Whether the built-in component has to render Markdown.
     pub markdown: bool,
+    /// Whether it may look for digests, which the host then computes.
+    pub digests: bool,
     /// Components that stand before it, the one that clients reach first.
     pub middlewares: Vec<Middleware>,
     /// The field of requests that tells its components the address of the client.
@@ -139,7 +141,8 @@ impl Site {
             label,
             pairs: pairs(certificates)?,
             guest,
-            markdown: settings.is_some_and(|settings| settings.renders_readme()),
+            markdown: settings.as_ref().is_some_and(Settings::renders_readme),
+            digests: settings.is_some_and(|settings| settings.digests),
             middlewares,
             client_address: client_address.as_deref().map(address_field).transpose()?,
             grants,

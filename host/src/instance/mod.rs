@@ -14,7 +14,7 @@ use crate::sandbox::scratch::Scratch;
 use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox};
 use crate::wasi::files::Lately;
 use crate::wasi::keyvalue::Store as KeyValueStore;
-use crate::wasi::sidecars::{Compressor, Sidecars};
+use crate::wasi::sidecars::{Compressor, Digester, Sidecars};
 use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, PathKeys, Streams};
 use http::{HeaderMap, Response};
 use next::Original;
@@ -55,8 +55,10 @@ pub struct Template {
     files: Arc<FileMemory>,
     /// What the runtime's own calls about files need, for each instance a copy.
     filesystem: WasiFilesystemCtx,
-    /// Whether it is the file server, which looks for sidecars.
+    /// Whether it is the file server, which looks for sidecars that are made.
     has_sidecars: bool,
+    /// Whether digests are among them.
+    has_digests: bool,
 }
 
 /// What is known of files that were asked for lately, by the instances of all components: the limits of it are those of the
@@ -67,6 +69,7 @@ pub struct FileMemory {
     known: KnownFiles,
     open: OpenFiles,
     compressor: Option<Arc<Compressor>>,
+    digester: Arc<Digester>,
 }
 
 impl FileMemory {
@@ -80,13 +83,21 @@ impl Template {
     /// A template for instances that may touch what `sandbox` says.
     pub fn new(sandbox: Sandbox, stdio: Stdio, files: Arc<FileMemory>) -> Self {
         let mut wasi = WasiCtxBuilder::new().allow_blocking_current_thread(BLOCKING_FILE_CALLS).build();
-        Self { sandbox, stdio, files, filesystem: wasi.filesystem().clone(), has_sidecars: false }
+        Self {
+            sandbox,
+            stdio,
+            files,
+            filesystem: wasi.filesystem().clone(),
+            has_sidecars: false,
+            has_digests: false,
+        }
     }
 
-    /// The same for instances of the file server.
+    /// The same for instances of the file server, which may look for digests.
     #[must_use]
-    pub fn with_sidecars(mut self) -> Self {
-        self.has_sidecars = self.files.compressor.is_some();
+    pub fn with_sidecars(mut self, digests: bool) -> Self {
+        self.has_sidecars = digests || self.files.compressor.is_some();
+        self.has_digests = digests;
         self
     }
 
@@ -280,10 +291,10 @@ impl State {
 
     /// The request that it is about to answer has these fields.
     pub fn begin_sidecars(&mut self, headers: &HeaderMap) {
-        if self.template.has_sidecars
-            && let Some(compressor) = &self.template.files.compressor
-        {
-            self.sidecars = Some(Box::new(Sidecars::new(Arc::clone(compressor), headers)));
+        if self.template.has_sidecars {
+            let FileMemory { compressor, digester, .. } = &*self.template.files;
+            let digester = self.template.has_digests.then(|| Arc::clone(digester));
+            self.sidecars = Some(Box::new(Sidecars::new(compressor.clone(), digester, headers)));
         }
     }
 
@@ -352,7 +363,7 @@ impl State {
 
     /// What a call about a file needs.
     pub fn about_files(&mut self) -> AboutFiles<'_> {
-        let FileMemory { keys, known, open, compressor: _ } = &*self.template.files;
+        let FileMemory { keys, known, open, .. } = &*self.template.files;
         AboutFiles {
             resources: &self.table,
             lately: Lately { keys, known, open },

@@ -1,33 +1,43 @@
-//! Sidecars: the precompressed variants that the file server looks for beside a file, where the host has them in memory and the
-//! directory has none.
+//! Sidecars: the precompressed variants and the digests that the file server looks for beside a file, where the host has them in
+//! memory and the directory has none.
 //!
 //! The file server examines `app.js`, and then `app.js.br` if the client prefers that coding. So it says by its calls which form
 //! of which file a client wants. Where the directory has none that is current, it is shown the one that the
 //! [`Compressor`] has made of this very version of the file, as a file of the same times. It then does everything
 //! as for any variant: tags, `Vary`, ranges. Where there is none yet, and the file itself is opened in the end, one is made.
 //!
+//! It asks for `app.js.digest` once it has opened `app.js`, if the client wants a digest, and is shown what the [`Digester`] has
+//! computed of this very version.
+//!
 //! A sidecar is there for the request that has examined its file, and for no other: it is neither listed nor has it a URL.
 //!
-//! [`compressor`] makes them, and [`cache`] says which are kept.
+//! [`compressor`] makes variants, and [`cache`] says which are kept. [`digester`] computes digests.
 
 mod cache;
 mod compressor;
+mod digester;
 
 pub use compressor::{Compressor, MAX_FORMS};
+pub use digester::Digester;
 
 use super::files::{Failure, OpenHow, look_at, open_file};
 use super::last_file::{Found, LastFile};
 use crate::body::METADATA_TTL;
 use crate::coding::FileVersion;
+use crate::sandbox::BLOCKING_FILE_CALLS;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use compressor::{Coded, Lookup};
+use guest::digest;
 use guest::encoding::Coding;
+use guest::tree::{Kind, Metadata, Timestamp};
 use http::HeaderMap;
 use http::header::{IF_RANGE, RANGE};
-use rustix::fs::Stat;
+use rustix::fs::{MemfdFlags, Stat, fstat, memfd_create};
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::Instant;
-use wasmtime_wasi::filesystem::{Descriptor, Dir};
+use wasmtime_wasi::filesystem::{self, Descriptor, Dir, FsPerms, OpenMode};
 use wasmtime_wasi::p2::bindings::filesystem::types::{ErrorCode, OpenFlags, PathFlags};
 
 /// Which sidecars a request may have.
@@ -87,20 +97,37 @@ impl Examined {
     }
 }
 
+/// A regular file that was opened, or a coded form of one.
+struct Opened {
+    directory: Arc<fs::File>,
+    path: String,
+    file: Arc<fs::File>,
+    /// As the file server has seen it.
+    stat: Stat,
+}
+
 /// The sidecars of one request.
 pub struct Sidecars {
-    compressor: Arc<Compressor>,
+    compressor: Option<Arc<Compressor>>,
+    digester: Option<Arc<Digester>>,
     offered: Offered,
     /// The regular file that was examined last, sidecars apart.
     examined: Option<Examined>,
     /// The sidecar that was found last.
     found: Option<(Arc<fs::File>, Stat)>,
+    /// The file that was opened last, digests apart, where there are digests.
+    opened: Option<Opened>,
 }
 
 impl Sidecars {
-    /// Those of a request with these fields.
-    pub fn new(compressor: Arc<Compressor>, headers: &HeaderMap) -> Self {
-        Self { compressor, offered: Offered::of(headers), examined: None, found: None }
+    /// Those of a request with these fields: variants and digests, where there is what makes them.
+    pub fn new(
+        compressor: Option<Arc<Compressor>>,
+        digester: Option<Arc<Digester>>,
+        headers: &HeaderMap,
+    ) -> Self {
+        let offered = if compressor.is_some() { Offered::of(headers) } else { Offered::None };
+        Self { compressor, digester, offered, examined: None, found: None, opened: None }
     }
 
     /// What examining a path comes to, by symbolic links too, whose file came to `outcome`. A sidecar is kept in `last`, to be opened
@@ -112,6 +139,13 @@ impl Sidecars {
         outcome: Result<Stat, Failure>,
         last: &mut LastFile,
     ) -> Result<Stat, Failure> {
+        if let Err(Failure::Code(ErrorCode::NoEntry)) = outcome
+            && let Some(found) = self.digests(directory, path)
+        {
+            let stat = found.stat;
+            last.examine(&directory.dir, path, found);
+            return Ok(stat);
+        }
         let coding = self.examined.as_ref().and_then(|examined| examined.sidecar(directory, path));
         match (coding, outcome) {
             (None, Ok(stat)) => {
@@ -138,28 +172,73 @@ impl Sidecars {
         how: OpenHow,
         outcome: Result<Found, Failure>,
     ) -> Result<Found, Failure> {
-        let Some(examined) = &mut self.examined else { return outcome };
         match outcome {
             Ok(found) => {
-                if let (Descriptor::File(file), Some(version)) =
-                    (&found.descriptor, FileVersion::of(&found.stat))
-                    && examined.path == path
-                    && let Some(coding) = examined.missing.take()
-                {
-                    self.compressor.ask(&file.file, version, coding);
-                }
+                self.open(directory, path, &found);
                 Ok(found)
             }
             // It was found when it was examined, which is longer ago than metadata hold.
             Err(Failure::Code(ErrorCode::NoEntry))
                 if how.path == PathFlags::SYMLINK_FOLLOW && how.open == OpenFlags::empty() =>
             {
-                let coding = examined.sidecar(directory, path);
-                let found = coding.and_then(|coding| self.find(directory, coding));
+                let coding = self.examined.as_ref().and_then(|examined| examined.sidecar(directory, path));
+                let found = match coding {
+                    Some(coding) => self.find(directory, coding),
+                    None => self.digests(directory, path),
+                };
                 found.ok_or(Failure::Code(ErrorCode::NoEntry))
             }
             outcome => outcome,
         }
+    }
+
+    /// A file was opened: has the variant made that it lacks, and remembers it for its digests.
+    fn open(&mut self, directory: &Dir, path: &str, found: &Found) {
+        let (Descriptor::File(file), Some(version)) = (&found.descriptor, FileVersion::of(&found.stat))
+        else {
+            return;
+        };
+        if let Some(compressor) = &self.compressor
+            && let Some(examined) = &mut self.examined
+            && examined.path == path
+            && let Some(coding) = examined.missing.take()
+        {
+            compressor.ask(&file.file, version, coding);
+        }
+        if self.digester.is_some() && !path.ends_with(digest::SUFFIX) {
+            let (directory, path, file) =
+                (Arc::clone(&directory.dir), path.to_owned(), Arc::clone(&file.file));
+            self.opened = Some(Opened { directory, path, file, stat: found.stat });
+        }
+    }
+
+    /// The digests of the file that was opened last, if this is their path. Where they are not known, they are computed for later
+    /// requests.
+    fn digests(&self, directory: &Dir, path: &str) -> Option<Found> {
+        let digester = self.digester.as_ref()?;
+        let Opened { directory: opened_in, path: opened, file, stat } = self.opened.as_ref()?;
+        if path.strip_suffix(digest::SUFFIX)? != opened || !Arc::ptr_eq(opened_in, &directory.dir) {
+            return None;
+        }
+        let version = FileVersion::of(&fstat(file).ok()?)?;
+        // A coded form is shown with the times of its file, and never changes.
+        let is_form = self.stat(file).is_some();
+        if !is_form && FileVersion::of(stat) != Some(version) {
+            return None;
+        }
+        let Some(digests) = digester.find(&version) else {
+            digester.ask(file, version);
+            return None;
+        };
+        let [sha256, sha512] =
+            [&digests.sha256[..], &digests.sha512].map(|digest| BASE64_STANDARD.encode(digest));
+        let text = digest::sidecar(&metadata(stat)?, [&sha256, &sha512])?;
+        let memory = fs::File::from(memfd_create("wasi-httpd-digest", MemfdFlags::CLOEXEC).ok()?);
+        memory.write_all_at(text.as_bytes(), 0).ok()?;
+        let mut stat = *stat;
+        stat.st_size = i64::try_from(text.len()).ok()?;
+        let file = filesystem::File::new(memory, FsPerms::ReadOnly, OpenMode::READ, BLOCKING_FILE_CALLS);
+        Some(Found { descriptor: Descriptor::File(file), stat, since: Instant::now() })
     }
 
     /// The metadata of an open file, if it is a sidecar. Those that the kernel has of it are of the memory that it is in.
@@ -168,7 +247,7 @@ impl Sidecars {
     }
 
     fn examine(&mut self, directory: &Dir, path: &str, stat: &Stat) {
-        if FileVersion::of(stat).is_some() {
+        if self.compressor.is_some() && FileVersion::of(stat).is_some() {
             let (directory, path) = (Arc::clone(&directory.dir), path.to_owned());
             self.examined =
                 Some(Examined { directory, path, stat: *stat, since: Instant::now(), missing: None });
@@ -191,13 +270,14 @@ impl Sidecars {
 
     /// The sidecar in this coding of the file that was examined.
     fn find(&mut self, directory: &Dir, coding: Coding) -> Option<Found> {
+        let compressor = self.compressor.as_ref()?;
         let examined = self.examined.as_mut().filter(|_| self.offered.has(coding))?;
         if examined.since.elapsed() >= METADATA_TTL {
             examined.since = Instant::now();
             examined.stat = look_at(directory, &examined.path).ok()?;
         }
         let version = FileVersion::of(&examined.stat)?;
-        match self.compressor.find(version, coding) {
+        match compressor.find(version, coding) {
             Lookup::Missing => {
                 examined.missing.get_or_insert(coding);
                 None
@@ -210,7 +290,7 @@ impl Sidecars {
                         open_file(directory, &examined.path)
                     && let Some(version) = FileVersion::of(&stat)
                 {
-                    self.compressor.ask(&file.file, version, coding);
+                    compressor.ask(&file.file, version, coding);
                 }
                 // Its content follows from that of the file, so that its times do.
                 let mut stat = examined.stat;
@@ -220,4 +300,20 @@ impl Sidecars {
             }
         }
     }
+}
+
+/// The metadata of a regular file, as the file server sees them; `None` for times before 1970.
+fn metadata(stat: &Stat) -> Option<Metadata> {
+    let time = |seconds: i64, nanoseconds: u64| {
+        Some(Timestamp {
+            seconds: u64::try_from(seconds).ok()?,
+            nanoseconds: u32::try_from(nanoseconds).ok()?,
+        })
+    };
+    Some(Metadata {
+        kind: Kind::File,
+        length: u64::try_from(stat.st_size).ok()?,
+        modified: Some(time(stat.st_mtime, stat.st_mtime_nsec)?),
+        changed: Some(time(stat.st_ctime, stat.st_ctime_nsec)?),
+    })
 }
