@@ -239,8 +239,7 @@ pub async fn open<'s, T: Tree>(
     settings: &'s Settings,
 ) -> Result<Representation<'s, T::File>, TreeError> {
     let Found { path, metadata, canonical } = found;
-    let media_type = settings.types.of_file(|| path.decoded()).as_deref();
-    let media_type = media_type.unwrap_or_else(|| media_type::of(&path));
+    let media_type = settings.media_type(&path);
     let is_negotiable = settings.precompressed && !media_type::is_compressed(media_type);
     let wanted = if is_negotiable { wanted() } else { Vec::new() };
     for coding in wanted {

@@ -69,7 +69,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         }
         let Representation { path, coding, metadata, .. } = representation;
         let suffix = [coding.map_or("", Coding::suffix), digest::SUFFIX].concat();
-        let sidecar = path.with_suffix(&suffix, self.settings.names)?;
+        let sidecar = path.with_suffix(&suffix, &self.settings.names)?;
         // What cannot be read is no reason to send no file.
         let about = stat_file(self.tree, &sidecar).await.ok()??;
         if about.changed < metadata.changed {

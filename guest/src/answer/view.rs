@@ -8,7 +8,7 @@ use super::failure::Failure;
 use crate::path::UrlPath;
 use crate::resolve::Found;
 use crate::tree::{Timestamp, Tree};
-use crate::{accept, markdown, media_type};
+use crate::{accept, markdown};
 
 /// Whether a file has a page, and whether this request gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +30,7 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             return Ok(View::File);
         }
         let by_rule = self.rules.changes()?.value("content-type");
-        let by_name =
-            || self.settings.types.first_about(&found.path).unwrap_or_else(|| media_type::of(&found.path));
+        let by_name = || self.settings.media_type(&found.path);
         if !markdown::is_source(by_rule.unwrap_or_else(by_name)) {
             return Ok(View::File);
         }

@@ -256,6 +256,12 @@ impl Settings {
         markdown::IS_BUILT && self.markdown == Rendering::Pages
     }
 
+    /// The media type of a file, by its path.
+    pub fn media_type(&self, file: &RelativePath) -> &str {
+        let set = self.types.of_file(|| file.decoded()).as_deref();
+        set.unwrap_or_else(|| media_type::of(file))
+    }
+
     /// Whether rules can say something of a request: in the settings, or in files of the site.
     pub fn has_rules(&self) -> bool {
         self.rules || !self.headers.is_empty()

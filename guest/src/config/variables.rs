@@ -27,7 +27,7 @@ pub const NAMES: [&str; VARIABLES.len()] = {
 };
 
 /// Every setting.
-pub const VARIABLES: [Variable; 17] = [
+pub const VARIABLES: [Variable; 18] = [
     Variable {
         name: "FILES_INDEX",
         value: "NAMES",

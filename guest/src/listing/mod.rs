@@ -6,9 +6,9 @@ mod merge;
 
 use crate::archive;
 use crate::config::Settings;
+use crate::markdown;
 use crate::path::{RelativePath, is_possible_name};
 use crate::tree::{Extent, Kind, Metadata, Names, Timestamp, Tree, TreeError};
-use crate::{markdown, media_type};
 use percent_encoding::percent_decode_str;
 use std::cmp::Ordering;
 
@@ -377,8 +377,7 @@ async fn read<T: Tree>(
         // A character that is cut in half would look like a mistake in the file.
         bytes.truncate(error.valid_up_to());
     }
-    let media_type = || settings.types.first_about(&path).unwrap_or_else(|| media_type::of(&path));
-    let is_rendered = settings.renders_readme() && markdown::is_source(media_type());
+    let is_rendered = settings.renders_readme() && markdown::is_source(settings.media_type(&path));
     let rendered = is_rendered.then(|| markdown::render(&bytes, README_LEVEL).html);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Some(Readme { name: name.to_owned(), text, is_cut, rendered }))
