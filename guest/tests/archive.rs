@@ -164,6 +164,10 @@ fn an_archive_is_told_what_it_is() {
         let plan = directory.ask(Method::Get, "/%C3%A9t%C3%A9/?archive=tar", fields);
         assert_eq!((plan.status, header(&plan, "content-length")), (200, Some(&*length)), "{fields:?}");
     }
+    let ruled = archiving(&[("FILES_HEADERS", "index.html: X-Index: 1\n/d/: X-Directory: 1")]);
+    ruled.file("d/index.html", "index");
+    let plan = ruled.get("/d/?archive=tar");
+    assert_eq!((header(&plan, "x-index"), header(&plan, "x-directory")), (None, Some("1")));
     let head = directory.ask(Method::Head, "/%C3%A9t%C3%A9/?archive=tar", &[]);
     assert!(matches!(head.body, Body::Empty) && header(&head, "content-length") == Some(&*length));
     let failed = directory.ask(Method::Get, "/%C3%A9t%C3%A9/?archive=tar", &[("if-match", "\"x\"")]);

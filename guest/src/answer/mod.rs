@@ -135,7 +135,10 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         let is_archive = self.is_archive_of(path);
         match resolution {
             // The index of the directory, whose path ends in a slash.
-            Resolution::File(_) if is_archive => self.archive(path.relative()).await,
+            Resolution::File(_) if is_archive => {
+                self.rules.answers_with_none();
+                self.archive(path.relative()).await
+            }
             Resolution::File(found) => match self.file(found, path).await {
                 // Readable metadata but unreadable content: answered like a missing file.
                 Err(Failure::Status(404)) => self.nothing(path).await,
@@ -218,7 +221,8 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     /// A directory with everything below it, as an archive. It has no validators: nothing but its content tells whether it has changed.
     async fn archive(&self, directory: &RelativePath) -> Result<Plan<T::File>, Failure> {
         let is_unguarded = |path: &RelativePath| self.is_unguarded(path);
-        let archive = archive::collect(self.tree, directory, is_unguarded, self.settings).await?;
+        // Boxed, so that the futures of other answers stay small.
+        let archive = Box::pin(archive::collect(self.tree, directory, is_unguarded, self.settings)).await?;
         let about = |status| Plan::new(Origin::Listing, status).with("cache-control", cache::REVALIDATE);
         match conditional::evaluate(self.request, &Validators::default(), 0) {
             Outcome::Proceed => {}

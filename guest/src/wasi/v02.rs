@@ -4,7 +4,7 @@
 
 use super::{FIRST_READ_BYTES, NO_DIRECTORY, path_argument, prepared, refused_field, system_failure};
 use crate::answer;
-use crate::archive::{Cut, Sink};
+use crate::archive::{Archive, Cut, Sink};
 use crate::path::RelativePath;
 use crate::request::{Headers, Lines, Lookup, Method, Name, Request};
 use crate::response::{Body, Plan};
@@ -273,17 +273,23 @@ fn send(plan: Plan<Descriptor>, preopen: &Preopen, outparam: http::ResponseOutpa
             }
             write_all(&stream, end.as_bytes())?;
         }
-        Body::Archive(archive) => match block_on(archive.send(preopen, &mut Output(&stream))) {
-            Ok(()) => {}
-            Err(Cut::Changed(sentence)) => {
-                complain(&sentence);
-                return None;
-            }
-            Err(Cut::Closed) => return None,
-        },
+        Body::Archive(archive) => send_archive(&archive, preopen, &stream)?,
     }
     drop(stream);
     http::OutgoingBody::finish(outgoing, None).ok()
+}
+
+/// Sends an archive. It has a function of its own, so that those of other bodies need no room for it on the stack.
+#[inline(never)]
+fn send_archive(archive: &Archive, preopen: &Preopen, stream: &OutputStream) -> Option<()> {
+    match block_on(archive.send(preopen, &mut Output(stream))) {
+        Ok(()) => Some(()),
+        Err(Cut::Changed(sentence)) => {
+            complain(&sentence);
+            None
+        }
+        Err(Cut::Closed) => None,
+    }
 }
 
 /// A body, as something that takes an archive.

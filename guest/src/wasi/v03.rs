@@ -329,7 +329,8 @@ async fn copy(body: Body<Descriptor>, preopen: &Preopen, mut writer: StreamWrite
             }
             write(&mut writer, end.into_bytes()).await?;
         }
-        Body::Archive(archive) => match archive.send(preopen, &mut Output(&mut writer)).await {
+        // Boxed, so that the tasks of other bodies stay small.
+        Body::Archive(archive) => match Box::pin(archive.send(preopen, &mut Output(&mut writer))).await {
             Ok(()) => {}
             Err(Cut::Changed(sentence)) => {
                 complain(&sentence).await;
