@@ -34,7 +34,7 @@ impl<T> Table<T> {
 
     /// The value of a file, whose decoded path begins with a slash. The path is made only if a pattern needs it.
     pub fn of_file(&self, path: impl FnOnce() -> String) -> &T {
-        self.first(path, |pattern, path| pattern.matches(path))
+        self.first(path, Pattern::matches)
     }
 
     /// The value of a path that may be a directory: `/docs/*` is about `/docs` too.

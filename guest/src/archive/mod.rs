@@ -134,13 +134,12 @@ pub async fn collect<T: Tree>(
         length: tar::END.len() as u64,
     };
     archive.add_length(name(directory), &Entry { modified, ..top })?;
-    archive.read(tree, directory, TOP, &is_unguarded, settings).await?;
+    archive.read(tree, TOP, &is_unguarded, settings).await?;
     let mut next = 0;
     while let Some(entry) = archive.entries.get(next) {
         if entry.length.is_none() {
-            let path = archive.path(next);
             let number = u32::try_from(next).map_err(|_| Refusal::TooLarge)?;
-            archive.read(tree, &path, number, &is_unguarded, settings).await?;
+            archive.read(tree, number, &is_unguarded, settings).await?;
         }
         next += 1;
     }
@@ -153,16 +152,16 @@ impl Archive {
         self.length
     }
 
-    /// Adds what is in a directory, in the order of the names.
+    /// Adds what is in the directory of this number, in the order of the names.
     async fn read<T: Tree>(
         &mut self,
         tree: &T,
-        directory: &RelativePath,
         number: u32,
         is_unguarded: &impl Fn(&RelativePath) -> bool,
         settings: &Settings,
     ) -> Result<(), Refusal> {
-        let opened = match tree.open_directory(directory).await {
+        let directory = if number == TOP { self.directory.clone() } else { self.path(number as usize) };
+        let opened = match tree.open_directory(&directory).await {
             Ok(opened) => opened,
             // It has gone since, or cannot be read: then it is empty.
             Err(TreeError::NotFound) if number != TOP => return Ok(()),
@@ -178,7 +177,7 @@ impl Archive {
         }
         found.entries.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         for (name, kind) in found.entries {
-            if kind == Some(Kind::Other) || !listing::shows(directory, &name, settings) {
+            if kind == Some(Kind::Other) || !listing::shows(&directory, &name, settings) {
                 continue;
             }
             let path = directory.join(&name);

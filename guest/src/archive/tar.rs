@@ -44,6 +44,7 @@ pub fn padded(length: u64) -> Option<u64> {
 
 /// Appends the empty bytes after a file of this length.
 pub fn push_padding(archive: &mut Vec<u8>, length: u64) {
+    #[allow(clippy::cast_possible_truncation, reason = "it is less than a block")]
     let used = (length % BLOCK_BYTES as u64) as usize;
     if used > 0 {
         archive.resize(archive.len() + BLOCK_BYTES - used, 0);
@@ -116,10 +117,9 @@ fn push_block(archive: &mut Vec<u8>, member: &Member<'_>, path: &str, kind: u8) 
     let block = &mut archive[start..];
     let is_directory = kind == b'5';
     let (prefix, name) = match split(path.trim_end_matches('/'), usize::from(is_directory)) {
-        Some(0) => ("", path),
-        Some(at) => (&path[..at], &path[at + 1..]),
-        // The extension has all of it.
-        None => ("", path),
+        Some(at @ 1..) => (&path[..at], &path[at + 1..]),
+        // Where there is no place to split it, the extension has all of it.
+        Some(0) | None => ("", path),
     };
     put(block, 0, &name.as_bytes()[..name.len().min(NAME_MAX_BYTES)]);
     put(block, 100, if is_directory { b"0000755" } else { b"0000644" });

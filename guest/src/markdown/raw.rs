@@ -11,8 +11,8 @@ pub fn text(html: &str) -> String {
         text.push_str(&rest[..at]);
         rest = &rest[at..];
         let inside = &rest[1..];
-        rest = if rest.starts_with("<!--") {
-            after(&rest[4..], "-->")
+        rest = if let Some(comment) = rest.strip_prefix("<!--") {
+            after(comment, "-->")
         } else if inside
             .starts_with(|first: char| first.is_ascii_alphabetic() || matches!(first, '/' | '!' | '?'))
         {

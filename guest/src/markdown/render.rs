@@ -249,7 +249,9 @@ impl Writer {
     }
 
     fn push(&mut self, parts: &[&str]) {
-        parts.iter().for_each(|part| self.html.push_str(part));
+        for part in parts {
+            self.html.push_str(part);
+        }
     }
 
     /// The identifier that code forges give a heading, to which tables of contents link: its letters and digits in lower case, with
