@@ -7,6 +7,7 @@ use guest::conditional;
 use guest::config::Settings;
 use guest::date::{self, Date};
 use guest::encoding::{self, Coding};
+use guest::guard::{Access, Client};
 use guest::listing::View;
 use guest::path::{NamePolicy, UrlPath, sibling_reference, with_query};
 use guest::pattern::Pattern;
@@ -120,12 +121,20 @@ pub fn accept_encoding(bytes: &[u8]) {
 pub fn rules(bytes: &[u8]) {
     let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0);
     let (target, content) = bytes.split_at(line_end);
+    let errors = rules::check(content, &[], &NamePolicy::default());
     rules::check(content, content, &NamePolicy::default());
+    let guards = rules::guards(content);
+    // What is wrong with a guard is told at the start.
+    assert!(guards.is_ok() || !errors.is_empty());
     let target = str::from_utf8(target).ok();
     let Some(Ok(path)) = target.map(|target| UrlPath::parse(target, &NamePolicy::default())) else { return };
     let settings = Settings::default();
     let mut rules = Rules::new(&settings, path.decoded());
     rules.add_site(content.into(), content.into());
+    rules.add_guards(guards.unwrap_or_default().into());
+    rules.requests(path.relative());
+    // No guard admits a client that has sent nothing.
+    assert!(matches!(rules.access(&Client::default()), Access::Open | Access::Denied));
     if let Ok(changes) = rules.changes() {
         for (name, value) in &changes.set {
             assert!(name.bytes().chain(value.bytes()).all(|byte| matches!(byte, b'\t' | b' '..=b'~')));

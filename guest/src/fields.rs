@@ -13,8 +13,8 @@ pub enum FieldError {
 
 /// Fields that frame the message, describe the file, or belong to the connection. Set by hand they would be wrong at best
 /// and split answers at worst; most runtimes refuse some of them. `Set-Cookie` cannot be joined from several rules (RFC
-/// 9110 §5.3). `Basic-Auth` is a setting of other servers and holds a password.
-const RESERVED: [&str; 24] = [
+/// 9110 §5.3). `Basic-Auth` holds passwords and is never sent.
+const RESERVED: [&str; 25] = [
     "accept-ranges",
     "age",
     "allow",
@@ -39,6 +39,7 @@ const RESERVED: [&str; 24] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "www-authenticate",
 ];
 
 /// Fields with one value, which a later rule replaces. The values of other fields join (RFC 9110 §5.3).

@@ -6,7 +6,7 @@
 //! 1. [`config`]: the operator's settings, with [`table`]s by [`pattern`] of path and checked header [`fields`]
 //! 2. [`request`]: method, target and header fields, in plain types
 //! 3. [`path`]: which relative path the URL names
-//! 4. [`rules`]: what `_headers` and `_redirects` say of it
+//! 4. [`rules`]: what `_headers` and `_redirects` say of it; [`guard`]s: whether the client has to log in
 //! 5. [`resolve`]: which file that is, in the [`tree`] of the disk
 //! 6. [`encoding`]: which precompressed variant of it ([`weight`]s decide)
 //! 7. [`validators`]: what identifies the file's present state
@@ -35,6 +35,7 @@ pub mod digest;
 pub mod disposition;
 pub mod encoding;
 pub mod fields;
+pub mod guard;
 pub mod html;
 pub mod listing;
 pub mod markdown;

@@ -46,6 +46,11 @@ impl<'a> Pattern<'a> {
         Pattern { text: Cow::Owned(self.text.into_owned()) }
     }
 
+    /// The text in which it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Whether the pattern has a `*` that is not its end, or more than one.
     pub fn has_inner_star(&self) -> bool {
         self.text.trim_end_matches('*').contains('*')

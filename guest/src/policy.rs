@@ -1,5 +1,6 @@
 //! What settings and rules add to every answer, and remove from it: fields by rule, the security preset, CORS.
 
+use crate::cache;
 use crate::config::{Cors, Settings};
 use crate::fields;
 use crate::request::{Method, Name, Request};
@@ -19,7 +20,9 @@ const SECURITY: [(&str, &str); 5] = [
 /// The fields of an answer that scripts of other origins may read, beyond those that CORS always allows.
 const EXPOSED: &str = "Accept-Ranges, Content-Encoding, Content-Length, Content-Range, ETag";
 
-/// The fields that scripts of other origins may send: all of them, because a file server has no secrets for some clients.
+/// The fields that scripts of other origins may send: all of them but `Authorization`, which a star leaves out (the Fetch
+/// standard's CORS protocol). No answer allows credentials of the browser either, so that other origins read nothing that a guard
+/// is about.
 const ALLOWED: &str = "*";
 
 /// How long a browser may remember that, in seconds: the longest time that any browser accepts.
@@ -46,6 +49,17 @@ pub fn apply<F>(plan: &mut Plan<F>, settings: &Settings, changes: &Changes, requ
             plan.set(name.clone(), value.clone());
         }
     }
+}
+
+/// Keeps an answer that depends on who asks out of shared caches. They do not store such answers unless `Cache-Control` says that
+/// they may (RFC 9111 §3.5), which rules that were written for all files do say.
+pub fn keep_private<F>(plan: &mut Plan<F>) {
+    plan.add_to_list("vary", "Authorization");
+    // Fields that caches obey instead (RFC 9213).
+    plan.headers.retain(|(name, _)| !name.ends_with("cdn-cache-control") && name != "surrogate-control");
+    let control = plan.headers.iter().find(|(name, _)| name == "cache-control").map(|(_, value)| &**value);
+    let private = cache::private(control.unwrap_or_default());
+    plan.set("cache-control", private);
 }
 
 /// Whether rules may set or remove a field of an answer. The rest is the server's own: what describes the message, what keeps
@@ -114,7 +128,7 @@ fn add_cors<F>(plan: &mut Plan<F>, settings: &Settings, request: &Request) {
 
 #[cfg(test)]
 mod tests {
-    use super::apply;
+    use super::{apply, keep_private};
     use crate::config::Settings;
     use crate::request::{Headers, Method, Request};
     use crate::response::{Body, Origin, Plan};
@@ -188,6 +202,22 @@ mod tests {
             let expected = expected.chain([NOSNIFF, ("vary", "b")]);
             assert_eq!(set, fields(&expected.collect::<Vec<_>>()), "{origin:?}");
         }
+    }
+
+    #[test]
+    fn what_depends_on_who_asks_is_kept_by_nobody_else() {
+        let mut plan: Plan<()> = Plan::new(Origin::File, 200)
+            .with("cache-control", "public, max-age=60")
+            .with("cdn-cache-control", "max-age=60")
+            .with("netlify-cdn-cache-control", "max-age=60")
+            .with("surrogate-control", "max-age=60")
+            .with("vary", "Accept-Encoding");
+        keep_private(&mut plan);
+        assert_eq!(
+            plan.headers,
+            [("cache-control", "private, max-age=60"), ("vary", "Accept-Encoding, Authorization")]
+                .map(|(name, value)| (name.into(), value.into()))
+        );
     }
 
     #[test]

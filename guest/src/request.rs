@@ -29,6 +29,8 @@ pub enum Name {
     AcceptEncoding,
     /// The Fetch standard's CORS protocol
     AccessControlRequestMethod,
+    /// RFC 9110 §11.6.2
+    Authorization,
     /// RFC 9110 §13.1.1
     IfMatch,
     /// RFC 9110 §13.1.3
@@ -39,6 +41,8 @@ pub enum Name {
     IfRange,
     /// RFC 9110 §13.1.4
     IfUnmodifiedSince,
+    /// What a host says of the client's password, see [`guard`](crate::guard)
+    Login,
     /// RFC 6454 §7
     Origin,
     /// RFC 9110 §14.2
@@ -57,11 +61,13 @@ impl Name {
             Self::Accept => "accept",
             Self::AcceptEncoding => "accept-encoding",
             Self::AccessControlRequestMethod => "access-control-request-method",
+            Self::Authorization => "authorization",
             Self::IfMatch => "if-match",
             Self::IfModifiedSince => "if-modified-since",
             Self::IfNoneMatch => "if-none-match",
             Self::IfRange => "if-range",
             Self::IfUnmodifiedSince => "if-unmodified-since",
+            Self::Login => "wasi-httpd-login",
             Self::Origin => "origin",
             Self::Range => "range",
             Self::WantReprDigest => "want-repr-digest",

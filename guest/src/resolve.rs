@@ -8,7 +8,7 @@ use crate::path::{RelativePath, UrlPath, sibling_reference, with_query};
 use crate::tree::{Kind, Metadata, Tree, TreeError, open_file, stat, stat_file};
 
 /// The extension of pages that have a clean URL.
-const PAGE: &str = ".html";
+pub(crate) const PAGE: &str = ".html";
 
 /// A regular file that was found.
 #[derive(Debug)]

@@ -719,16 +719,6 @@ fn rules_that_the_host_gives_take_the_place_of_the_files() {
 }
 
 #[test]
-fn passwords_in_headers_are_never_sent() {
-    let directory = Directory::with(&[("FILES_RULES", "on")]);
-    directory.file("_headers", "/*\n  Basic-Auth: alice:secret\n").file("a.txt", "a");
-    let plan = directory.get("/a.txt");
-    assert_eq!(plan.status, 500);
-    assert!(!plan.headers.iter().any(|(_, value)| value.contains("secret")));
-    assert!(plan.complaint.unwrap().starts_with("_headers, line 2: passwords are not supported"));
-}
-
-#[test]
 fn a_type_is_set_by_pattern() {
     let directory = Directory::with(&[("FILES_TYPE", "*.foo: text/plain\n/raw/*: application/x-raw")]);
     directory.file("a.foo", "a").file("raw/a.html", "a").file("a.html", "a");

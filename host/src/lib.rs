@@ -11,9 +11,10 @@
 //! 6. [`net`]: listeners and connections; [`http`](mod@http): the requests on a connection
 //! 7. [`app`]: finds the site of a request, hands it to an instance and takes its response; [`body`]: the bodies of both
 //! 8. [`report`]: access log, standard error, metrics, traces
-//! 9. [`admin`]: how the server is, for who looks after it
-//! 10. [`lockdown`]: what the kernel refuses the whole process
-//! 11. [`signals`][]: shutdown; [`notify`]: what the service manager is told
+//! 9. [`login`]: the passwords of users
+//! 10. [`admin`]: how the server is, for who looks after it
+//! 11. [`lockdown`]: what the kernel refuses the whole process
+//! 12. [`signals`][]: shutdown; [`notify`]: what the service manager is told
 //!
 //! [`server`] is the life of a server, with its reloads, and [`run`](mod@run) that of a command. Both open guests by
 //! [`prepare`](mod@prepare). [`site`] checks what the file server will read, and [`watch`] finds what has changed. [`inspect`]
@@ -49,6 +50,7 @@ pub mod inspect;
 pub mod instance;
 pub mod link;
 pub mod lockdown;
+pub mod login;
 pub mod net;
 pub mod new;
 pub mod notify;
@@ -166,6 +168,7 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
             let admin = std::env::var_os(variable("admin"));
             health::health(&config::Health::new(arguments, admin.as_deref())?)?;
         }
+        cli::Command::Password { user } => write_out(login::line(&user)?.as_bytes())?,
         cli::Command::Check(typed) => {
             let sources = sources(typed.given)?;
             return Ok(check(&sources.load()?, sources.warnings())?);

@@ -28,7 +28,7 @@ fn a_valid_site_is_said_to_be_valid() {
 #[test]
 fn every_fault_of_a_site_is_a_line() {
     let site = Site::new();
-    site.file("_headers", "/*\n  X-A\n  Basic-Auth: a:b\nhttps://:project.pages.dev/*\n");
+    site.file("_headers", "/*\n  X-A\n  Basic-Auth: a\nhttps://:project.pages.dev/*\n");
     site.file("_redirects", "/a /b 301 Language=de\n/c /d 999\n");
     let output = check(&site, &["--rules", "--spa", "nope.html", "--error-page", "errors"]);
     assert_eq!(output.status.code(), Some(1));
@@ -36,7 +36,7 @@ fn every_fault_of_a_site_is_a_line() {
     let errors = lines(&output.stderr);
     let starts = [
         "wasi-httpd: _headers, line 2: this is no header field",
-        "wasi-httpd: _headers, line 3: passwords are not supported",
+        "wasi-httpd: _headers, line 3: `Basic-Auth` takes `NAME:PASSWORD`",
         "wasi-httpd: _headers, line 4: a rule is about a path of this site; rules for one host name",
         "wasi-httpd: _redirects, line 1: nothing may follow the status",
         "wasi-httpd: _redirects, line 2: a status is 301,",

@@ -4,14 +4,13 @@ use super::Answerer;
 use super::failure::Failure;
 use super::file::error_page;
 use crate::config::{ErrorPages, Settings, SettingsError};
-use crate::path::RelativePath;
 use crate::policy;
 use crate::request::{Method, Request};
 use crate::resolve::{self, ErrorPage};
 use crate::response::{ALLOW, Origin, Plan};
 use crate::rules::{Changes, Which};
 use crate::tree::{Kind, Timestamp, Tree, stat};
-use crate::{accept, cache, html};
+use crate::{accept, cache, guard, html};
 
 /// The type of the pages that the server writes.
 pub(super) const HTML: &str = "text/html; charset=utf-8";
@@ -20,23 +19,26 @@ pub(super) const HTML: &str = "text/html; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
-    /// The answer to a request that fails. `missing` tells where the site's page for it is looked for.
-    pub(super) async fn error(&mut self, failure: Failure, missing: &RelativePath) -> Plan<T::File> {
+    /// The answer to a request that fails.
+    pub(super) async fn error(&mut self, failure: Failure) -> Plan<T::File> {
         let status = failure.status();
         let mut complaint = failure.complaint();
         let wants_html = accept::wants_html(&self.request.headers);
         let page = if wants_html && status != 500 {
             // Where the system fails at the page too, ours does.
-            resolve::error_page(self.tree, status, missing, self.settings).await.unwrap_or(None)
+            resolve::error_page(self.tree, status, self.place, self.settings).await.unwrap_or(None)
         } else {
             None
         };
         if let Some(page) = &page {
             self.rules.answers_with(&page.path);
         }
-        // A page that a rule guards is not shown.
-        let is_open = || matches!(self.rules.redirect(Which::Forced, None), Ok(None));
-        let mut plan = if let Some(ErrorPage { file, length, .. }) = page.filter(|_| is_open()) {
+        // A page that a rule or a guard keeps back is not shown.
+        let is_open = |page: &ErrorPage<_>| {
+            self.access_to(&page.path).is_allowed()
+                && matches!(self.rules.redirect(Which::Forced, None), Ok(None))
+        };
+        let mut plan = if let Some(ErrorPage { file, length, .. }) = page.filter(is_open) {
             error_page(status, HTML, file, length)
         } else {
             self.rules.answers_with_none();
@@ -46,6 +48,9 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             own(&failure, wants_html)
         };
         plan.add_to_list("vary", "Accept");
+        if status == 401 {
+            plan.set("www-authenticate", guard::challenge(self.settings.realm.as_deref()));
+        }
         if status == 405 {
             plan.set("allow", ALLOW);
         }

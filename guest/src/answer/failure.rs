@@ -12,6 +12,8 @@ pub(super) enum Failure {
     Status(u16),
     /// No requested part of the file exists; it has so many bytes.
     Unsatisfiable(u64),
+    /// It needs a password, which others could read on its way.
+    InClear,
     /// A setting is wrong.
     Settings(SettingsError),
     /// A file of rules cannot be obeyed.
@@ -28,6 +30,7 @@ impl Failure {
         match self {
             Self::Status(status) => *status,
             Self::Unsatisfiable(_) => 416,
+            Self::InClear => 403,
             Self::Settings(_) | Self::Rules(_) | Self::System(_) => 500,
             Self::Missing(_) => 404,
         }
@@ -36,7 +39,7 @@ impl Failure {
     /// What the operator must know.
     pub(super) fn complaint(&self) -> Option<String> {
         match self {
-            Self::Status(_) | Self::Unsatisfiable(_) => None,
+            Self::Status(_) | Self::Unsatisfiable(_) | Self::InClear => None,
             Self::Settings(error) => Some(error.to_string()),
             Self::Rules(error) => Some(error.to_string()),
             Self::System(text) | Self::Missing(text) => Some(text.clone()),
@@ -50,10 +53,17 @@ impl Failure {
                 let sentence = "the settings or rules of this server are wrong; its log says which.";
                 return ("500 Internal Server Error", sentence);
             }
+            Self::InClear => {
+                return (
+                    "403 Forbidden",
+                    "this needs a password, which others could read on its way; use https.",
+                );
+            }
             _ => {}
         }
         match self.status() {
             400 => ("400 Bad Request", "this is not a valid path."),
+            401 => ("401 Unauthorized", "this needs a name and a password."),
             403 => ("403 Forbidden", "this directory is too large for an archive; its parts may be smaller."),
             404 => ("404 Not Found", "there is no such file here."),
             405 => ("405 Method Not Allowed", "this server answers GET, HEAD and OPTIONS."),

@@ -5,7 +5,8 @@ use super::failure::Failure;
 use super::view::View;
 use crate::conditional::{self, Outcome};
 use crate::encoding::{self, Coding};
-use crate::path::UrlPath;
+use crate::guard::Access;
+use crate::path::{RelativePath, UrlPath};
 use crate::range::{self, ByteRange, Selection};
 use crate::request::{Method, Name};
 use crate::resolve::{self, Found, Representation};
@@ -26,7 +27,14 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         {
             return Ok(page);
         }
-        let wanted = || encoding::preferred(&self.request.headers);
+        let guarded = self.rules.has_guards().then(|| found.path.clone());
+        let wanted = || {
+            let mut wanted = encoding::preferred(&self.request.headers);
+            if let Some(original) = guarded {
+                wanted.retain(|coding| self.may_stand_for(&original, *coding));
+            }
+            wanted
+        };
         let mut representation = resolve::open(self.tree, found, wanted, self.settings).await?;
         if view == View::Plain {
             representation.media_type = media_type::TEXT;
@@ -77,6 +85,17 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         }
         let text = self.tree.read_start(&sidecar, digest::MAX_BYTES + 1).await.ok()?;
         digest::of_sidecar(&text, metadata, &wanted)
+    }
+
+    /// Whether a precompressed variant of a file may be sent in its place: it has no guard, or the file has one as well, so that
+    /// caches are told.
+    fn may_stand_for(&self, original: &RelativePath, coding: Coding) -> bool {
+        let variant = original.with_suffix(coding.suffix(), &self.settings.names);
+        variant.is_none_or(|variant| match self.access_to(&variant) {
+            Access::Open => true,
+            Access::Granted => self.access() == Access::Granted,
+            Access::Denied | Access::InClear => false,
+        })
     }
 
     /// The part of a file that the client wants.

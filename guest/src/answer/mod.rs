@@ -16,7 +16,8 @@ mod view;
 
 use crate::conditional::{self, Outcome};
 use crate::config::{Settings, SettingsError};
-use crate::listing::{self, View};
+use crate::guard::{Access, Client};
+use crate::listing::{self, Part, View};
 use crate::path::{PathError, RelativePath, UrlPath};
 use crate::policy;
 use crate::request::{LONGEST_TARGET, Method, Request};
@@ -64,19 +65,29 @@ pub async fn respond<T: Tree>(
     };
     let requested = || path.as_ref().map_or_else(|_| missing.decoded(), UrlPath::decoded);
     let rules = if settings.has_rules() { Rules::new(settings, requested()) } else { Rules::none(settings) };
-    let mut answerer = Answerer { tree, settings, request, clock: &clock, rules };
-    let mut plan = match answerer.answer(path.as_ref()).await {
+    let mut answerer = Answerer { tree, settings, request, clock: &clock, place: missing, rules };
+    let answered = answerer.answer(path.as_ref()).await;
+    // Whichever file it is that answers, its guards are asked before anything of it is sent.
+    let access = answerer.access();
+    let mut is_guarded = access != Access::Open;
+    let mut plan = match answerer.admit(access).and(answered) {
         Ok(plan) => plan,
-        Err(failure) => answerer.error(failure, missing).await,
+        Err(failure) => answerer.error(failure).await,
     };
     if let Err(error) = answerer.rules.changes() {
         // Without its rules, no part of the site is sent.
         answerer.rules.remove_site();
-        plan = answerer.error(error.into(), missing).await;
+        plan = answerer.error(error.into()).await;
     }
+    // A page for an error has guards of its own, and what a listing shows depends on them.
+    is_guarded = is_guarded || answerer.access() != Access::Open;
+    is_guarded |= plan.origin == Origin::Listing && answerer.rules.has_guards();
     // Where the rules of the settings are wrong too, only the server's own fields remain.
     let none = Changes::default();
     policy::apply(&mut plan, settings, answerer.rules.changes().unwrap_or(&none), request);
+    if is_guarded {
+        policy::keep_private(&mut plan);
+    }
     if request.method == Method::Head { plan.without_body() } else { plan }
 }
 
@@ -104,6 +115,8 @@ struct Answerer<'a, T, N> {
     settings: &'a Settings,
     request: &'a Request,
     clock: &'a Clock<N>,
+    /// The requested path, or one that is missing in the directory of a name that no file has.
+    place: &'a RelativePath,
     rules: Rules<'a>,
 }
 
@@ -113,6 +126,9 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if self.request.target.len() > LONGEST_TARGET {
             return Err(Failure::Status(414));
         }
+        // Before anything is looked at: that a guarded file is missing is not told either.
+        self.rules.requests(self.place);
+        self.admit(self.access())?;
         match self.request.method {
             Method::Get | Method::Head => {}
             // Without a Content-Length, which a 204 must not have (RFC 9110 §8.6).
@@ -126,8 +142,9 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
             })
         })?;
         let resolution = resolve::resolve(self.tree, path, self.settings).await?;
-        if let Resolution::File(found) = &resolution {
-            self.rules.answers_with(&found.path);
+        match &resolution {
+            Resolution::File(found) => self.rules.answers_with(&found.path),
+            _ => self.rules.finds_none(path),
         }
         if let Some(rule) = self.rules.redirect(Which::Forced, path.query())? {
             return self.follow(rule, path).await;
@@ -160,9 +177,35 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         }
     }
 
+    /// Whether the client may have the answer, as far as guards are about it. Preflights of the CORS protocol cannot log in, and
+    /// an answer to OPTIONS is the same for each path.
+    fn admit(&self, access: Access) -> Result<(), Failure> {
+        match access {
+            Access::Open | Access::Granted => Ok(()),
+            _ if self.request.method == Method::Options => Ok(()),
+            Access::Denied => Err(Failure::Status(401)),
+            Access::InClear => Err(Failure::InClear),
+        }
+    }
+
+    /// What guards allow the client with the answer.
+    fn access(&self) -> Access {
+        if self.rules.has_guards() { self.rules.access(&self.client()) } else { Access::Open }
+    }
+
+    /// What guards allow the client with another file or directory.
+    fn access_to(&self, path: &RelativePath) -> Access {
+        if self.rules.has_guards() { self.rules.access_to(path, &self.client()) } else { Access::Open }
+    }
+
+    fn client(&self) -> Client<'_> {
+        Client::of(&self.request.headers, self.settings.realm.is_some())
+    }
+
     /// The answer where no file can be read: a rule, or as [`Self::fallback`].
     async fn nothing(&mut self, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
         self.rules.answers_with_none();
+        self.rules.finds_none(path);
         match self.rules.redirect(Which::Any, path.query())? {
             Some(rule) => self.follow(rule, path).await,
             None => self.fallback(path).await,
@@ -202,8 +245,11 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         Err(Failure::Missing(complaint))
     }
 
-    /// Whether what is at a path may be a part of another answer: no rule guards it.
+    /// Whether what is at a path may be a part of another answer: no rule keeps it back, and no guard denies it to the client.
     fn is_unguarded(&self, path: &RelativePath) -> bool {
+        if !self.access_to(path).is_allowed() {
+            return false;
+        }
         let mut rules = self.rules.about(path.decoded());
         rules.answers_with(path);
         matches!(rules.redirect(Which::Forced, None), Ok(None))
@@ -242,8 +288,13 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
     async fn listing(&self, directory: &RelativePath, path: &UrlPath<'_>) -> Result<Plan<T::File>, Failure> {
         let view = View::from_query(path.query());
         let is_json = accept::wants_json(&self.request.headers);
-        let shows_readme = |readme: &RelativePath| !is_json && self.is_unguarded(readme);
-        let listing = listing::list(self.tree, directory, view, shows_readme, self.settings).await?;
+        let has_guards = self.rules.has_guards();
+        let shows = |part: Part<'_>| match part {
+            // What the client could not open is not told of.
+            Part::Entry(name) => !has_guards || self.access_to(&directory.join(name)).is_allowed(),
+            Part::Readme(readme) => !is_json && self.is_unguarded(readme),
+        };
+        let listing = listing::list(self.tree, directory, view, shows, self.settings).await?;
         let text = if is_json { listing::json::render(&listing) } else { listing::html::render(&listing) };
         let validators =
             Validators { entity_tag: Some(EntityTag::of(text.as_bytes())), ..Validators::default() };

@@ -4,10 +4,10 @@ use super::Answerer;
 use super::failure::Failure;
 use super::file::error_page;
 use crate::media_type;
-use crate::path::{RULE_FILES, RelativePath, UrlPath};
+use crate::path::{PathError, RULE_FILES, RelativePath, UrlPath};
 use crate::resolve::{self, Found, Resolution};
 use crate::response::{Origin, Plan};
-use crate::rules::{MAX_FILE_BYTES, Redirect, RuleError, Target, Which};
+use crate::rules::{MAX_FILE_BYTES, Redirect, RuleError, Target, Which, guards};
 use crate::tree::{Timestamp, Tree, TreeError};
 use std::borrow::Cow;
 
@@ -21,6 +21,11 @@ impl<'a, T: Tree, N: Fn() -> Timestamp> Answerer<'a, T, N> {
         if settings.rules {
             let ([headers, redirects], [given_headers, given_redirects]) = (RULE_FILES, &settings.rule_texts);
             let headers = self.rule_text(given_headers.as_deref(), headers).await?;
+            let guards = match given_headers {
+                Some(_) => Cow::Borrowed(settings.rule_guards.as_deref().map_err(Clone::clone)?),
+                None => Cow::Owned(guards(&headers)?),
+            };
+            self.rules.add_guards(guards);
             let redirects = self.rule_text(given_redirects.as_deref(), redirects).await?;
             self.rules.add_site(headers, redirects);
         }
@@ -88,9 +93,20 @@ impl<'a, T: Tree, N: Fn() -> Timestamp> Answerer<'a, T, N> {
     async fn find_target(&mut self, rule: &Redirect) -> Result<Option<Found>, Failure> {
         let Target::File(target) = &rule.target else { return Ok(None) };
         let found = match UrlPath::parse(target, &self.settings.names) {
-            Ok(target) => resolve::find(self.tree, &target, self.settings).await?,
+            Ok(target) => {
+                let found = resolve::find(self.tree, &target, self.settings).await?;
+                self.rules.requests(target.relative());
+                if found.is_none() {
+                    self.rules.finds_none(&target);
+                }
+                found
+            }
             // A value from the request made it a name that no file has.
-            Err(_) => None,
+            Err(PathError::NoSuchName(missing)) => {
+                self.rules.requests(&missing);
+                None
+            }
+            Err(PathError::Malformed) => None,
         };
         match &found {
             Some(found) => self.rules.answers_with_substitute(&found.path),

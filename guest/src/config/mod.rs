@@ -7,7 +7,9 @@ mod variables;
 
 pub use variables::{NAMES, VARIABLES, Variable};
 
+use crate::guard::{Guard, REALM, Users};
 use crate::path::{NamePolicy, RelativePath, is_site_name};
+use crate::rules::RuleError;
 use crate::table::Table;
 use crate::{fields, markdown, media_type, rules};
 use std::fmt;
@@ -24,6 +26,9 @@ pub const RULE_TEXTS: [&str; 2] = ["FILES_HEADERS_TEXT", "FILES_REDIRECTS_TEXT"]
 /// Elsewhere, it copies bodies: a stream has no end of its own but that of the file, and a body that is longer than its
 /// Content-Length is an error.
 pub const BOUNDED_STREAMS: &str = "FILES_BOUNDED_STREAMS";
+
+/// The setting for guards.
+pub const AUTH: &str = "FILES_AUTH";
 
 /// Where pages for errors come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,6 +157,8 @@ pub struct Settings {
     pub markdown: Rendering,
     /// `FILES_PRECOMPRESSED`
     pub precompressed: bool,
+    /// `FILES_AUTH`
+    pub guards: Vec<Guard>,
     /// `FILES_CACHE_CONTROL`
     pub cache_control: Table<Option<String>>,
     /// `FILES_TYPE`
@@ -170,6 +177,10 @@ pub struct Settings {
     pub rules: bool,
     /// What the host gives in the place of the files of rules, in the order of [`RULE_TEXTS`].
     pub rule_texts: [Option<String>; 2],
+    /// The guards in the first of them.
+    pub rule_guards: Result<Vec<Guard>, RuleError>,
+    /// [`REALM`]
+    pub realm: Option<String>,
     /// [`BOUNDED_STREAMS`]
     pub bounded_streams: bool,
 }
@@ -186,6 +197,7 @@ impl Default for Settings {
             names: NamePolicy::default(),
             markdown: Rendering::Off,
             precompressed: true,
+            guards: Vec::new(),
             cache_control: Table::uniform(None),
             types: Table::uniform(None),
             tags: TagSource::Auto,
@@ -195,6 +207,8 @@ impl Default for Settings {
             cors: Cors::None,
             rules: false,
             rule_texts: [None, None],
+            rule_guards: Ok(Vec::new()),
+            realm: None,
             bounded_streams: false,
         }
     }
@@ -236,12 +250,20 @@ impl Settings {
         for (name, value) in own() {
             settings.set(name, value).map_err(|accepts| error(name, value, accepts))?;
         }
+        if settings.realm.is_none()
+            && let Some((name, value)) = own().find(|(name, _)| name == AUTH)
+        {
+            return Err(error(name, value, "only a host that checks passwords has it".into()));
+        }
         // Not copied: they may be long.
         for (name, value) in variables {
             let place = RULE_TEXTS.iter().position(|text| *text == name);
             if let Some(place) = place.and_then(|place| settings.rule_texts.get_mut(place)) {
                 *place = Some(value);
             }
+        }
+        if let [Some(headers), _] = &settings.rule_texts {
+            settings.rule_guards = rules::guards(headers.as_bytes());
         }
         Ok(settings)
     }
@@ -264,7 +286,7 @@ impl Settings {
 
     /// Whether rules can say something of a request: in the settings, or in files of the site.
     pub fn has_rules(&self) -> bool {
-        self.rules || !self.headers.is_empty()
+        self.rules || !self.headers.is_empty() || !self.guards.is_empty()
     }
 
     /// As [`Settings::from_environment`], and checks the rules in them too, which a request reads only as far as it has to.
@@ -337,6 +359,7 @@ impl Settings {
                 }
             }
             "FILES_PRECOMPRESSED" => self.precompressed = switch(value)?,
+            AUTH => self.guards = guards(value)?,
             "FILES_CACHE_CONTROL" => {
                 let checked = |_: Option<&str>, value: &str| {
                     let is_valid = !value.is_empty() && !value.contains(':') && fields::is_value(value);
@@ -368,6 +391,7 @@ impl Settings {
             "FILES_CORS" => self.cors = cors(value)?,
             "FILES_RULES" => self.rules = switch(value)?,
             BOUNDED_STREAMS => self.bounded_streams = switch(value)?,
+            REALM => self.realm = Some(value.to_owned()),
             // Taken over after the others.
             name if RULE_TEXTS.contains(&name) => {}
             _ => {
@@ -393,6 +417,28 @@ fn switch(value: &str) -> Result<bool, String> {
 /// Words that spaces, commas or line ends separate.
 fn words(value: &str) -> impl Iterator<Item = &str> {
     value.split([' ', ',', '\n']).filter(|word| !word.is_empty())
+}
+
+/// The guards of `FILES_AUTH`.
+fn guards(value: &str) -> Result<Vec<Guard>, String> {
+    let guard = |line| {
+        let (pattern, users) = split_pattern(line);
+        let (pattern, users) = pattern.map_or((users, ""), |pattern| (pattern, users));
+        // `PATTERN:` without a user was meant to name some.
+        if pattern.is_empty() || pattern.ends_with(':') {
+            return Err(
+                "each of its lines takes `PATTERN` or `PATTERN: USERS`, such as `/private/*: ann bob`".into(),
+            );
+        }
+        let users = Users::Checked(words(users).map(str::to_owned).collect());
+        rules::setting_pattern(pattern).map(|pattern| Guard::new(&pattern, users))
+    };
+    let guards = lines(value).map(guard).collect::<Result<Vec<_>, _>>()?;
+    if guards.is_empty() {
+        Err("it takes patterns of paths, such as `/private/*`".into())
+    } else {
+        Ok(guards)
+    }
 }
 
 fn lines(value: &str) -> impl Iterator<Item = &str> {
@@ -550,6 +596,7 @@ mod tests {
             ("FILES_ERROR_PAGE", &["", "../x", "on/../x"]),
             ("FILES_HIDDEN", &["maybe", "", "/.a/%: on", "on\n/.git/*: off"]),
             ("FILES_PRECOMPRESSED", &["br"]),
+            ("FILES_AUTH", &["", "/a:", "/a: ", ": ann", "a/*", "/%2A", "/a"]),
             ("FILES_CACHE_CONTROL", &["*.css: ", "*.css: a: b", "max-age=\u{1}"]),
             (
                 "FILES_HEADERS",

@@ -27,7 +27,7 @@ pub const NAMES: [&str; VARIABLES.len()] = {
 };
 
 /// Every setting.
-pub const VARIABLES: [Variable; 18] = [
+pub const VARIABLES: [Variable; 19] = [
     Variable {
         name: "FILES_INDEX",
         value: "NAMES",
@@ -97,6 +97,13 @@ pub const VARIABLES: [Variable; 18] = [
         repeatable: false,
         default: "on",
         meaning: "Send .br, .zst and .gz files in place of the file they belong to, if they are not older and the client accepts them",
+    },
+    Variable {
+        name: "FILES_AUTH",
+        value: "PATTERN[: USERS]",
+        repeatable: true,
+        default: "none",
+        meaning: "Ask at paths of a pattern and below them for the password of one of these users, or of any user of --auth-file where none is named; every pattern about a path counts",
     },
     Variable {
         name: "FILES_CACHE_CONTROL",

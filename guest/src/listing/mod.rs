@@ -187,7 +187,16 @@ impl Readme {
     }
 }
 
-/// Lists a directory. `shows_readme` tells whether the start of a README may be shown.
+/// A part of a listing that not every client may see.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// The entry of this name.
+    Entry(&'a str),
+    /// The start of this README.
+    Readme(&'a RelativePath),
+}
+
+/// Lists a directory. `may_show` tells whether the client may see a part of the listing.
 ///
 /// Only what a request could be answered with is listed. Sorting by name needs only the names, so that only the entries of the
 /// page are examined; the other orders examine all.
@@ -195,7 +204,7 @@ pub async fn list<T: Tree>(
     tree: &T,
     path: &RelativePath,
     view: View,
-    shows_readme: impl Fn(&RelativePath) -> bool,
+    may_show: impl Fn(Part<'_>) -> bool,
     settings: &Settings,
 ) -> Result<Listing, TreeError> {
     let directory = tree.open_directory(path).await?;
@@ -210,6 +219,9 @@ pub async fn list<T: Tree>(
             continue;
         }
         if kind == Some(Kind::Other) || !(filter.is_empty() || name.to_lowercase().contains(&filter)) {
+            continue;
+        }
+        if !may_show(Part::Entry(&name)) {
             continue;
         }
         let mut entry =
@@ -227,7 +239,7 @@ pub async fn list<T: Tree>(
     let pages = total.div_ceil(PAGE_LENGTH).max(1);
     let view = View { page: view.page.clamp(1, pages), ..view };
     let readme = match readme_of(&entries) {
-        Some(name) if view.page == 1 && filter.is_empty() && shows_readme(&path.join(name)) => {
+        Some(name) if view.page == 1 && filter.is_empty() && may_show(Part::Readme(&path.join(name))) => {
             read(tree, path, name, settings).await?
         }
         _ => None,

@@ -5,6 +5,7 @@ use super::{
     Lines, MAX_RULES, Paths, RuleError, captures, may_be_about, may_match, path_pattern, pattern, text, words,
 };
 use crate::fields::{self, FieldError};
+use crate::guard::{Guard, Users};
 use crate::path::RULE_FILES;
 use crate::pattern::Pattern;
 
@@ -12,6 +13,9 @@ const FILE: &str = RULE_FILES[0];
 
 /// The setting for fields.
 const SETTING: &str = "FILES_HEADERS";
+
+/// What stands before names and passwords.
+const BASIC_AUTH: &str = "basic-auth";
 
 /// What rules change in the header of an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,6 +97,8 @@ pub(super) fn changes(setting: &str, content: &[u8], paths: &Paths) -> Result<Ch
             continue;
         }
         match field(line).map_err(wrong)? {
+            // Read by `guards`.
+            Field::Auth(_) => {}
             Field::Set(name, value) if scope.holds_for(name) => own.set(name, value),
             Field::Unset(name) if scope.holds_for(name) => own.unset(name),
             _ => {}
@@ -100,6 +106,39 @@ pub(super) fn changes(setting: &str, content: &[u8], paths: &Paths) -> Result<Ch
     }
     changes.override_with(own);
     Ok(changes)
+}
+
+/// The guards in `_headers`. An error in a line that belongs to one leaves unknown what is guarded.
+pub(super) fn guards(content: &[u8]) -> Result<Vec<Guard>, RuleError> {
+    let mut guards = Vec::new();
+    // The line of the path, and whether the last guard is the one of that path.
+    let mut path = None;
+    for (number, line) in Lines::new(content, FILE)? {
+        if !is_indented(line) {
+            path = Some((number, line, false));
+            continue;
+        }
+        if !is_about_passwords(line) {
+            continue;
+        }
+        let wrong = |number| move |message| RuleError { file: FILE, line: number, message };
+        let Field::Auth(users) = field(line).map_err(wrong(number))? else { continue };
+        let Some((at, path, has_guard)) = &mut path else {
+            return Err(wrong(number)(NO_PATH.to_owned()));
+        };
+        match guards.last_mut() {
+            Some(guard) if *has_guard => Guard::admit(guard, users),
+            _ => guards.push(Guard::new(&rule_path(path).map_err(wrong(*at))?, users)),
+        }
+        *has_guard = true;
+    }
+    Ok(guards)
+}
+
+/// Whether an indented line may be a field `Basic-Auth`.
+fn is_about_passwords(line: &[u8]) -> bool {
+    let start = line.trim_ascii_start();
+    start.len() > BASIC_AUTH.len() && start[..BASIC_AUTH.len()].eq_ignore_ascii_case(BASIC_AUTH.as_bytes())
 }
 
 /// What of an answer a rule is about.
@@ -192,6 +231,8 @@ fn rule_path(line: &[u8]) -> Result<Pattern<'_>, String> {
 enum Field<'a> {
     Set(&'a str, &'a str),
     Unset(&'a str),
+    /// Who is admitted. It is not sent.
+    Auth(Users),
 }
 
 fn field(line: &[u8]) -> Result<Field<'_>, String> {
@@ -204,6 +245,12 @@ fn field(line: &[u8]) -> Result<Field<'_>, String> {
         };
     }
     let (name, value) = text.split_once(':').unwrap_or_default();
+    if name.trim().eq_ignore_ascii_case(BASIC_AUTH) {
+        let users = Users::listed(value);
+        return users
+            .map(Field::Auth)
+            .ok_or_else(|| "`Basic-Auth` takes `NAME:PASSWORD`, and more of them after spaces".to_owned());
+    }
     let (name, value) = fields::checked(name, value).map_err(|error| match error {
         FieldError::Malformed => "this is no header field; it takes `Name: value`".to_owned(),
         FieldError::Reserved => reserved(name),
@@ -213,8 +260,8 @@ fn field(line: &[u8]) -> Result<Field<'_>, String> {
 
 fn reserved(name: &str) -> String {
     let name = name.trim();
-    if name.eq_ignore_ascii_case("basic-auth") {
-        "passwords are not supported, and nothing is protected by this line; leave it out".to_owned()
+    if name.eq_ignore_ascii_case(BASIC_AUTH) {
+        "`Basic-Auth` stands below a path in _headers, and nothing takes it away".to_owned()
     } else {
         format!("the server itself sets `{}`; leave it out", name.escape_debug())
     }
@@ -317,8 +364,12 @@ mod tests {
                 "_headers, line 3: the server itself sets `Content-Length`; leave it out",
             ),
             (
-                "/*\n  Basic-Auth: a:b",
-                "_headers, line 2: passwords are not supported, and nothing is protected by this line; leave it out",
+                "/*\n  Basic-Auth: secret",
+                "_headers, line 2: `Basic-Auth` takes `NAME:PASSWORD`, and more of them after spaces",
+            ),
+            (
+                "/*\n  ! Basic-Auth",
+                "_headers, line 2: `Basic-Auth` stands below a path in _headers, and nothing takes it away",
             ),
         ] {
             let errors: Vec<_> = check(content.as_bytes()).iter().map(ToString::to_string).collect();

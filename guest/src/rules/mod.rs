@@ -8,6 +8,8 @@
 //! ([`RULE_TEXTS`](crate::config::RULE_TEXTS)). Lines are compared for every request, so lines about other paths are passed over after a few bytes. Lines about the
 //! request are parsed, and an error in them fails the request: a line that is left out may be the one that guards the
 //! site. [`check`] parses every line, which hosts do at the start.
+//!
+//! [`Guard`]s are about more than that: about each name that the requested file has, whether or not it is there.
 
 mod headers;
 mod redirects;
@@ -17,10 +19,12 @@ pub use headers::{Changes, check_setting, setting_pattern};
 pub use redirects::{Redirect, Target};
 
 use crate::config::{CleanUrls, Settings};
+use crate::digest;
 use crate::encoding::Coding;
-use crate::path::{NamePolicy, RelativePath, is_well_escaped};
+use crate::guard::{self, Access, Client, Guard};
+use crate::path::{NamePolicy, RelativePath, UrlPath, is_well_escaped};
 use crate::pattern::{Captures, Pattern};
-use crate::resolve::clean_urls;
+use crate::resolve::{PAGE, clean_urls};
 use memchr::memchr;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -77,9 +81,16 @@ pub fn check(headers: &[u8], redirects: &[u8], policy: &NamePolicy) -> Vec<RuleE
     errors
 }
 
+/// The guards in the content of `_headers`.
+pub fn guards(headers: &[u8]) -> Result<Vec<Guard>, RuleError> {
+    headers::guards(headers)
+}
+
 /// The rules that hold for one request.
 pub struct Rules<'a> {
     settings: &'a Settings,
+    /// Those in `_headers`.
+    guards: Cow<'a, [Guard]>,
     /// The content of `_headers`.
     headers: Cow<'a, [u8]>,
     /// The content of `_redirects`.
@@ -99,6 +110,8 @@ struct Paths {
     is_substitute: bool,
     /// The same of the file that the answering one is a precompressed variant of.
     original: Vec<String>,
+    /// The names of files that were requested and, where they were not found, of those that would have answered in their place.
+    possible: Vec<String>,
 }
 
 impl Paths {
@@ -113,6 +126,7 @@ impl<'a> Rules<'a> {
     pub fn new(settings: &'a Settings, requested: String) -> Self {
         Self {
             settings,
+            guards: Cow::Borrowed(&[]),
             headers: Cow::Borrowed(&[]),
             redirects: Cow::Borrowed(&[]),
             paths: Paths { requested, ..Paths::default() },
@@ -130,7 +144,12 @@ impl<'a> Rules<'a> {
         (self.headers, self.redirects) = (headers, redirects);
     }
 
-    /// Removes the rules of the site, which cannot be obeyed.
+    /// Adds the guards of the site.
+    pub fn add_guards(&mut self, guards: Cow<'a, [Guard]>) {
+        self.guards = guards;
+    }
+
+    /// Removes the rules of the site, which cannot be obeyed. Guards stay.
     pub fn remove_site(&mut self) {
         self.add_site(Cow::Borrowed(&[]), Cow::Borrowed(&[]));
         self.changes.take();
@@ -144,17 +163,14 @@ impl<'a> Rules<'a> {
 
     /// Says which file answers.
     pub fn answers_with(&mut self, file: &RelativePath) {
-        if self.headers.is_empty() && self.redirects.is_empty() && self.settings.headers.is_empty() {
+        let has_rules =
+            !self.headers.is_empty() || !self.redirects.is_empty() || !self.settings.headers.is_empty();
+        if !has_rules && !self.has_guards() {
             return;
         }
         self.answers_with_none();
         self.paths.answering = self.names_of(file);
-        // Scripts that compress a site leave `a.html.gz.br` when they run twice.
-        let mut variant = file.clone();
-        while let Some(original) = self.original_of(&variant) {
-            self.paths.original.extend(self.names_of(&original));
-            variant = original;
-        }
+        self.paths.original = self.names_of_originals(file);
     }
 
     /// Says that no file answers.
@@ -163,6 +179,77 @@ impl<'a> Rules<'a> {
         self.paths.original.clear();
         self.paths.is_substitute = false;
         self.changes.take();
+    }
+
+    /// Says which file was requested by its name, by the client or by a rule for it, whether or not it is there.
+    pub fn requests(&mut self, file: &RelativePath) {
+        if self.has_guards() {
+            let names = self.all_names_of(file);
+            self.paths.possible.extend(names);
+        }
+    }
+
+    /// Says that there is no such file. Then guards are also about the page or the index that could have been there instead, so
+    /// that a guarded file that is missing is not told from one that is there.
+    pub fn finds_none(&mut self, path: &UrlPath<'_>) {
+        if !self.has_guards() {
+            return;
+        }
+        let (requested, settings) = (path.relative(), self.settings);
+        let page = if path.is_directory() { None } else { requested.with_suffix(PAGE, &settings.names) };
+        let page = page.filter(|page| clean_urls(page, settings) != CleanUrls::Off);
+        let indexes = settings.index.iter().map(|index| requested.join(index));
+        let others: Vec<_> =
+            page.into_iter().chain(indexes).flat_map(|file| self.all_names_of(&file)).collect();
+        self.paths.possible.extend(others);
+    }
+
+    /// Whether there are guards, of whatever paths.
+    pub fn has_guards(&self) -> bool {
+        !self.settings.guards.is_empty() || !self.guards.is_empty()
+    }
+
+    /// What guards allow a client with the request.
+    pub fn access(&self, client: &Client<'_>) -> Access {
+        let possible = self.paths.possible.iter().map(String::as_str);
+        guard::access(self.all_guards(), self.paths.all().chain(possible), client)
+    }
+
+    /// What guards allow a client with another file or directory of the site.
+    pub fn access_to(&self, path: &RelativePath, client: &Client<'_>) -> Access {
+        if !self.has_guards() {
+            return Access::Open;
+        }
+        let names = self.all_names_of(path);
+        guard::access(self.all_guards(), names.iter().map(String::as_str), client)
+    }
+
+    fn all_guards(&self) -> impl Iterator<Item = &Guard> {
+        self.settings.guards.iter().chain(&*self.guards)
+    }
+
+    /// The names of a file, and of those that it is a precompressed variant or the digest of.
+    fn all_names_of(&self, file: &RelativePath) -> Vec<String> {
+        // The digest of a file tells what is in it.
+        let represented = file.without_suffix(digest::SUFFIX, &self.settings.names);
+        let mut names = Vec::new();
+        for file in [Some(file), represented.as_ref()].into_iter().flatten() {
+            names.extend(self.names_of(file));
+            names.extend(self.names_of_originals(file));
+        }
+        names
+    }
+
+    /// The names of those that a file is a precompressed variant of.
+    fn names_of_originals(&self, file: &RelativePath) -> Vec<String> {
+        let mut names = Vec::new();
+        // Scripts that compress a site leave `a.html.gz.br` when they run twice.
+        let mut variant = Cow::Borrowed(file);
+        while let Some(original) = self.original_of(&variant) {
+            names.extend(self.names_of(&original));
+            variant = Cow::Owned(original);
+        }
+        names
     }
 
     /// The file that another one is named as a precompressed variant of.
@@ -176,7 +263,7 @@ impl<'a> Rules<'a> {
         if self.settings.index.iter().any(|index| index == file.file_name()) {
             names.extend(file.parent().map(|directory| directory.decoded()));
         } else if clean_urls(file, self.settings) != CleanUrls::Off {
-            names.extend(file.without_suffix(".html", &self.settings.names).map(|page| page.decoded()));
+            names.extend(file.without_suffix(PAGE, &self.settings.names).map(|page| page.decoded()));
         }
         names
     }
@@ -202,7 +289,8 @@ impl<'a> Rules<'a> {
     pub fn about(&self, path: String) -> Rules<'_> {
         let headers = Cow::Borrowed(&*self.headers);
         let redirects = Cow::Borrowed(&*self.redirects);
-        Rules { headers, redirects, ..Rules::new(self.settings, path) }
+        let guards = Cow::Borrowed(&*self.guards);
+        Rules { headers, redirects, guards, ..Rules::new(self.settings, path) }
     }
 }
 
@@ -241,7 +329,7 @@ fn may_match(pattern: &[u8], path: &str, is_end: impl Fn(u8) -> bool) -> bool {
 }
 
 /// What the wildcards of a pattern stand for in a decoded path; `None` when the rule is not about it.
-fn captures<'p>(pattern: &'p Pattern<'_>, path: &'p str) -> Option<Captures<'p>> {
+pub(crate) fn captures<'p>(pattern: &'p Pattern<'_>, path: &'p str) -> Option<Captures<'p>> {
     pattern.captures(path).or_else(|| match path.strip_suffix('/').filter(|other| !other.is_empty()) {
         Some(other) => pattern.captures(other),
         None => pattern.captures_of_directory(path),

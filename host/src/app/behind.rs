@@ -82,7 +82,8 @@ impl Next for Behind {
 /// What a component is told of an answer that it does not get.
 fn code(why: NoAnswer) -> NoResponse {
     match why {
-        NoAnswer::Busy(_) => NoResponse::Busy,
+        // Only what clients reach has logins.
+        NoAnswer::Busy(_) | NoAnswer::TooManyLogins(_) => NoResponse::Busy,
         NoAnswer::Failed => NoResponse::Failed,
         NoAnswer::BodyTimeout => NoResponse::BodyTimeout,
         NoAnswer::BodyTooLarge => NoResponse::BodyTooLarge,

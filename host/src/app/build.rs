@@ -17,11 +17,16 @@ use crate::inspect;
 use crate::instance::{FileMemory, Stdio, Template};
 use crate::link::direct::module::Renewal;
 use crate::link::{Code, Linkers};
+use crate::login::{Desk, Logins, Users};
 use crate::prepare::{self, Opened};
 use crate::report::metrics::Metrics;
+use crate::report::tag::Label;
 use crate::sandbox::check_stores;
+use crate::site::published;
 use crate::wasi::sidecars::Compressor;
 use anyhow::{Context as _, Error, Result, bail};
+use guest::config::Settings;
+use guest::guard::Guard;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::Path;
@@ -37,6 +42,8 @@ pub struct OpenedSite {
     middlewares: Vec<Opened>,
     /// Its component, and what that is given.
     guest: Opened,
+    /// Whose passwords are known.
+    users: Option<Arc<Users>>,
 }
 
 impl OpenedSite {
@@ -103,12 +110,43 @@ pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
             let middlewares = site.middlewares.iter();
             let middlewares = middlewares
                 .map(|it| give(Source::File(&it.file, Role::Middleware), &it.grants, &site.limits));
-            anyhow::Ok((middlewares.collect::<Result<_>>()?, guest))
+            let users = users(config, site, &guest.guest)?;
+            anyhow::Ok((middlewares.collect::<Result<_>>()?, guest, users))
         };
-        let (middlewares, guest) = of_site(config.named, site, open())?;
-        Ok(OpenedSite { config: site.clone(), middlewares, guest })
+        let (middlewares, guest, users) = of_site(config.named, site, open())?;
+        Ok(OpenedSite { config: site.clone(), middlewares, guest, users })
     });
     sites.collect()
+}
+
+/// Reads the passwords of a site.
+fn users(config: &Serve, site: &site::Site, guest: &Guest) -> Result<Option<Arc<Users>>> {
+    let Some(file) = &site.login.file else { return Ok(None) };
+    if !guest.is_file_server() {
+        bail!(
+            "--auth-file is for the file server, and {} would not ask for passwords; put a component that does before it \
+             with --middleware",
+            guest.name()
+        );
+    }
+    if let Some(directory) = published(file, &config.sites) {
+        bail!(
+            "the passwords {} are in {}, which the guest may read and serve; put them elsewhere",
+            file.display(),
+            directory.display()
+        );
+    }
+    let users = Users::read(file)?;
+    let settings = Settings::checked(&site.grants.environment)?;
+    let mut names = settings.guards.iter().flat_map(Guard::names);
+    if let Some(name) = names.find(|name| !users.contain(name)) {
+        bail!(
+            "--auth names the user `{}`, whom {} does not have; add one with `wasi-httpd password`",
+            name.escape_debug(),
+            file.display()
+        );
+    }
+    Ok(Some(Arc::new(users)))
 }
 
 /// Says which of several sites an error is about.
@@ -142,6 +180,8 @@ pub struct Builder {
     generations: Generations,
     /// Counts the requests and instances of sites, with `--admin`.
     metrics: Option<Arc<Metrics>>,
+    /// Where passwords are looked at.
+    desk: Arc<Desk>,
 }
 
 /// An engine and what was compiled for it.
@@ -196,6 +236,7 @@ impl Builder {
             files,
             generations: Generations::default(),
             metrics,
+            desk: Arc::default(),
         })
     }
 
@@ -239,7 +280,13 @@ impl Builder {
 
     /// Compiles and links the components of a site, the guest first. Gives the one that clients reach, and says of each how it runs.
     fn chain(&mut self, opened: OpenedSite, generation: &Arc<Generation>) -> Result<(Arc<App>, Vec<String>)> {
-        let OpenedSite { config: site, middlewares, guest } = opened;
+        let OpenedSite { config: site, middlewares, guest, users } = opened;
+        let logins = site.has_logins().then(|| Logins {
+            users,
+            in_clear: site.login.in_clear,
+            site: Label::new(&site.label),
+            desk: Arc::clone(&self.desk),
+        });
         // Middlewares are used for one request each: what one instance knows of several requests could be passed on for the wrong one.
         let before = site::Site { reuse: 1, concurrent: 1, ..site.clone() };
         let count = middlewares.len();
@@ -256,6 +303,7 @@ impl Builder {
                 metrics: self.metrics.as_ref().map(|metrics| metrics.site(&site.label)),
                 behind: behind.take(),
                 is_first: at == count,
+                logins: logins.clone().filter(|_| at == count),
             };
             let edition = opened.guest.edition(Purpose::Serve);
             let machine = self.machines.iter_mut().find(|machine| machine.edition == edition);

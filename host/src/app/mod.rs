@@ -33,6 +33,7 @@ use crate::config::limits::BodyLimits;
 use crate::config::site::Site;
 use crate::instance::{GuestResponse, Next, Template};
 use crate::link::Linked;
+use crate::login::{Logins, NotNow};
 use crate::net::ConnInfo;
 use crate::report::metrics::{Failure, InstanceCounts, Limit, SiteMetrics};
 use crate::report::tag::{Label, Tag};
@@ -95,6 +96,8 @@ pub struct App {
     stripped: Option<Stripped>,
     /// The field that tells the address of the client.
     client_address: Option<HeaderName>,
+    /// Looks at the passwords that clients send, where some paths need one.
+    logins: Option<Logins>,
     label: Label,
     name: Name,
     /// What it passes requests on to, where it does.
@@ -128,6 +131,8 @@ pub struct Shared {
     pub behind: Option<Arc<App>>,
     /// Whether it gets requests from clients.
     pub is_first: bool,
+    /// Looks at passwords, where some paths of the site need one.
+    pub logins: Option<Logins>,
 }
 
 /// What there is to tell about a component.
@@ -185,6 +190,9 @@ pub enum NoAnswer {
     /// The client has left.
     #[error("the client has left")]
     ClientLeft,
+    /// The address of the client has sent too many wrong passwords, and may send one again after this time.
+    #[error("too many wrong passwords came from the address of the client")]
+    TooManyLogins(Duration),
 }
 
 impl App {
@@ -196,7 +204,7 @@ impl App {
         shared: Shared,
         about: About,
     ) -> Result<Self> {
-        let Shared { slots, instances, generation, metrics, behind, is_first } = shared;
+        let Shared { slots, instances, generation, metrics, behind, is_first, logins } = shared;
         let mut times = Times {
             head: site.limits.time,
             busy: site.limits.time,
@@ -227,6 +235,7 @@ impl App {
             body: site.body,
             stripped: if is_first { Stripped::of(site) } else { None },
             client_address: site.client_address.clone().filter(|_| is_first),
+            logins: logins.filter(|_| is_first),
             label: Label::new(&site.label),
             name: behind.as_ref().map_or_else(Name::default, |_| Name::new(&about.component)),
             behind,
@@ -275,7 +284,7 @@ impl App {
     /// guest runs.
     pub async fn respond<B>(
         self: Arc<Self>,
-        request: Request<B>,
+        mut request: Request<B>,
         conn: &ConnInfo,
         subject: Subject,
         meter: Option<Meter>,
@@ -285,6 +294,14 @@ impl App {
         B::Error: Into<wasmtime_wasi_http::Error>,
     {
         let is_head = *request.method() == Method::HEAD;
+        if let Some(logins) = &self.logins {
+            // In memory of its own, which requests to other sites do without.
+            let looked = Box::pin(logins.look(request.headers_mut(), conn, self.times.queue)).await;
+            looked.map_err(|why| match why {
+                NotNow::Busy => NoAnswer::Busy(self.times.queue),
+                NotNow::TooManyFailed(wait) => NoAnswer::TooManyLogins(wait),
+            })?;
+        }
         if request.body().size_hint().lower() > self.body.size {
             Limit::Body.hit();
             return Err(NoAnswer::BodyTooLarge);

@@ -67,6 +67,12 @@ enum Other {
 
     /// Ask a running server whether it is ready; the exit status is 0 if it is, and 1 if it is not
     Health(Health),
+    /// Ask for a password and print a line with the hash of it, for the file that --auth-file takes
+    Password {
+        /// The name of the user
+        #[arg(value_name = "USER")]
+        user: String,
+    },
 
     /// Print a completion script for a shell
     Completions {
@@ -94,8 +100,19 @@ pub enum Wasi {
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 10] =
-    ["run", "inspect", "check", "guest", "new", "precompress", "health", "completions", "man", "schema"];
+const SUBCOMMANDS: [&str; 10] = [
+    "run",
+    "inspect",
+    "check",
+    "guest",
+    "new",
+    "precompress",
+    "password",
+    "health",
+    "completions",
+    "man",
+    "schema",
+];
 
 /// The arguments of serving.
 #[derive(Args, Clone, Debug)]
@@ -187,7 +204,7 @@ pub struct Serve {
     )]
     pub compress: Option<String>,
 
-    /// Reload as at SIGHUP when the configuration file or a component changes
+    /// Reload as at SIGHUP when the configuration file, a component or a file of passwords changes
     #[arg(long)]
     pub watch: bool,
 
@@ -239,6 +256,10 @@ pub struct Site {
     /// Tell components the address of the client in this field of each request, in place of what the client sends in it
     #[arg(long, value_name = "FIELD")]
     pub client_address: Option<String>,
+
+    /// Who has to log in.
+    #[command(flatten)]
+    pub login: Login,
 
     /// What each instance is given.
     #[command(flatten)]
@@ -298,6 +319,19 @@ pub struct Site {
     /// The settings of the file server.
     #[command(flatten)]
     pub files: Files,
+}
+
+/// Whose passwords are known, and how they may come.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Login {
+    /// Know the users and hashed passwords in this file, which `htpasswd -B` or `wasi-httpd password` have written and other users
+    /// cannot read; --auth says where they are asked for
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_file: Option<PathBuf>,
+
+    /// Ask for passwords also where they are not encrypted on their way from other machines
+    #[arg(long)]
+    pub auth_in_clear: bool,
 }
 
 /// Where the access log goes, and how it looks.
@@ -832,6 +866,11 @@ pub enum Command {
     Precompress(Precompress),
     /// Ask a server whether it is ready.
     Health(Health),
+    /// Print a line of a file of passwords.
+    Password {
+        /// The name of the user.
+        user: String,
+    },
     /// Check a configuration.
     Check(Box<Typed>),
     /// Print a completion script.
@@ -888,6 +927,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Other::New(new)) => Command::New(new),
         Some(Other::Precompress(precompress)) => Command::Precompress(precompress),
         Some(Other::Health(health)) => Command::Health(health),
+        Some(Other::Password { user }) => Command::Password { user },
         Some(Other::Completions { shell }) => Command::Completions(shell),
         Some(Other::Man) => Command::Man,
         Some(Other::Schema) => Command::Schema,

@@ -121,6 +121,11 @@ impl Guest {
         self.name.is_none()
     }
 
+    /// Whether it is the file server, of either version of WASI.
+    pub fn is_file_server(&self) -> bool {
+        self.is_built_in() || [BUILT_IN, BUILT_IN_P3].contains(&&*self.bytes)
+    }
+
     /// Its name in messages.
     pub fn name(&self) -> String {
         self.name

@@ -14,6 +14,23 @@ pub enum ConfigError {
         "{0} is for hosts that read the files of rules by themselves; leave it out, and use the files with FILES_RULES"
     )]
     Reserved(&'static str),
+    /// A variable that is not the operator's.
+    #[error("FILES_LOGIN_REALM is for hosts that check passwords; leave it out, and use --auth-file")]
+    ReservedRealm,
+    /// Paths need passwords, and there are none.
+    #[error("--auth asks for the passwords of --auth-file, which is not there; add --auth-file FILE")]
+    NoAuthFile,
+    /// There are passwords, and no path needs one.
+    #[error(
+        "--auth-file has the passwords that --auth asks for, which is not there; add --auth PATTERN, such as --auth '*'"
+    )]
+    NoAuth,
+    /// Passwords could be read on their way.
+    #[error(
+        "passwords would come to {0} in the clear from other machines; use TLS, have a proxy that does and add \
+         --forwarded-from or --x-forwarded-from, or add --auth-in-clear"
+    )]
+    AuthInClear(String),
     /// `--middleware` was given something else.
     #[error(
         "--middleware takes FILE and after it, each with a comma before it, any of dir=HOST_DIR[::GUEST_DIR], env=NAME=VALUE, \

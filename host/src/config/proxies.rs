@@ -35,6 +35,11 @@ impl Peers {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+
     /// Reads the values of a flag.
     pub(crate) fn parse(flag: &'static str, texts: &[String]) -> Result<Self, ConfigError> {
         let mut peers = Self::default();
@@ -64,6 +69,11 @@ impl Peers {
 }
 
 impl Proxies {
+    /// Whether one of them says which scheme its clients use.
+    pub fn tell_schemes(&self) -> bool {
+        !self.forwarded.is_empty() || !self.x_forwarded.is_empty()
+    }
+
     /// Reads the values of the flags, in the order of the fields.
     pub(super) fn parse(
         proxy_protocol: &[String],

@@ -7,7 +7,8 @@ use super::prefix::Prefix;
 use super::tls::{Pair, pairs};
 use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
 use crate::cli;
-use guest::config::{RULE_TEXTS, Settings};
+use guest::config::{AUTH, RULE_TEXTS, Settings};
+use guest::guard::{DEFAULT_REALM, REALM};
 use http::header::HeaderName;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Site {
     pub middlewares: Vec<Middleware>,
     /// The field of requests that tells its components the address of the client.
     pub client_address: Option<HeaderName>,
+    /// Who has to log in.
+    pub login: Login,
     /// What each instance is given.
     pub grants: Grants,
     /// The limits of each instance.
@@ -52,6 +55,15 @@ pub struct Site {
     pub body: BodyLimits,
     /// How long a guest may wait between two pieces of its answer.
     pub silence: Duration,
+}
+
+/// Whose passwords a host knows, and how they may come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The file of passwords.
+    pub file: Option<PathBuf>,
+    /// Whether they may come in the clear.
+    pub in_clear: bool,
 }
 
 /// The label of a site without a name.
@@ -95,6 +107,7 @@ impl Site {
             certificates,
             middleware,
             client_address,
+            login: cli::Login { auth_file, auth_in_clear },
             mut grants,
             max_instances,
             reuse,
@@ -132,7 +145,9 @@ impl Site {
                 if concurrent > 1 { ("--reuse-concurrent", concurrent) } else { ("--reuse", reuse) };
             return Err(ConfigError::ScratchReused { flag, requests });
         }
-        let (environment, settings) = with_settings(grants.environment, files, guest.is_none())?;
+        let login = Login { file: auth_file, in_clear: auth_in_clear };
+        let realm = login.file.as_ref().map(|_| realm(&label));
+        let (environment, settings) = with_settings(grants.environment, files, guest.is_none(), realm)?;
         grants.environment = environment;
         Ok(Self {
             names,
@@ -145,6 +160,7 @@ impl Site {
             digests: settings.is_some_and(|settings| settings.digests),
             middlewares,
             client_address: client_address.as_deref().map(address_field).transpose()?,
+            login,
             grants,
             limits,
             reuse,
@@ -161,6 +177,16 @@ impl Site {
         self.middlewares.iter().map(|middleware| &middleware.grants).chain([&self.grants])
     }
 
+    /// Whether some of its paths need a password.
+    pub fn has_logins(&self) -> bool {
+        self.grants.environment.iter().any(|(name, _)| name == REALM)
+    }
+
+    /// The value of [`REALM`] for its component, where paths need a password.
+    pub fn realm(&self) -> String {
+        realm(&self.label)
+    }
+
     /// Turns listings of the built-in guest on, unless `FILES_LISTING` is set. This is meant for servers that only this
     /// machine can reach. With `--allow-name` it does nothing: a web page could then read the listings by DNS rebinding.
     pub fn list_by_default(&mut self) {
@@ -173,6 +199,11 @@ impl Site {
             environment.push((LISTING.to_owned(), "on".to_owned()));
         }
     }
+}
+
+/// The realm of the site with this label: browsers send no password of one to another.
+fn realm(label: &str) -> String {
+    if label == DEFAULT_LABEL { DEFAULT_REALM.to_owned() } else { label.to_owned() }
 }
 
 /// Fields that have a meaning already: the host, HTTP itself, or what has a syntax of its own for addresses.
@@ -195,14 +226,15 @@ fn address_field(text: &str) -> Result<HeaderName, ConfigError> {
     name.ok_or_else(|| ConfigError::AddressField(text.to_owned()))
 }
 
-/// The guest's environment: the variables of `--env`, then those of the file server's flags. They are validated for the
-/// built-in guest only, because the settings of other guests are unknown.
+/// The guest's environment: the variables of `--env`, then those of the file server's flags, and the realm where passwords are
+/// known. They are validated for the built-in guest only, because the settings of other guests are unknown.
 ///
 /// The second value is what they say to the built-in guest.
 fn with_settings(
     mut variables: Vec<(String, String)>,
     cli::Files(files): cli::Files,
     is_built_in: bool,
+    realm: Option<String>,
 ) -> Result<(Vec<(String, String)>, Option<Settings>), ConfigError> {
     for (name, value) in files {
         if variables.iter().any(|(known, _)| *known == name) {
@@ -215,6 +247,16 @@ fn with_settings(
         if let Some(name) = reserved {
             return Err(ConfigError::Reserved(name));
         }
+    }
+    let has = |wanted: &str| variables.iter().any(|(name, _)| name == wanted);
+    match (has(AUTH), realm) {
+        _ if has(REALM) && is_built_in => return Err(ConfigError::ReservedRealm),
+        (true, None) if is_built_in => return Err(ConfigError::NoAuthFile),
+        (false, Some(_)) => return Err(ConfigError::NoAuth),
+        (_, None) => {}
+        (true, Some(realm)) => variables.push((REALM.to_owned(), realm)),
+    }
+    if is_built_in {
         let settings = Settings::checked(&variables).map_err(ConfigError::Settings)?;
         return Ok((variables, Some(settings)));
     }

@@ -50,6 +50,8 @@ pub enum Refusal {
     TransferCoding,
     /// All instances are in use; it may be tried again after this time.
     Busy(Duration),
+    /// Its address has sent too many wrong passwords; it may be tried again after this time.
+    TooManyLogins(Duration),
     /// It has a version of HTTP that the server does not speak.
     Version,
 }
@@ -62,6 +64,7 @@ impl Refusal {
     pub fn instead(why: NoAnswer) -> Result<Self, NoAnswer> {
         match why {
             NoAnswer::Busy(wait) => Ok(Self::Busy(wait)),
+            NoAnswer::TooManyLogins(wait) => Ok(Self::TooManyLogins(wait)),
             NoAnswer::Failed => Ok(Self::Failed),
             NoAnswer::BodyTimeout => Ok(Self::BodyTimeout),
             NoAnswer::BodyTooLarge => Ok(Self::BodyTooLarge),
@@ -85,6 +88,7 @@ impl Refusal {
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Tunnel | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyLogins(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
         }
     }
@@ -95,6 +99,7 @@ impl Refusal {
             Self::HeadTimeout => Some(Limit::HeadTime),
             Self::TargetTooLong => Some(Limit::Target),
             Self::HeadTooLarge => Some(Limit::Head),
+            Self::TooManyLogins(_) => Some(Limit::Logins),
             // What is about bodies and instances is counted where they are.
             _ => None,
         }
@@ -111,6 +116,7 @@ impl Refusal {
                 | Self::Failed
                 | Self::Tunnel
                 | Self::Busy(_)
+                | Self::TooManyLogins(_)
         )
     }
 
@@ -141,6 +147,9 @@ impl Refusal {
             Self::Tunnel => "this server is no proxy".to_owned(),
             Self::TransferCoding => "chunked is the only transfer coding here".to_owned(),
             Self::Busy(_) => "the server is busy; try again in a moment".to_owned(),
+            Self::TooManyLogins(_) => {
+                "this address has sent too many wrong passwords; try again in a minute".to_owned()
+            }
             Self::Version => "this server speaks HTTP/1.1 and HTTP/2".to_owned(),
         };
         format!("{} {}: {reason}.\n", status.as_str(), status.canonical_reason().unwrap_or_default())
@@ -172,7 +181,7 @@ impl Refusal {
         if *self == Self::OnlyReads {
             headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         }
-        if let Self::Busy(wait) = self {
+        if let Self::Busy(wait) | Self::TooManyLogins(wait) = self {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         response

@@ -34,4 +34,5 @@ mod unsent;
 pub use conn::{Conn, ConnInfo, Reach};
 pub use hangup::Hangup;
 pub use listener::Listener;
+pub use per_address::Network;
 pub use unix::SocketFile;

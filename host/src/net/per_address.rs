@@ -4,6 +4,7 @@
 //! what counts.
 
 use super::listener::Source;
+use crate::report::Peer;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::IpAddr;
@@ -16,11 +17,31 @@ pub struct PerAddress {
     counts: Mutex<HashMap<Network, u32>>,
 }
 
-/// An IPv4 address, or the first half of an IPv6 address.
+/// What counts as one client: an IPv4 address, or the first half of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Network {
+pub enum Network {
+    /// An IPv4 address.
     V4(u32),
+    /// The first half of an IPv6 address.
     V6(u64),
+    /// A program on this machine, through a unix socket.
+    Unix,
+}
+
+impl From<IpAddr> for Network {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address.to_bits()),
+            #[allow(clippy::cast_possible_truncation)]
+            IpAddr::V6(address) => Self::V6((address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+impl From<Peer> for Network {
+    fn from(peer: Peer) -> Self {
+        peer.address().map_or(Self::Unix, Into::into)
+    }
 }
 
 /// A connection that counts until this is dropped.
@@ -51,9 +72,7 @@ impl PerAddress {
         let network = match source {
             Source::Unix => return Ok(None),
             Source::Ip(address) if address.is_loopback() => return Ok(None),
-            Source::Ip(IpAddr::V4(address)) => Network::V4(address.to_bits()),
-            #[allow(clippy::cast_possible_truncation)]
-            Source::Ip(IpAddr::V6(address)) => Network::V6((address.to_bits() >> 64) as u64),
+            Source::Ip(address) => address.into(),
         };
         let mut counts = self.lock();
         let count = counts.entry(network).or_default();

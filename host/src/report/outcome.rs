@@ -27,6 +27,11 @@ impl Peer {
         Self { text, length: 4 }
     };
 
+    /// The address; `None` for a unix socket.
+    pub fn address(&self) -> Option<IpAddr> {
+        str::from_utf8(self.as_bytes()).ok()?.parse().ok()
+    }
+
     /// The address as text.
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..usize::from(self.length)]

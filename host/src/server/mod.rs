@@ -132,6 +132,7 @@ fn compile(
         admin,
         sites,
         rules,
+        in_clear,
         resources,
         log,
         collector,
@@ -148,8 +149,17 @@ fn compile(
     about.extend(ungranted);
     let sites = Arc::new(Live::new(sites));
     let certificates = tls.as_mut().and_then(|tls| tls.certificates.take());
-    let reloader =
-        Reloader { sources, given, lists, builder, sites: Arc::clone(&sites), certificates, watched, rules };
+    let reloader = Reloader {
+        sources,
+        given,
+        lists,
+        builder,
+        sites: Arc::clone(&sites),
+        certificates,
+        watched,
+        rules,
+        in_clear,
+    };
     let sends = config.sites.iter().any(|site| !site.grants.network.hosts.is_empty());
     let forms = if config.compress.is_some() { MAX_FORMS } else { 0 };
     let guest_files = config.instances + if sends { outgoing::MAX_CONNECTIONS } else { 0 };

@@ -16,6 +16,7 @@ use crate::engine::Resources;
 use crate::lockdown::privileges::refuse_root;
 use crate::lockdown::{Granted, Lockdown, breadth};
 use crate::net::bind::{Opening, bind_all};
+use crate::net::listener::Traits;
 use crate::net::tls::handshake::Handshakes;
 use crate::net::tls::store::{Choice, Store};
 use crate::net::tls::{self, dev};
@@ -24,8 +25,8 @@ use crate::notify;
 use crate::report::log_file::LogFile;
 use crate::report::otlp::Collector;
 use crate::report::writer::Stream;
-use crate::site;
 use crate::site::rules::{self, RuleFiles};
+use crate::site::{self, published};
 use anyhow::Result;
 use http::uri::Scheme;
 use std::num::NonZeroUsize;
@@ -44,6 +45,8 @@ pub(super) struct Opened {
     pub(super) sites: Vec<OpenedSite>,
     /// The files of their rules.
     pub(super) rules: Vec<RuleFiles>,
+    /// The listener at which passwords could be read on their way.
+    pub(super) in_clear: Option<String>,
     pub(super) resources: Resources,
     /// Where the access log goes.
     pub(super) log: Option<Stream>,
@@ -102,6 +105,21 @@ pub(super) fn give_rules(config: &mut Serve) -> Result<Vec<RuleFiles>> {
     Ok(files)
 }
 
+/// The listener at which passwords from other machines could be read on their way, as it is written; `None` if there is none, or
+/// requests come through proxies that say how they came there.
+fn in_clear<'a>(config: &Serve, mut listeners: impl Iterator<Item = &'a Traits>) -> Option<String> {
+    let is_open = |traits: &&Traits| traits.reach == Reach::Network && traits.scheme == Scheme::HTTP;
+    if config.proxies.tell_schemes() { None } else { listeners.find(is_open).map(ToString::to_string) }
+}
+
+/// Refuses sites that need passwords, which could be read on their way to this listener.
+pub(super) fn refuse_in_clear(config: &Serve, listener: Option<&str>) -> Result<()> {
+    let Some(listener) = listener else { return Ok(()) };
+    config.sites.iter().filter(|site| site.has_logins() && !site.login.in_clear).try_for_each(|site| {
+        build::of_site(config.named, site, Err(ConfigError::AuthInClear(listener.to_owned())))
+    })
+}
+
 /// Reads certificates.
 fn open_tls(config: &Serve, tls: &Tls) -> Result<OpenedTls> {
     let (choice, files, about) = match &tls.source {
@@ -142,15 +160,6 @@ fn open_log(config: &Serve) -> Result<Option<Stream>> {
         );
     }
     Ok(Some(Stream::File(file)))
-}
-
-/// The directory of a guest that a file is in.
-fn published<'a>(file: &Path, sites: &'a [Site]) -> Option<&'a Path> {
-    let file = file.canonicalize().ok()?;
-    let mut directories = sites.iter().flat_map(Site::all_grants).flat_map(|grants| &grants.directories);
-    let is_in =
-        |directory: &Path| directory.canonicalize().is_ok_and(|directory| file.starts_with(directory));
-    directories.find(|directory| is_in(&directory.host)).map(|directory| directory.host.as_path())
 }
 
 /// What has to be granted for the access log to be opened again: its directories or, where they are too broad for that, the
@@ -218,6 +227,8 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     // Low ports are bound.
     let lockdown = config.confinement.lockdown.then(|| Lockdown::begin(&[]));
     let rules = give_rules(config)?;
+    let in_clear = in_clear(config, listeners.iter().map(|listener| &listener.traits));
+    refuse_in_clear(config, in_clear.as_deref())?;
     warn_of_missing(config);
     let sites = build::open(config)?;
     let log = open_log(config)?;
@@ -232,6 +243,7 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
         admin,
         sites,
         rules,
+        in_clear,
         resources,
         log,
         collector,

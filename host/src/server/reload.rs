@@ -5,7 +5,7 @@
 //! so that what it compiles does not slow down requests. Either everything that was read is right, and takes the place of what
 //! was there at once, or nothing changes and a warning says why.
 
-use super::open::{check_directories, give_rules, warn_of_missing};
+use super::open::{check_directories, give_rules, refuse_in_clear, warn_of_missing};
 use crate::app::build::{self, Builder, Built};
 use crate::app::sites::Live;
 use crate::config::Serve;
@@ -104,6 +104,8 @@ pub(super) struct Reloader {
     pub(super) watched: Option<Files>,
     /// The files of rules.
     pub(super) rules: Vec<RuleFiles>,
+    /// The listener at which passwords could be read on their way.
+    pub(super) in_clear: Option<String>,
 }
 
 /// The files that a server is made from, apart from certificates and content.
@@ -111,7 +113,8 @@ pub(super) fn made_from(sources: &Sources, config: &Serve) -> Vec<PathBuf> {
     let guests = config.sites.iter().filter_map(|site| site.guest.clone());
     let middlewares = config.sites.iter().flat_map(|site| &site.middlewares);
     let middlewares = middlewares.map(|middleware| middleware.file.clone());
-    guests.chain(middlewares).chain(sources.file().map(Path::to_owned)).collect()
+    let passwords = config.sites.iter().filter_map(|site| site.login.file.clone());
+    guests.chain(middlewares).chain(passwords).chain(sources.file().map(Path::to_owned)).collect()
 }
 
 impl Reloader {
@@ -211,6 +214,7 @@ impl Reloader {
             config.list_by_default();
         }
         let rules = give_rules(&mut config)?;
+        refuse_in_clear(&config, self.in_clear.as_deref())?;
         let opened = build::open(&config).map_err(|error| explain(error, &config))?;
         // Its threads have the priority of this one, unlike those that compiled at the start.
         let compilers = rayon::ThreadPoolBuilder::new().build().context("cannot start threads to compile")?;

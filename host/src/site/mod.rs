@@ -31,6 +31,15 @@ pub fn missing(config: &Site) -> Vec<String> {
     warnings
 }
 
+/// The directory of a guest that a file is in.
+pub fn published<'a>(file: &Path, sites: &'a [Site]) -> Option<&'a Path> {
+    let file = file.canonicalize().ok()?;
+    let mut directories = sites.iter().flat_map(Site::all_grants).flat_map(|grants| &grants.directories);
+    let is_in =
+        |directory: &Path| directory.canonicalize().is_ok_and(|directory| file.starts_with(directory));
+    directories.find(|directory| is_in(&directory.host)).map(|directory| directory.host.as_path())
+}
+
 /// The directory that the built-in guest serves, and its settings; `None` for other guests.
 fn served(config: &Site) -> Option<(&Path, Settings)> {
     // Settings were validated with the configuration, and the first directory is the one that is served.
@@ -123,7 +132,7 @@ mod tests {
     #[test]
     fn every_fault_is_found() {
         let root = tempfile::tempdir().unwrap();
-        std::fs::write(root.path().join("_headers"), "/*\n  X-A\n  Basic-Auth: a:b\n").unwrap();
+        std::fs::write(root.path().join("_headers"), "/*\n  X-A\n  Basic-Auth: a\n").unwrap();
         std::fs::create_dir(root.path().join("_redirects")).unwrap();
         let settings =
             settings(&[("FILES_RULES", "on"), ("FILES_SPA", "nope.html"), ("FILES_ERROR_PAGE", "errors")]);
@@ -131,7 +140,7 @@ mod tests {
         assert_eq!(errors.len(), 3, "{errors:?}");
         assert!(errors[0].contains("_redirects: it is not a regular file"), "{errors:?}");
         assert!(errors[1].starts_with("_headers, line 2: this is no header field"), "{errors:?}");
-        assert!(errors[2].starts_with("_headers, line 3: passwords are not supported"), "{errors:?}");
+        assert!(errors[2].starts_with("_headers, line 3: `Basic-Auth` takes `NAME:PASSWORD`"), "{errors:?}");
         assert_eq!(warnings.len(), 2, "{warnings:?}");
         assert!(
             warnings[0].starts_with("FILES_SPA is `nope.html`, but there is no such file in"),

@@ -6,8 +6,9 @@
 use crate::config::site::Site;
 use crate::watch::Files;
 use guest::config::{RULE_TEXTS, Settings};
+use guest::guard::REALM;
 use guest::path::{NamePolicy, RULE_FILES};
-use guest::rules::{MAX_FILE_BYTES, check};
+use guest::rules::{MAX_FILE_BYTES, check, guards};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat2, statat};
 use rustix::io::Errno;
 use std::fmt;
@@ -51,6 +52,9 @@ pub struct RuleFiles {
     root: PathBuf,
     policy: NamePolicy,
     files: Files,
+    /// Whether the host knows the passwords of users of the site.
+    has_users: bool,
+    realm: String,
 }
 
 impl RuleFiles {
@@ -60,7 +64,8 @@ impl RuleFiles {
         let (root, None) = (&site.grants.directories.first()?.host, &site.guest) else { return None };
         let settings = Settings::checked(&site.grants.environment).ok().filter(|settings| settings.rules)?;
         let files = Files::new(RULE_FILES.map(|name| root.join(name)).into_iter().chain([root.clone()]));
-        Some(Self { root: root.clone(), policy: settings.names.clone(), files })
+        let (has_users, realm) = (site.login.file.is_some(), site.realm());
+        Some(Self { root: root.clone(), policy: settings.names.clone(), files, has_users, realm })
     }
 
     /// Whether they are to be read again, see [`Files::have_changed`].
@@ -75,9 +80,20 @@ impl RuleFiles {
         let directory = File::open(root)
             .map_err(|error| Wrong(vec![format!("cannot read {}: {error}", root.display())]))?;
         let texts = read(&directory, root, &self.policy)?;
-        let others = before.iter().filter(|(name, _)| !RULE_TEXTS.contains(&name.as_str())).cloned();
+        let has_passwords = texts
+            .as_ref()
+            .is_some_and(|[headers, _]| guards(headers.as_bytes()).is_ok_and(|guards| !guards.is_empty()));
+        if has_passwords && self.has_users {
+            // What is no user of the one is a failed login to the other.
+            return Err(Wrong(vec![
+                "_headers has Basic-Auth, and --auth-file other passwords; leave one of them out".to_owned(),
+            ]));
+        }
+        let is_other = |name: &str| !RULE_TEXTS.contains(&name) && (self.has_users || name != REALM);
+        let others = before.iter().filter(|(name, _)| is_other(name)).cloned();
+        let realm = has_passwords.then(|| (REALM.to_owned(), self.realm.clone()));
         let given = texts.into_iter().flat_map(|texts| RULE_TEXTS.map(str::to_owned).into_iter().zip(texts));
-        Ok(others.chain(given).collect())
+        Ok(others.chain(realm).chain(given).collect())
     }
 }
 

@@ -76,13 +76,15 @@ const SAMPLES: [&str; 27] = [
 ];
 
 /// What some flags need beside them.
-const CONTEXTS: [&[&str]; 9] = [
+const CONTEXTS: [&[&str]; 11] = [
     &[],
     &["--tls-dev"],
     &["--tls-cert=/c", "--tls-key=/k"],
     &["--tls-cert=/c"],
     &["--tls-key=/k"],
     &["--admin=localhost:0"],
+    &["--auth=*"],
+    &["--auth-file=/f"],
     &["--keyvalue=name=memory"],
     &["--scratch=1"],
     &["--otlp=http://127.0.0.1:4318"],

@@ -56,6 +56,8 @@ kinds! {
     Memory = "max-memory",
     /// A table of an instance could not grow any more.
     Table = "max-table",
+    /// A password was not looked at, because its address has sent too many wrong ones.
+    Logins = "logins",
     /// A client has taken nothing for too long.
     Stall = "stall-timeout",
     /// A stream was refused, because all connections together had too many.
