@@ -39,6 +39,7 @@ pub mod allocator;
 pub mod app;
 pub mod authority;
 pub mod body;
+pub mod cache;
 pub mod cli;
 pub mod coding;
 pub mod component;

@@ -5,6 +5,7 @@
 
 pub mod sizes;
 
+use crate::cache;
 use crate::component::interface::Edition;
 use anyhow::{Context as _, Result};
 use sizes::Sizes;
@@ -52,21 +53,13 @@ impl Resources {
     pub fn open() -> Self {
         // The pool asks the kernel through this file which pages were written, and opens it once.
         let _ = PoolingAllocationConfig::is_pagemap_scan_available();
-        Self { cache: cache_directory().map_err(|error| format!("{error:#}")) }
+        Self { cache: cache::directory("wasmtime").map_err(|error| format!("{error:#}")) }
     }
 
     /// The directory that compiled components are written to.
     pub fn cache(&self) -> Option<&Path> {
         self.cache.as_deref().ok()
     }
-}
-
-fn cache_directory() -> Result<PathBuf> {
-    let user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let user = user.or_else(|| std::env::home_dir().map(|home| home.join(".cache")));
-    let directory = user.context("the user has no home directory")?.join("wasmtime");
-    std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    Ok(directory)
 }
 
 /// Makes an engine while the process opens things, and warns if compiled components cannot be cached, so that each start compiles them again. See
