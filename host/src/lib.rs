@@ -5,7 +5,7 @@
 //!
 //! 1. [`cli`]: the command line
 //! 2. [`config`]: the validated configuration
-//! 3. [`component`]: guests, recognised and compiled
+//! 3. [`component`]: guests, loaded from files or [registries](oci), checked by their [`signature`], recognised and compiled
 //! 4. [`engine`]: the wasmtime engine, with pools of the sizes that guests need
 //! 5. [`sandbox`]: what an instance may touch; [`wasi`]: what its calls mean; [`instance`]: its state; [`link`]: the glue
 //! 6. [`net`]: listeners and connections; [`http`](mod@http): the requests on a connection
@@ -55,6 +55,7 @@ pub mod login;
 pub mod net;
 pub mod new;
 pub mod notify;
+pub mod oci;
 pub mod outgoing;
 pub mod precompress;
 pub mod prepare;
@@ -63,6 +64,7 @@ pub mod run;
 pub mod sandbox;
 pub mod server;
 pub mod signals;
+pub mod signature;
 pub mod site;
 pub mod wasi;
 pub mod watch;
@@ -72,6 +74,7 @@ use config::ConfigError;
 use config::sources::environment::variable;
 use config::sources::layer::{Layer, SourceError};
 use config::sources::{Sources, schema};
+use oci::push;
 use report::stderr;
 use server::Checked;
 use std::ffi::OsString;
@@ -157,6 +160,10 @@ fn carry_out(command: cli::Command) -> Result<ExitCode, Failure> {
         cli::Command::Run(arguments) => return Ok(run::run(&config::Run::new(arguments)?)?),
         cli::Command::Inspect(arguments) => inspect::inspect(&config::Inspect::new(arguments)?)?,
         cli::Command::Guest { output, wasi, markdown } => write_guest(&output, wasi, markdown)?,
+        cli::Command::Push(arguments) => {
+            let reference = push::push(&config::Push::new(arguments)?)?;
+            write_out(format!("{reference}\n").as_bytes())?;
+        }
         cli::Command::New(arguments) => {
             write_out(new::create(&config::Project::new(arguments)?)?.as_bytes())?;
         }

@@ -1,6 +1,8 @@
 //! Opens a guest and what it is given: what serving and running have in common, before the process restricts itself.
 
-use crate::component::{BUILT_IN_P3, Guest, Purpose};
+use crate::component::load::Loader;
+use crate::component::location::Location;
+use crate::component::{BUILT_IN_P3, Guest, Purpose, Role};
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
@@ -8,7 +10,6 @@ use crate::lockdown::Granted;
 use crate::sandbox::{Sandbox, check_stores};
 use anyhow::{Context as _, Result};
 use guest::config::BOUNDED_STREAMS;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A guest that was read, and what was opened for it.
@@ -22,10 +23,16 @@ pub struct Opened {
     pub sandbox: Sandbox,
 }
 
-/// Reads a guest, or the built-in one, checks that it fits the purpose, and opens what it is given.
-pub fn open(guest: Option<&Path>, purpose: Purpose, grants: &Grants, limits: &Limits) -> Result<Opened> {
+/// Loads a guest, checks that it fits the purpose, and opens what it is given.
+pub fn open(
+    loader: &Loader,
+    guest: &Location,
+    purpose: Purpose,
+    grants: &Grants,
+    limits: &Limits,
+) -> Result<Opened> {
     // Errors that are found quickly come before steps that take long.
-    let guest = Guest::read(guest)?;
+    let guest = loader.load(guest, Role::Guest)?;
     check_stores(grants, [grants].into_iter())?;
     give(Arc::new(guest), purpose, grants, limits)
 }

@@ -1,6 +1,7 @@
 //! `wasi-httpd run`: runs a command, from its configuration to its exit status.
 
 use crate::component::interface::Edition;
+use crate::component::load::Loader;
 use crate::component::{Purpose, one_line, trap};
 use crate::config::{Confinement, Run};
 use crate::engine::{self, Resources};
@@ -53,7 +54,8 @@ pub fn run(config: &Run) -> Result<ExitCode> {
     let Confinement { lockdown, allow_root } = config.confinement;
     let ports: Vec<_> = config.grants.network.listen.iter().map(|address| address.port).collect();
     let mut lockdown = lockdown.then(|| Lockdown::begin(&ports));
-    let opened = prepare::open(Some(&config.guest), Purpose::Run, &config.grants, &config.limits)?;
+    let loader = Loader::new(&config.components)?;
+    let opened = prepare::open(&loader, &config.guest, Purpose::Run, &config.grants, &config.limits)?;
     let resources = Resources::open();
     // The limit of a control group is read from files.
     let workers = available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -93,7 +95,7 @@ pub fn run(config: &Run) -> Result<ExitCode> {
         .context("cannot start the threads of the guest")?;
     let (started, starts) = oneshot::channel();
     let time = config.time;
-    let name = config.guest.display().to_string();
+    let name = config.guest.to_string();
     signals::handle(move |signals| watch(signals, starts, time, name))?;
     let store = template.store(&engine, template.state(), State::allowance);
     let status = runtime.block_on(start(&command, store, &template, started))?;

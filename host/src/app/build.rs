@@ -7,6 +7,8 @@ use super::route::{Names, Router};
 use super::sites::{Generation, Generations, Sites};
 use super::{About, App, Shared, Slots, with_kept};
 use crate::component::interface::Edition;
+use crate::component::load::Loader;
+use crate::component::location::Location;
 use crate::component::{Digest, Guest, Purpose, Role};
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
@@ -29,7 +31,6 @@ use guest::config::Settings;
 use guest::guard::Guard;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::Engine;
@@ -69,19 +70,19 @@ impl OpenedSite {
 enum Source<'a> {
     /// This program.
     BuiltIn { markdown: bool },
-    /// A file.
-    File(&'a Path, Role),
+    /// A file or a registry.
+    At(&'a Location, Role),
 }
 
 impl Source<'_> {
-    /// The component, which is read unless it was before.
-    fn read(self, guests: &mut HashMap<Self, Arc<Guest>>) -> Result<Arc<Guest>> {
+    /// The component, which is loaded unless it was before.
+    fn load(self, loader: &Loader, guests: &mut HashMap<Self, Arc<Guest>>) -> Result<Arc<Guest>> {
         Ok(match guests.entry(self) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => {
                 let guest = match self {
                     Self::BuiltIn { markdown } => Guest::built_in(markdown)?,
-                    Self::File(path, role) => Guest::read_as(path, role)?,
+                    Self::At(location, role) => loader.load(location, role)?,
                 };
                 Arc::clone(entry.insert(Arc::new(guest)))
             }
@@ -89,27 +90,27 @@ impl Source<'_> {
     }
 }
 
-/// Opens what the sites are given. A component that several sites name is read once.
-pub fn open(config: &Serve) -> Result<Vec<OpenedSite>> {
+/// Opens what the sites are given. A component that several sites name is loaded once.
+pub fn open(config: &Serve, loader: &Loader) -> Result<Vec<OpenedSite>> {
     let mut guests = HashMap::new();
     let sites = config.sites.iter().map(|site| {
         let mut open = || {
             let readers = || config.sites.iter().flat_map(site::Site::all_grants);
             site.all_grants().try_for_each(|grants| check_stores(grants, readers()))?;
             let mut give = |source, grants, limits| {
-                prepare::give(Source::read(source, &mut guests)?, Purpose::Serve, grants, limits)
+                prepare::give(Source::load(source, loader, &mut guests)?, Purpose::Serve, grants, limits)
             };
             // Middlewares answer one request at a time.
             let handles = site.limits.handles.saturating_mul(site.concurrent);
             let limits = Limits { handles, ..site.limits };
             let source = match &site.guest {
-                Some(path) => Source::File(path, Role::Guest),
+                Some(location) => Source::At(location, Role::Guest),
                 None => Source::BuiltIn { markdown: site.markdown },
             };
             let guest = give(source, &site.grants, &limits)?;
             let middlewares = site.middlewares.iter();
             let middlewares = middlewares
-                .map(|it| give(Source::File(&it.file, Role::Middleware), &it.grants, &site.limits));
+                .map(|it| give(Source::At(&it.location, Role::Middleware), &it.grants, &site.limits));
             let users = users(config, site, &guest.guest)?;
             anyhow::Ok((middlewares.collect::<Result<_>>()?, guest, users))
         };

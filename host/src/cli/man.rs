@@ -75,7 +75,14 @@ fn remarks() -> Roff {
                 "NOTIFY_SOCKET, WATCHDOG_USEC",
                 "Where a service manager is told that the server is ready and alive.",
             ),
-            ("XDG_CACHE_HOME", "Where compiled components are kept; ~/.cache without it."),
+            (
+                "XDG_CACHE_HOME",
+                "Where compiled components are kept, and those from registries; ~/.cache without it.",
+            ),
+            (
+                "DOCKER_CONFIG",
+                "The directory of config.json, which has passwords of registries; ~/.docker without it.",
+            ),
             ("XDG_DATA_HOME", "Where the certificate of --tls-dev is kept; ~/.local/share without it."),
         ],
     );

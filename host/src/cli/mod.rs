@@ -59,6 +59,9 @@ enum Other {
         markdown: bool,
     },
 
+    /// Send a component to a registry, and print the reference by which it is taken from there
+    Push(Push),
+
     /// Write a small component to begin with: one that answers every request with Hello
     New(New),
 
@@ -100,11 +103,12 @@ pub enum Wasi {
 }
 
 /// The names of the subcommands.
-const SUBCOMMANDS: [&str; 10] = [
+const SUBCOMMANDS: [&str; 12] = [
     "run",
     "inspect",
     "check",
     "guest",
+    "push",
     "new",
     "precompress",
     "password",
@@ -189,6 +193,10 @@ pub struct Serve {
     ))]
     pub stall_timeout: Option<u32>,
 
+    /// Where components come from.
+    #[command(flatten)]
+    pub components: Components,
+
     /// Compress files while the server runs.
     #[arg(
         long,
@@ -240,7 +248,7 @@ pub struct Serve {
 /// The arguments of serving that each site may have for itself.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Site {
-    /// The wasi:http component to serve [default: the built-in file server]
+    /// The wasi:http component to serve: a file, or oci://HOST/NAME@sha256:DIGEST [default: the built-in file server]
     #[arg(value_name = "GUEST")]
     pub guest: Option<PathBuf>,
 
@@ -505,6 +513,10 @@ pub struct Run {
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_tcp_listen: Vec<String>,
 
+    /// Where the component comes from.
+    #[command(flatten)]
+    pub components: Components,
+
     /// How large the instance may be.
     #[command(flatten)]
     pub size: Size,
@@ -526,7 +538,7 @@ pub struct Run {
 /// The arguments of inspecting a component.
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
-    /// The component to inspect [default: the built-in file server]
+    /// The component to inspect: a file, or oci://HOST/NAME@sha256:DIGEST [default: the built-in file server]
     #[arg(value_name = "GUEST")]
     pub guest: Option<PathBuf>,
 
@@ -542,6 +554,10 @@ pub struct Inspect {
     #[arg(long, conflicts_with = "next")]
     pub wit: bool,
 
+    /// Where components come from.
+    #[command(flatten)]
+    pub components: Components,
+
     /// What the guest would be given.
     #[command(flatten)]
     pub grants: Grants,
@@ -553,6 +569,22 @@ pub struct Inspect {
     /// Let the guest listen for TCP connections at this address (repeatable); for commands only
     #[arg(long, value_name = "HOST:PORT")]
     pub allow_tcp_listen: Vec<String>,
+}
+
+/// The arguments of sending a component to a registry.
+#[derive(Args, Clone, Debug)]
+pub struct Push {
+    /// The component; a signature beside it, in FILE.minisig, is sent along
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+
+    /// Where to: oci://HOST[:PORT]/NAME[:TAG]
+    #[arg(value_name = "REFERENCE")]
+    pub reference: String,
+
+    /// How registries are asked.
+    #[command(flatten)]
+    pub registries: Registries,
 }
 
 /// The arguments of beginning with a component.
@@ -645,6 +677,41 @@ pub enum ContentCoding {
     /// gzip
     #[value(name = "gzip", alias = "gz")]
     Gzip,
+}
+
+/// Where components come from, and by whom they have to be signed.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Components {
+    /// Take only components that are signed by this public key of minisign or cosign (repeatable: by one of them)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub verify_key: Vec<PathBuf>,
+
+    /// Take components from registries by a tag alone, which a registry can give to other ones
+    #[arg(long)]
+    pub allow_tag: bool,
+
+    /// How registries are asked.
+    #[command(flatten)]
+    pub registries: Registries,
+}
+
+/// How registries are asked.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Registries {
+    /// Take user names and passwords of registries from this file, which has the form of Docker's
+    /// [default: ~/.docker/config.json, if there is one]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub registry_auth: Option<PathBuf>,
+
+    /// Speak clear HTTP with this registry (repeatable), as with those of this machine
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub registry_in_clear: Vec<String>,
+
+    /// Time for a component.
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, help = format!(
+        "How long a component may take to come from a registry, or to go to one [default: {}]", defaults::REGISTRY_TIMEOUT
+    ))]
+    pub registry_timeout: Option<u32>,
 }
 
 /// What a guest is given, however it is started.
@@ -860,6 +927,8 @@ pub enum Command {
         /// Whether it renders Markdown.
         markdown: bool,
     },
+    /// Send a component to a registry.
+    Push(Push),
     /// Write a component to begin with.
     New(New),
     /// Compress files beforehand.
@@ -924,6 +993,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, S
         Some(Other::Run(run)) => Command::Run(run),
         Some(Other::Inspect(inspect)) => Command::Inspect(inspect),
         Some(Other::Guest { output, wasi, markdown }) => Command::Guest { output, wasi, markdown },
+        Some(Other::Push(push)) => Command::Push(push),
         Some(Other::New(new)) => Command::New(new),
         Some(Other::Precompress(precompress)) => Command::Precompress(precompress),
         Some(Other::Health(health)) => Command::Health(health),

@@ -1,6 +1,6 @@
 //! The guest: how its binary is read, recognised and compiled.
 //!
-//! 1. [`Guest::read`] reads the file and checks that it is WebAssembly.
+//! 1. [`load`] reads it from its [location], and checks its signature if it has to have one.
 //! 2. [`anatomy`] parses it: its imports, its exports and what its instances [need](needs).
 //! 3. [`kind`] classifies it by the [names](interface) of its exports: HTTP server, command or neither.
 //! 4. [`Guest::expect`] checks that this kind fits the command that was typed.
@@ -14,6 +14,8 @@
 pub mod anatomy;
 pub mod interface;
 pub mod kind;
+pub mod load;
+pub mod location;
 pub mod needs;
 pub mod restorable;
 pub mod rewrite;
@@ -27,7 +29,6 @@ use interface::{Edition, InterfaceName};
 use kind::Kind;
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -69,7 +70,7 @@ pub type Digest = [u8; 32];
 /// A guest, read but not compiled.
 #[derive(Clone, Debug)]
 pub struct Guest {
-    /// The path on the command line; `None` for the built-in guest.
+    /// The location on the command line; `None` for the built-in guest.
     name: Option<String>,
     /// What it is for.
     role: Role,
@@ -84,25 +85,15 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Reads the component or module at `path`, or the built-in one.
-    pub fn read(path: Option<&Path>) -> Result<Self> {
-        path.map_or_else(|| Self::built_in(false), |path| Self::read_as(path, Role::Guest))
-    }
-
-    /// Reads the built-in component, or the one that also renders Markdown: its memory and its code are larger, which every request
-    /// and every start would pay for.
+    /// The component that is part of this program, or the one that also renders Markdown: its memory and its code are larger, which every
+    /// request and every start would pay for.
     pub fn built_in(markdown: bool) -> Result<Self> {
         let bytes = if markdown { BUILT_IN_MARKDOWN } else { BUILT_IN };
         Self::of(None, Role::Guest, Cow::Borrowed(bytes)).context("the built-in component is damaged")
     }
 
-    /// Reads the component or module at `path`, for this role.
-    pub fn read_as(path: &Path, role: Role) -> Result<Self> {
-        let name = path.display().to_string();
-        if path.is_dir() {
-            bail!("the {role} `{name}` is a directory; a directory is served with --dir {name}");
-        }
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read the {role} `{name}`"))?;
+    /// The component or module of these bytes and this name, for this role.
+    pub fn from_bytes(name: String, role: Role, bytes: Vec<u8>) -> Result<Self> {
         recognise(&bytes).with_context(|| format!("the {role} `{name}` cannot be used"))?;
         Self::of(Some(name.clone()), role, Cow::Owned(bytes))
             .with_context(|| format!("the {role} `{name}` is truncated or damaged"))

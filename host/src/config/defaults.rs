@@ -90,3 +90,6 @@ pub const DRAIN_TIMEOUT: u32 = 10;
 /// Seconds for an answer to `health`: more than a server needs that is compiling on a busy machine, and less than the health checks
 /// of containers wait (30 s).
 pub const HEALTH_TIMEOUT: u32 = 5;
+
+/// Seconds that a component may take to come from a registry: 256 MiB at 1 MiB/s, and some for signatures and waiting.
+pub const REGISTRY_TIMEOUT: u32 = 300;

@@ -43,6 +43,29 @@ pub enum ConfigError {
          `{0}`"
     )]
     AddressField(String),
+    /// A reference to a component in a registry is none.
+    #[error("a component in a registry is oci://HOST[:PORT]/NAME[:TAG]@sha256:DIGEST, not `{text}`: {why}")]
+    Reference {
+        /// What was given.
+        text: String,
+        /// What it has to be.
+        why: &'static str,
+    },
+    /// A reference that names no manifest.
+    #[error("`{0}` names neither a digest nor a tag; add @sha256:DIGEST, which `wasi-httpd push` prints")]
+    Unnamed(String),
+    /// A reference that the registry can give another meaning.
+    #[error(
+        "`{0}` has only a tag, which the registry can give to another component; add @sha256:DIGEST, or take what it names with \
+         --allow-tag, or what is signed with --verify-key FILE"
+    )]
+    Tag(String),
+    /// A reference to send a component to, with a digest.
+    #[error("`{0}` has a digest, which the component decides; leave it out")]
+    TargetWithDigest(String),
+    /// `--verify-key` was given nothing.
+    #[error("--verify-key takes a file, and was given nothing")]
+    NoKeyFile,
     /// A flag that takes an address was given something else.
     #[error("{flag} takes HOST:PORT, such as localhost:8080 or [::1]:8080, not `{text}`")]
     Address {

@@ -2,6 +2,7 @@
 //! up.
 
 use super::{ConfigError, Roots, middleware};
+use crate::component::location::Location;
 use clap::ValueEnum;
 use std::collections::HashSet;
 use std::fmt;
@@ -117,18 +118,17 @@ pub enum ScratchPer {
 pub struct Holder {
     /// The site.
     pub site: String,
-    /// Of a component before its guest: its file, and how many of the same file stand in front of it. So a reload that puts
+    /// Of a component before its guest: where it is, and how many from the same place stand in front of it. So a reload that puts
     /// others before it finds what belongs to it again.
-    pub middleware: Option<(PathBuf, usize)>,
+    pub middleware: Option<(Location, usize)>,
 }
 
 impl Holder {
     /// How messages call the component.
     pub fn name(&self) -> String {
-        self.middleware.as_ref().map_or_else(
-            || "the guest".to_owned(),
-            |(file, _)| format!("the middleware `{}`", file.display()),
-        )
+        self.middleware
+            .as_ref()
+            .map_or_else(|| "the guest".to_owned(), |(location, _)| format!("the middleware `{location}`"))
     }
 
     /// What the operator types to grant it something: a flag with its value, or the grant of a middleware that does the same;
@@ -136,8 +136,8 @@ impl Holder {
     pub fn grant(&self, flag: &str, value: &str) -> Option<String> {
         match &self.middleware {
             None => Some(format!("{flag} {value}")),
-            Some((file, _)) => {
-                middleware::key(flag).map(|key| format!("--middleware {},{key}{value}", file.display()))
+            Some((location, _)) => {
+                middleware::key(flag).map(|key| format!("--middleware {location},{key}{value}"))
             }
         }
     }

@@ -1,16 +1,17 @@
 //! Components before the guest of a site (`--middleware`), each with its own grants.
 
 use super::grants::{Grants, Holder, STORE_FILE};
-use super::{ConfigError, read_grants};
+use super::{ConfigError, components, read_grants};
 use crate::cli;
+use crate::component::location::{Location, is_reference};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A component that passes requests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Middleware {
-    /// Its file.
-    pub file: PathBuf,
+    /// Where it is.
+    pub location: Location,
     /// What each of its instances is given.
     pub grants: Grants,
 }
@@ -33,9 +34,9 @@ impl Middleware {
         let mut chain: Vec<Self> = Vec::new();
         for text in texts {
             let mut next = Self::parse(text, store)?;
-            let earlier = chain.iter().filter(|other| other.file == next.file).count();
+            let earlier = chain.iter().filter(|other| other.location == next.location).count();
             next.grants.holder =
-                Holder { site: site.to_owned(), middleware: Some((next.file.clone(), earlier)) };
+                Holder { site: site.to_owned(), middleware: Some((next.location.clone(), earlier)) };
             chain.push(next);
         }
         Ok(chain)
@@ -56,7 +57,7 @@ impl Middleware {
             values.push(value.to_owned());
         }
         grants.keyvalue_size = store.filter(|_| !grants.keyvalue.is_empty());
-        Ok(Self { file: PathBuf::from(file), grants: read_grants(&grants, &[])? })
+        Ok(Self { location: components::location(Path::new(file))?, grants: read_grants(&grants, &[])? })
     }
 }
 
@@ -93,7 +94,7 @@ pub(in crate::config) fn resolve(text: &str, base: &Path) -> Option<OsString> {
         (path, Some(base)) => Path::new(base).join(path).to_str().map(str::to_owned),
         (_, None) => None,
     };
-    let mut text = resolved(file)?;
+    let mut text = if is_reference(file) { file.to_owned() } else { resolved(file)? };
     for (key, value) in grants {
         let value = match (key, value.split_once(STORE_FILE)) {
             (DIRECTORY, _) => resolved(value)?,
@@ -112,8 +113,12 @@ fn key_of(text: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ConfigError, Middleware};
+    use super::{ConfigError, Location, Middleware};
     use crate::config::grants::{Holder, KeyValuePlace};
+
+    fn file(path: &str) -> Location {
+        Location::File(path.into())
+    }
 
     fn parse(text: &str) -> Result<Middleware, ConfigError> {
         Middleware::parse(text, None)
@@ -123,8 +128,8 @@ mod tests {
     fn a_middleware_is_a_file_and_its_grants() {
         let plain = parse("a.wasm").unwrap();
         assert_eq!(
-            (plain.file.to_str(), plain.grants),
-            (Some("a.wasm"), super::read_grants(&crate::cli::Grants::default(), &[]).unwrap())
+            (plain.location, plain.grants),
+            (file("a.wasm"), super::read_grants(&crate::cli::Grants::default(), &[]).unwrap())
         );
         let Middleware { grants, .. } =
             parse("a.wasm,env=USERS=a:b,c:d,dir=x::/y,env=B=,allow-host=example.com:81").unwrap();
@@ -140,23 +145,18 @@ mod tests {
         let texts = ["a.wasm,keyvalue=n=memory", "b.wasm", "a.wasm,keyvalue=n=sqlite:/x,y,keyvalue=m=memory"];
         let chain = Middleware::chain(&texts.map(str::to_owned), "s", Some(3)).unwrap();
         let holders: Vec<_> = chain.iter().map(|it| it.grants.holder.middleware.clone().unwrap()).collect();
-        assert_eq!(
-            holders,
-            [("a.wasm", 0), ("b.wasm", 0), ("a.wasm", 1)].map(|(file, at)| (file.into(), at))
-        );
+        assert_eq!(holders, [("a.wasm", 0), ("b.wasm", 0), ("a.wasm", 1)].map(|(path, at)| (file(path), at)));
         assert_eq!(chain[0].grants.store_bytes, 3 << 20);
         let places: Vec<_> =
             chain[2].grants.stores.iter().map(|store| (&*store.name, &store.place)).collect();
-        let file = KeyValuePlace::File("/x,y".into());
-        assert_eq!(places, [("n", &file), ("m", &KeyValuePlace::Memory)]);
+        let in_file = KeyValuePlace::File("/x,y".into());
+        assert_eq!(places, [("n", &in_file), ("m", &KeyValuePlace::Memory)]);
     }
 
     #[test]
     fn a_grant_does_what_a_flag_does() {
-        let of = |file: Option<&str>| Holder {
-            middleware: file.map(|file| (file.into(), 0)),
-            ..Holder::default()
-        };
+        let of =
+            |path: Option<&str>| Holder { middleware: path.map(|path| (file(path), 0)), ..Holder::default() };
         let granted = |file, flag| of(file).grant(flag, "x:1");
         assert_eq!(granted(None, "--allow-host").as_deref(), Some("--allow-host x:1"));
         assert_eq!(granted(Some("a"), "--allow-host").as_deref(), Some("--middleware a,allow-host=x:1"));
@@ -169,6 +169,11 @@ mod tests {
         assert_eq!(resolve("a.wasm,dir=b::/,env=A=b", "/x"), Some("/x/a.wasm,dir=/x/b::/,env=A=b".into()));
         assert_eq!(resolve("/a.wasm,dir=/b", "/x,y"), Some("/a.wasm,dir=/b".into()));
         assert_eq!(resolve("a.wasm", "/x,y"), None);
+        let reference = "oci://registry.example/a:1";
+        assert_eq!(
+            resolve(&format!("{reference},dir=b"), "/x"),
+            Some(format!("{reference},dir=/x/b").into())
+        );
         let stores = "a.wasm,keyvalue=a=memory,keyvalue=b=sqlite:c";
         assert_eq!(resolve(stores, "/x"), Some("/x/a.wasm,keyvalue=a=memory,keyvalue=b=sqlite:/x/c".into()));
     }

@@ -1,6 +1,7 @@
 //! The validated configuration of each command, made from its command line, or one sentence that says what is wrong.
 //!
 //! - [`admin`]: where a server tells how it is
+//! - [`components`]: where components come from, and by whom they have to be signed
 //! - [`site`]: a component, with what it is given and its limits; [`prefix`]: the paths that it answers for
 //! - [`grants`]: the directories, variables and network access of a guest
 //! - [`listen`]: where a server listens
@@ -14,6 +15,7 @@
 //! - this module: the configuration of serving, running and inspecting
 
 pub mod admin;
+pub mod components;
 pub mod defaults;
 mod error;
 pub mod grants;
@@ -33,8 +35,11 @@ pub use error::ConfigError;
 
 use crate::cli::{self, ContentCoding, Language, Wasi};
 use crate::coding::{Effort, MIN_SIZE};
+use crate::component::location::Location;
+use crate::oci::reference::Reference;
 use admin::Admin;
 use clap::ValueEnum;
+use components::{Components, Registries};
 use grants::{Grants, HostGrant, HostPort, NetworkGrants, ScratchGrant};
 use guest::encoding::Coding;
 use limits::{Connections, HeadLimits, Limits};
@@ -100,6 +105,8 @@ pub struct Serve {
     pub instances: u32,
     /// How long a request waits for an instance.
     pub queue: Duration,
+    /// Where components come from.
+    pub components: Components,
     /// Bytes of the compressed forms of files that are made while it runs, if any are.
     pub compress: Option<u64>,
     /// Whether it reloads when the files of its configuration and its components change.
@@ -155,7 +162,9 @@ pub struct ClientTimes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The component.
-    pub guest: PathBuf,
+    pub guest: Location,
+    /// Where it comes from.
+    pub components: Components,
     /// The guest's arguments; the first is its own name, without the directory that it is in.
     pub arguments: Vec<String>,
     /// What the guest is given.
@@ -172,9 +181,11 @@ pub struct Run {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspect {
     /// The component; `None` for the built-in one.
-    pub guest: Option<PathBuf>,
+    pub guest: Option<Location>,
     /// The component to compare with it.
-    pub next: Option<PathBuf>,
+    pub next: Option<Location>,
+    /// Where they come from.
+    pub components: Components,
     /// Whether the report is JSON.
     pub json: bool,
     /// Whether its WIT is printed in place of the report.
@@ -183,6 +194,17 @@ pub struct Inspect {
     pub grants: Grants,
     /// What it might use.
     pub limits: Limits,
+}
+
+/// What to send to a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The file of the component.
+    pub file: PathBuf,
+    /// Where to.
+    pub target: Reference,
+    /// How the registry is asked.
+    pub registries: Registries,
 }
 
 /// What to begin with.
@@ -251,6 +273,7 @@ impl Serve {
             head_timeout,
             idle_timeout,
             stall_timeout,
+            components,
             compress,
             watch,
             open,
@@ -261,6 +284,8 @@ impl Serve {
             log,
             otlp,
         } = arguments;
+        let components = Components::new(components)?;
+        sites.iter().flat_map(Site::locations).try_for_each(|location| components.check(location))?;
         let mut pairs: Vec<Pair> = Vec::new();
         for pair in sites.iter().flat_map(|site| &site.pairs) {
             if !pairs.contains(pair) {
@@ -285,6 +310,7 @@ impl Serve {
             head: HeadLimits::new(request)?,
             instances: above_zero("--max-instances", site.max_instances, defaults::MAX_INSTANCES)?,
             queue,
+            components,
             compress: compress.as_deref().map(|size| compressed_bytes(size, &sites)).transpose()?,
             watch,
             open,
@@ -317,6 +343,7 @@ impl Serve {
             head,
             instances,
             queue,
+            components,
             compress,
             watch,
             open: _,
@@ -344,6 +371,7 @@ impl Serve {
             ("the limit of heads", *head == other.head),
             ("max-instances of the server", *instances == other.instances),
             ("queue-timeout", *queue == other.queue),
+            ("where components come from", *components == other.components),
             ("compress", *compress == other.compress),
             ("watch", *watch == other.watch),
             ("admin", *admin == other.admin),
@@ -360,19 +388,23 @@ impl Serve {
 impl Run {
     /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Run) -> Result<Self, ConfigError> {
-        let cli::Run { grants, allow_tcp_listen, size, timeout, confinement, command } = arguments;
+        let cli::Run { grants, allow_tcp_listen, components, size, timeout, confinement, command } =
+            arguments;
         // Arguments of guests are text (`wasi:cli/environment`).
         let text = |argument: &OsString| {
             let text = argument.to_str().map(str::to_owned);
             text.ok_or_else(|| ConfigError::NotText(argument.to_string_lossy().into_owned()))
         };
-        let guest = command.first().map(PathBuf::from).unwrap_or_default();
+        let guest = components::location(&command.first().map(PathBuf::from).unwrap_or_default())?;
+        let components = Components::new(components)?;
+        components.check(&guest)?;
         let mut arguments = command.iter().map(text).collect::<Result<Vec<_>, _>>()?;
-        if let (Some(name), Some(file)) = (arguments.first_mut(), guest.file_name()) {
+        if let Some(name) = arguments.first_mut() {
             // In which directory of the host it is, is not for the guest to know, as with `wasmtime run`.
-            *name = text(&file.to_owned())?;
+            *name = text(&guest.short_name())?;
         }
         Ok(Self {
+            components,
             grants: read_grants(&grants, &allow_tcp_listen)?,
             limits: Limits::new(1, size, timeout)?,
             time: timeout.map(|seconds| Duration::from_secs(seconds.into())),
@@ -386,9 +418,26 @@ impl Run {
 impl Inspect {
     /// Validates the arguments. This has no side effects.
     pub fn new(arguments: cli::Inspect) -> Result<Self, ConfigError> {
-        let cli::Inspect { guest, next, json, wit, grants, size, allow_tcp_listen } = arguments;
+        let cli::Inspect { guest, next, json, wit, components, grants, size, allow_tcp_listen } = arguments;
         let limits = Limits::new(1, size, None)?;
-        Ok(Self { grants: read_grants(&grants, &allow_tcp_listen)?, limits, guest, next, json, wit })
+        let components = Components::new(components)?;
+        let read = |text: Option<PathBuf>| {
+            let location = text.map(|text| components::location(&text)).transpose()?;
+            location.iter().try_for_each(|location| components.check(location))?;
+            Ok::<_, ConfigError>(location)
+        };
+        let (guest, next) = (read(guest)?, read(next)?);
+        let grants = read_grants(&grants, &allow_tcp_listen)?;
+        Ok(Self { grants, limits, guest, next, components, json, wit })
+    }
+}
+
+impl Push {
+    /// Validates the arguments. This has no side effects.
+    pub fn new(arguments: cli::Push) -> Result<Self, ConfigError> {
+        let cli::Push { file, reference, registries } = arguments;
+        let target = components::target(&reference)?;
+        Ok(Self { file, target, registries: Registries::new(registries)? })
     }
 }
 

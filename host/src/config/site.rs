@@ -5,8 +5,9 @@ use super::limits::{BodyLimits, Limits};
 use super::middleware::Middleware;
 use super::prefix::Prefix;
 use super::tls::{Pair, pairs};
-use super::{ConfigError, Executor, Instances, above_zero, defaults, read_grants, seconds};
+use super::{ConfigError, Executor, Instances, above_zero, components, defaults, read_grants, seconds};
 use crate::cli;
+use crate::component::location::Location;
 use guest::config::{AUTH, RULE_TEXTS, Settings};
 use guest::guard::{DEFAULT_REALM, REALM};
 use http::header::HeaderName;
@@ -28,7 +29,7 @@ pub struct Site {
     /// The certificates of its names.
     pub pairs: Vec<Pair>,
     /// The component; `None` for the built-in one.
-    pub guest: Option<PathBuf>,
+    pub guest: Option<Location>,
     /// Whether the built-in component has to render Markdown.
     pub markdown: bool,
     /// Whether it may look for digests, which the host then computes.
@@ -155,7 +156,7 @@ impl Site {
             strip_prefix: true,
             label,
             pairs: pairs(certificates)?,
-            guest,
+            guest: guest.as_deref().map(components::location).transpose()?,
             markdown: settings.as_ref().is_some_and(Settings::renders_readme),
             digests: settings.is_some_and(|settings| settings.digests),
             middlewares,
@@ -170,6 +171,11 @@ impl Site {
             body: BodyLimits::new(body)?,
             silence: seconds("--silence-timeout", silence_timeout, defaults::SILENCE_TIMEOUT)?,
         })
+    }
+
+    /// Where its components are, the one that clients reach first. The built-in one is in none.
+    pub fn locations(&self) -> impl Iterator<Item = &Location> {
+        self.middlewares.iter().map(|middleware| &middleware.location).chain(&self.guest)
     }
 
     /// What its components are given, the one that clients reach first.

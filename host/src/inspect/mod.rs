@@ -13,7 +13,8 @@ mod text;
 mod verdicts;
 mod wit;
 
-use crate::component::{Guest, Purpose};
+use crate::component::load::Loader;
+use crate::component::{Guest, Purpose, Role};
 use crate::config::Inspect;
 use crate::config::grants::Grants;
 use anyhow::{Context as _, Result};
@@ -26,10 +27,14 @@ use std::io::Write as _;
 
 /// Prints the report on a component, its WIT, or what has changed from it to another one.
 pub fn inspect(config: &Inspect) -> Result<()> {
-    let guest = Guest::read(config.guest.as_deref())?;
+    let loader = Loader::new(&config.components)?;
+    let guest = match &config.guest {
+        None => Guest::built_in(false)?,
+        Some(location) => loader.load(location, Role::Guest)?,
+    };
     let text = match &config.next {
         Some(next) => {
-            let comparison = Comparison::new(&guest, &Guest::read(Some(next))?, &config.grants);
+            let comparison = Comparison::new(&guest, &loader.load(next, Role::Guest)?, &config.grants);
             if config.json { json(&comparison)? } else { comparison.to_text() }
         }
         None if config.wit => wit::of(&guest)?,

@@ -2,6 +2,7 @@
 
 use super::open::{check_directories, give_rules, of_site, refuse_in_clear};
 use crate::app::build::{self, Builder, OpenedSite};
+use crate::component::load::Loader;
 use crate::config::Serve;
 use crate::config::grants::HostPort;
 use crate::config::listen::ListenAddress;
@@ -40,7 +41,7 @@ fn in_clear(config: &Serve) -> Option<String> {
 /// Does everything up to the listeners, and returns what is wrong with sites and certificates.
 pub fn check(config: &Serve) -> Result<Checked> {
     check_directories(config)?;
-    let sites = build::open(config)?;
+    let sites = build::open(config, &Loader::new(&config.components)?)?;
     let mut checked =
         Checked { notes: sites.iter().flat_map(OpenedSite::ungranted).collect(), ..Checked::default() };
     Builder::new(config, &sites, &Resources::open(), None, None)?.build(config, sites)?;

@@ -23,6 +23,7 @@ use crate::admin;
 use crate::allocator;
 use crate::app::build::{Builder, Built, OpenedSite};
 use crate::app::sites::Live;
+use crate::component::load::Loader;
 use crate::config::Serve;
 use crate::config::sources::Sources;
 use crate::config::stopping::Stopping;
@@ -87,13 +88,15 @@ struct Ready {
 pub fn serve(given: Serve, sources: Sources) -> Result<()> {
     let mut config = given.clone();
     // As they are before they are read.
-    let watched = given.watch.then(|| Files::new(reload::made_from(&sources, &given)));
+    let loader = Loader::new(&given.components)?;
+    let watched = given.watch.then(|| Files::new(reload::made_from(&sources, &given, &loader)));
     let inherited = inherit::take_all(config.client.stall)?;
     stderr::show_warnings();
-    let mut opened = open::open(&mut config, inherited)?;
+    let mut opened = open::open(&mut config, inherited, loader)?;
     let granted = open::granted(&opened, &config, &sources);
     if let Some(lockdown) = &mut opened.lockdown {
         lockdown.restrict(granted);
+        opened.loader.confine();
     }
     // The limit of a control group is read from files.
     let workers = opened.workers;
@@ -130,6 +133,7 @@ fn compile(
         browser,
         mut tls,
         admin,
+        loader,
         sites,
         rules,
         in_clear,
@@ -153,6 +157,7 @@ fn compile(
         sources,
         given,
         lists,
+        loader,
         builder,
         sites: Arc::clone(&sites),
         certificates,

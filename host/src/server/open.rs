@@ -5,6 +5,7 @@ use super::greeting::Greeting;
 use super::reload::{Certificates, PairFiles, made_from};
 use crate::admin;
 use crate::app::build::{self, OpenedSite};
+use crate::component::load::Loader;
 use crate::config::admin::Admin;
 use crate::config::listen::ListenAddress;
 use crate::config::log::Place;
@@ -42,6 +43,7 @@ pub(super) struct Opened {
     pub(super) browser: Option<Browser>,
     pub(super) tls: Option<OpenedTls>,
     pub(super) admin: Option<admin::Opened>,
+    pub(super) loader: Loader,
     pub(super) sites: Vec<OpenedSite>,
     /// The files of their rules.
     pub(super) rules: Vec<RuleFiles>,
@@ -179,7 +181,7 @@ fn places_of_log(log: &LogFile) -> Vec<PathBuf> {
 }
 
 /// Opens everything. Errors that are found quickly come before steps that take long.
-pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opened> {
+pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>, loader: Loader) -> Result<Opened> {
     check_directories(config)?;
     let mut tls = config.tls.as_ref().map(|tls| open_tls(config, tls)).transpose()?;
     if config.addresses.is_empty() && inherited.is_empty() {
@@ -230,7 +232,7 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
     let in_clear = in_clear(config, listeners.iter().map(|listener| &listener.traits));
     refuse_in_clear(config, in_clear.as_deref())?;
     warn_of_missing(config);
-    let sites = build::open(config)?;
+    let sites = build::open(config, &loader)?;
     let log = open_log(config)?;
     let collector = config.otlp.as_ref().map(Collector::find).transpose()?;
     let resources = Resources::open();
@@ -241,6 +243,7 @@ pub(super) fn open(config: &mut Serve, inherited: Vec<Listener>) -> Result<Opene
         browser,
         tls,
         admin,
+        loader,
         sites,
         rules,
         in_clear,
@@ -280,8 +283,9 @@ pub(super) fn granted(opened: &Opened, config: &Serve, sources: &Sources) -> Gra
     if let Some(OpenedTls { certificates: Some(certificates), .. }) = &opened.tls {
         granted.read.extend(certificates.directories());
     }
-    for file in made_from(sources, config) {
+    for file in made_from(sources, config, &opened.loader) {
         granted.read.extend(breadth::places_of_file(&file));
     }
+    granted.read.extend(Loader::place());
     granted
 }

@@ -8,7 +8,10 @@
 use super::open::{check_directories, give_rules, refuse_in_clear, warn_of_missing};
 use crate::app::build::{self, Builder, Built};
 use crate::app::sites::Live;
+use crate::component::load::Loader;
+use crate::component::location::Location;
 use crate::config::Serve;
+use crate::config::site::Site;
 use crate::config::sources::Sources;
 use crate::config::tls::{self, Pair, Tls};
 use crate::http::shutdown::Phase;
@@ -97,6 +100,7 @@ pub(super) struct Reloader {
     pub(super) given: Serve,
     /// Whether listings are on by default.
     pub(super) lists: bool,
+    pub(super) loader: Loader,
     pub(super) builder: Builder,
     pub(super) sites: Arc<Live>,
     pub(super) certificates: Option<Certificates>,
@@ -108,13 +112,13 @@ pub(super) struct Reloader {
     pub(super) in_clear: Option<String>,
 }
 
-/// The files that a server is made from, apart from certificates and content.
-pub(super) fn made_from(sources: &Sources, config: &Serve) -> Vec<PathBuf> {
-    let guests = config.sites.iter().filter_map(|site| site.guest.clone());
-    let middlewares = config.sites.iter().flat_map(|site| &site.middlewares);
-    let middlewares = middlewares.map(|middleware| middleware.file.clone());
+/// The files that a server is made from, apart from certificates and content. A component in a registry does not change before
+/// a reload.
+pub(super) fn made_from(sources: &Sources, config: &Serve, loader: &Loader) -> Vec<PathBuf> {
+    let locations = config.sites.iter().flat_map(Site::locations);
+    let files = locations.filter_map(Location::file).flat_map(|file| loader.files_of(file));
     let passwords = config.sites.iter().filter_map(|site| site.login.file.clone());
-    guests.chain(middlewares).chain(passwords).chain(sources.file().map(Path::to_owned)).collect()
+    files.chain(passwords).chain(sources.file().map(Path::to_owned)).collect()
 }
 
 impl Reloader {
@@ -192,7 +196,10 @@ impl Reloader {
             }
             None => None,
         };
-        let watched = self.watched.as_ref().map(|files| files.replaced_by(made_from(&self.sources, &given)));
+        let watched = self
+            .watched
+            .as_ref()
+            .map(|files| files.replaced_by(made_from(&self.sources, &given, &self.loader)));
         self.replace_sites(given.clone())?;
         // From here on, nothing can fail.
         warn_of_missing(&given);
@@ -215,7 +222,7 @@ impl Reloader {
         }
         let rules = give_rules(&mut config)?;
         refuse_in_clear(&config, self.in_clear.as_deref())?;
-        let opened = build::open(&config).map_err(|error| explain(error, &config))?;
+        let opened = build::open(&config, &self.loader).map_err(|error| explain(error, &config))?;
         // Its threads have the priority of this one, unlike those that compiled at the start.
         let compilers = rayon::ThreadPoolBuilder::new().build().context("cannot start threads to compile")?;
         let Built { sites, how: _ } = compilers.install(|| self.builder.build(&config, opened))?;

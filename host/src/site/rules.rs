@@ -169,6 +169,7 @@ fn read_start(root: &File, name: &str) -> io::Result<Vec<u8>> {
 mod tests {
     use super::{RuleFiles, Wrong, give};
     use crate::cli;
+    use crate::component::location::Location;
     use crate::config::Serve;
     use crate::config::grants::{DirectoryGrant, Grants};
     use crate::config::site::Site;
@@ -215,7 +216,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("_headers"), "wrong").unwrap();
         let mut other = site(root.path(), &[ON]);
-        other.guest = Some("other.wasm".into());
+        other.guest = Some(Location::File("other.wasm".into()));
         for mut site in [site(root.path(), &[]), site(root.path(), &[("FILES_RULES", "off")]), other] {
             let before = site.clone();
             assert!(give(&mut site).unwrap().is_none());

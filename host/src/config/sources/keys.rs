@@ -2,6 +2,7 @@
 
 use super::layer::{Given, Layer, Origin};
 use crate::cli;
+use crate::component::location::is_reference;
 use crate::config::grants::STORE_FILE;
 use crate::config::middleware;
 use clap::parser::ValueSource;
@@ -174,6 +175,7 @@ impl Key {
                 return None;
             }
             Paths::WithGrants => return middleware::resolve(value, base),
+            Paths::Whole if self.name == GUEST && is_reference(value) => value.into(),
             // `-` is standard output.
             Paths::Whole if value == "-" || self.takes_word(value) => value.into(),
             // An empty value is an error.

@@ -4,6 +4,7 @@ use super::keys::{Key, Keys, Kind, Owner};
 use super::layer::SourceError;
 use super::{Sources, file, schema};
 use crate::cli;
+use crate::component::location::Location;
 use crate::config::Serve;
 use crate::config::listen::ListenAddress;
 use crate::config::log::Place;
@@ -45,7 +46,7 @@ fn mistake(text: &str) -> String {
 }
 
 /// Values that each flag takes one of, and most refuse the others of.
-const SAMPLES: [&str; 27] = [
+const SAMPLES: [&str; 28] = [
     "/a.wasm,env=A=b",
     "json",
     "",
@@ -59,6 +60,7 @@ const SAMPLES: [&str; 27] = [
     "auto",
     "unix",
     "/absolute/file",
+    "oci://registry.example/a:1@sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     "index.html",
     "127.0.0.1:8000",
     "example.com",
@@ -229,7 +231,7 @@ fn relative_paths_of_a_file_begin_at_its_directory() {
                 tls-cert = 'tls/cert.pem'\ntls-key = '/tls/key.pem'";
     let config = of_file(text).unwrap();
     let site = &config.sites[0];
-    assert_eq!(site.guest.as_deref(), Some("etc/a.wasm".as_ref()));
+    assert_eq!(site.guest, Some(Location::File("etc/a.wasm".into())));
     let directories: Vec<_> =
         site.grants.directories.iter().map(|it| (it.host.to_str().unwrap(), &*it.guest)).collect();
     assert_eq!(directories, [("etc/site", "/"), ("etc/../b", "/b"), ("/c", "/c")]);
@@ -291,7 +293,7 @@ fn sites_have_what_is_theirs_and_else_what_is_above_them() {
     assert_eq!(config.sites.each(|site| site.body.size), [5 << 20; 3]);
     assert_eq!(docs.grants.environment, [("FILES_LISTING".to_owned(), "on".to_owned())]);
     assert_eq!(app.grants.environment, [("MODE".to_owned(), "app".to_owned())]);
-    assert_eq!(app.guest.as_deref(), Some("etc/app.wasm".as_ref()));
+    assert_eq!(app.guest, Some(Location::File("etc/app.wasm".into())));
     let certificates = |site: &crate::config::site::Site| site.pairs.len();
     assert_eq!(config.sites.each(certificates), [1, 1, 1]);
     let Some(crate::config::tls::Source::Files(pairs)) = config.tls.map(|tls| tls.source) else { panic!() };

@@ -3,15 +3,15 @@
 use super::super::begin;
 use crate::app::Job;
 use crate::body::request_body;
-use crate::component::Purpose;
 use crate::component::interface::Edition;
+use crate::component::{Guest, Purpose};
 use crate::config::grants::{DirectoryGrant, Grants};
 use crate::config::limits::{BodyLimits, Limits};
 use crate::engine::{self, Resources};
 use crate::instance::{Stdio, Template};
 use crate::link::direct::Functions;
 use crate::link::direct::module::{DirectCode, Instance, Module, Renewal};
-use crate::prepare::{Opened, open};
+use crate::prepare::{Opened, give};
 use crate::report::request_id::RequestId;
 use crate::report::tag::{Label, Tag};
 use bytes::Bytes;
@@ -68,7 +68,8 @@ async fn a_restored_instance_is_a_new_one() {
         time: Duration::from_secs(9),
     };
     let module = tokio::task::spawn_blocking(move || {
-        let Opened { guest, sizes, sandbox } = open(None, Purpose::Serve, &grants, &limits).unwrap();
+        let guest = Arc::new(Guest::built_in(false).unwrap());
+        let Opened { guest, sizes, sandbox } = give(guest, Purpose::Serve, &grants, &limits).unwrap();
         let engine = engine::first(Edition::V02, 4, &sizes, &Resources::open()).unwrap();
         let functions = Functions::new(&engine).unwrap();
         let code = DirectCode::new(&engine, &guest, &functions).unwrap();
