@@ -54,7 +54,7 @@ enum Other {
         #[arg(long, value_name = "VERSION", default_value = "0.2", hide_possible_values = true)]
         wasi: Wasi,
 
-        /// Write the one that renders Markdown (FILES_MARKDOWN); it is for WASI 0.2
+        /// Write the one that renders Markdown, which --markdown needs on other runtimes; it is for WASI 0.2
         #[arg(long)]
         markdown: bool,
     },

@@ -232,16 +232,19 @@ fn address_field(text: &str) -> Result<HeaderName, ConfigError> {
     name.ok_or_else(|| ConfigError::AddressField(text.to_owned()))
 }
 
+/// The variables of an environment.
+type Variables = Vec<(String, String)>;
+
 /// The guest's environment: the variables of `--env`, then those of the file server's flags, and the realm where passwords are
 /// known. They are validated for the built-in guest only, because the settings of other guests are unknown.
 ///
 /// The second value is what they say to the built-in guest.
 fn with_settings(
-    mut variables: Vec<(String, String)>,
+    mut variables: Variables,
     cli::Files(files): cli::Files,
     is_built_in: bool,
     realm: Option<String>,
-) -> Result<(Vec<(String, String)>, Option<Settings>), ConfigError> {
+) -> Result<(Variables, Option<Settings>), ConfigError> {
     for (name, value) in files {
         if variables.iter().any(|(known, _)| *known == name) {
             return Err(ConfigError::SetTwice(name));

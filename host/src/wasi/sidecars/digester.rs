@@ -126,7 +126,7 @@ impl Digester {
                 Ok(Some(digests)) => lock(&self.kept).insert(version, digests),
                 Ok(None) => {}
                 Err(error) => {
-                    warn!("the digests of a file of {} bytes cannot be computed: {error}", version.size)
+                    warn!("the digests of a file of {} bytes cannot be computed: {error}", version.size);
                 }
             }
             lock(&self.queue).known.remove(&version);
