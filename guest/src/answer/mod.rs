@@ -66,11 +66,11 @@ pub async fn respond<T: Tree>(
     let requested = || path.as_ref().map_or_else(|_| missing.decoded(), UrlPath::decoded);
     let rules = if settings.has_rules() { Rules::new(settings, requested()) } else { Rules::none(settings) };
     let mut answerer = Answerer { tree, settings, request, clock: &clock, place: missing, rules };
-    let answered = answerer.answer(path.as_ref()).await;
+    let outcome = answerer.answer(path.as_ref()).await;
     // Whichever file it is that answers, its guards are asked before anything of it is sent.
     let access = answerer.access();
     let mut is_guarded = access != Access::Open;
-    let mut plan = match answerer.admit(access).and(answered) {
+    let mut plan = match answerer.admit(access).and(outcome) {
         Ok(plan) => plan,
         Err(failure) => answerer.error(failure).await,
     };

@@ -97,11 +97,10 @@ pub(super) fn changes(setting: &str, content: &[u8], paths: &Paths) -> Result<Ch
             continue;
         }
         match field(line).map_err(wrong)? {
-            // Read by `guards`.
-            Field::Auth(_) => {}
             Field::Set(name, value) if scope.holds_for(name) => own.set(name, value),
             Field::Unset(name) if scope.holds_for(name) => own.unset(name),
-            _ => {}
+            // `guards` reads what is about passwords.
+            Field::Set(..) | Field::Unset(_) | Field::Auth(_) => {}
         }
     }
     changes.override_with(own);

@@ -290,7 +290,7 @@ impl<'a> Rules<'a> {
         let headers = Cow::Borrowed(&*self.headers);
         let redirects = Cow::Borrowed(&*self.redirects);
         let guards = Cow::Borrowed(&*self.guards);
-        Rules { headers, redirects, guards, ..Rules::new(self.settings, path) }
+        Rules { guards, headers, redirects, ..Rules::new(self.settings, path) }
     }
 }
 
