@@ -11,7 +11,7 @@ use std::cell::UnsafeCell;
 /// The size of the arena, in bytes: what the stack and the data leave of the first page of the memory. A request for a file needs
 /// one kilobyte, an error page or the fields of a browser some more. Long listings and rules overflow it: they take so long that
 /// the fallback does not matter.
-const ARENA_BYTES: usize = 23 * 1024;
+const ARENA_BYTES: usize = 22 * 1024;
 
 /// How much of it may be kept for every request. The rest is for requests; settings and rules that are longer lie in memory of their
 /// own.

@@ -272,10 +272,10 @@ const MISDEEDS: [(&str, Misdeed); 26] = [
     }),
     ("ends the connection without an answer", |asked| asked.is_blob().then(|| Reply::written(|_| {}))),
     ("does not speak HTTP", |_| Some(Reply::written(|stream| _ = stream.write_all(b"SSH-2.0-x\r\n\r\n")))),
-    ("sends more than 28402 bytes", |asked| {
+    ("sends more than SIZE bytes", |asked| {
         asked.is_blob().then(|| Reply::written(|stream| endless(stream, &announcing(10 << 30), HELLO)))
     }),
-    ("sends more than 28402 bytes", |asked| {
+    ("sends more than SIZE bytes", |asked| {
         asked.is_blob().then(|| Reply::written(|stream| endless(stream, "HTTP/1.1 200 OK\r\n\r\n", HELLO)))
     }),
     ("sends more than 4194304 bytes", |asked| {
@@ -308,13 +308,14 @@ fn what_a_registry_does_wrong_is_one_line_and_nothing_is_kept() {
     let (user, registry) = (User::new(), Registry::start());
     let reference = user.pushes(HELLO, &registry.reference("a"));
     for (expected, misdeed) in MISDEEDS {
+        let expected = expected.replace("SIZE", &HELLO.len().to_string());
         registry.rule(misdeed);
         // The others have time.
         let waits = ["sends nothing", "takes longer"].iter().any(|start| expected.contains(start));
         let seconds = if waits { "2" } else { "60" };
         let line = user.fails(&["inspect", "--registry-timeout", seconds, &reference]);
         let start = format!("wasi-httpd: the guest `{reference}` cannot be used: ");
-        assert!(line.starts_with(&start) && line.contains(expected), "{expected}: {line}");
+        assert!(line.starts_with(&start) && line.contains(&expected), "{expected}: {line}");
         assert_eq!(user.kept(), Vec::<PathBuf>::new(), "{expected}");
     }
     registry.behave();

@@ -248,8 +248,12 @@ pub struct Serve {
 /// The arguments of serving that each site may have for itself.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Site {
-    /// The wasi:http component to serve: a file, or oci://HOST/NAME@sha256:DIGEST [default: the built-in file server]
-    #[arg(value_name = "GUEST")]
+    /// The component to serve.
+    #[arg(
+        value_name = "GUEST",
+        help = "The wasi:http component to serve: a file, or oci://HOST/NAME@sha256:DIGEST \
+        [default: the built-in file server]"
+    )]
     pub guest: Option<PathBuf>,
 
     /// The certificates of its names.
@@ -538,8 +542,12 @@ pub struct Run {
 /// The arguments of inspecting a component.
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
-    /// The component to inspect: a file, or oci://HOST/NAME@sha256:DIGEST [default: the built-in file server]
-    #[arg(value_name = "GUEST")]
+    /// The component to inspect.
+    #[arg(
+        value_name = "GUEST",
+        help = "The component to inspect: a file, or oci://HOST/NAME@sha256:DIGEST \
+        [default: the built-in file server]"
+    )]
     pub guest: Option<PathBuf>,
 
     /// Its next version: print what this one wants that GUEST did not, and what it no longer wants
@@ -578,8 +586,8 @@ pub struct Push {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
 
-    /// Where to: oci://HOST[:PORT]/NAME[:TAG]
-    #[arg(value_name = "REFERENCE")]
+    /// Where it is sent.
+    #[arg(value_name = "REFERENCE", help = "Where to: oci://HOST[:PORT]/NAME[:TAG]")]
     pub reference: String,
 
     /// How registries are asked.

@@ -38,13 +38,13 @@ impl Loader {
                     let checked = keys.check_file(path, &bytes);
                     checked.with_context(|| format!("the {role} `{name}` cannot be used"))?;
                 }
-                Guest::from_bytes(name, role, bytes)
+                Guest::from_bytes(&name, role, bytes)
             }
             Location::Registry(reference) => {
                 let fetched = self.source.fetch(reference, self.keys.as_ref());
                 let fetched = fetched.with_context(|| format!("the {role} `{reference}` cannot be used"))?;
                 let name = reference.with_digest(fetched.digest).to_string();
-                Guest::from_bytes(name, role, fetched.bytes)
+                Guest::from_bytes(&name, role, fetched.bytes)
             }
         }
     }

@@ -93,9 +93,9 @@ impl Guest {
     }
 
     /// The component or module of these bytes and this name, for this role.
-    pub fn from_bytes(name: String, role: Role, bytes: Vec<u8>) -> Result<Self> {
+    pub fn from_bytes(name: &str, role: Role, bytes: Vec<u8>) -> Result<Self> {
         recognise(&bytes).with_context(|| format!("the {role} `{name}` cannot be used"))?;
-        Self::of(Some(name.clone()), role, Cow::Owned(bytes))
+        Self::of(Some(name.to_owned()), role, Cow::Owned(bytes))
             .with_context(|| format!("the {role} `{name}` is truncated or damaged"))
     }
 

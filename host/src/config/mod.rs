@@ -428,7 +428,7 @@ impl Inspect {
         };
         let (guest, next) = (read(guest)?, read(next)?);
         let grants = read_grants(&grants, &allow_tcp_listen)?;
-        Ok(Self { grants, limits, guest, next, components, json, wit })
+        Ok(Self { guest, next, components, json, wit, grants, limits })
     }
 }
 

@@ -95,8 +95,8 @@ mod tests {
     use super::{Challenge, token_url};
     use proptest::prelude::*;
 
-    fn bearer(realm: &str, service: Option<&str>) -> Option<Challenge> {
-        Some(Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) })
+    fn bearer(realm: &str, service: Option<&str>) -> Challenge {
+        Challenge::Bearer { realm: realm.to_owned(), service: service.map(str::to_owned) }
     }
 
     #[test]
@@ -106,10 +106,10 @@ mod tests {
             ("basic", Some(Challenge::Basic)),
             (
                 "Bearer realm=\"https://auth.example/token\",service=\"registry.example\",scope=\"repository:a/b:pull\"",
-                bearer("https://auth.example/token", Some("registry.example")),
+                Some(bearer("https://auth.example/token", Some("registry.example"))),
             ),
-            ("Bearer service=x , realm=\"https://a/\\\"b\"", bearer("https://a/\"b", Some("x"))),
-            ("Basic realm=\"a, b\", Bearer realm=\"https://a\"", bearer("https://a", None)),
+            ("Bearer service=x , realm=\"https://a/\\\"b\"", Some(bearer("https://a/\"b", Some("x")))),
+            ("Basic realm=\"a, b\", Bearer realm=\"https://a\"", Some(bearer("https://a", None))),
             ("Negotiate, Basic realm=x", Some(Challenge::Basic)),
             ("Bearer", None),
             ("Bearer realm=\"https://a", None),

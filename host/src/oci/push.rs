@@ -48,7 +48,7 @@ fn component(file: &Path) -> Result<Guest> {
         bail!("{shown} has {size} bytes, and {MAX_COMPONENT} are the most that are taken from a registry");
     }
     let bytes = fs::read(file).with_context(|| format!("cannot read {shown}"))?;
-    let guest = Guest::from_bytes(shown.to_string(), Role::Guest, bytes)?;
+    let guest = Guest::from_bytes(&shown.to_string(), Role::Guest, bytes)?;
     match guest.kind {
         Kind::Component { .. } => Ok(guest),
         kind => bail!("{shown} is {kind}; {}", kind.remedy().unwrap_or_default()),

@@ -59,8 +59,8 @@ impl Key {
 struct Signature<'a> {
     algorithm: [u8; 2],
     id: Id,
-    /// Over what is signed.
-    signature: [u8; 64],
+    /// The signature of what is signed.
+    own: [u8; 64],
     comment: &'a str,
     /// Over the signature and the comment.
     global: [u8; 64],
@@ -78,7 +78,7 @@ impl<'a> Signature<'a> {
         if lines.any(|line| !line.trim().is_empty()) {
             return None;
         }
-        Some(Self { algorithm, id: Id(id), signature: signature.try_into().ok()?, comment, global })
+        Some(Self { algorithm, id: Id(id), own: signature.try_into().ok()?, comment, global })
     }
 }
 
@@ -95,9 +95,9 @@ pub fn check(keys: &[Key], signature: &str, bytes: &[u8]) -> Result<(), String> 
         format!("is by the key {}, and --verify-key has {}", signature.id, known.join(", "))
     })?;
     let hash = blake2b_simd::blake2b(bytes);
-    let signed = key.key.verify_sig(hash.as_bytes(), &signature.signature);
+    let signed = key.key.verify_sig(hash.as_bytes(), &signature.own);
     signed.map_err(|_| "does not fit: one of both was changed, or is another version".to_owned())?;
-    let with_comment = [&signature.signature[..], signature.comment.as_bytes()].concat();
+    let with_comment = [&signature.own[..], signature.comment.as_bytes()].concat();
     let signed = key.key.verify_sig(&with_comment, &signature.global);
     signed.map_err(|_| "has a comment that was changed".to_owned())
 }

@@ -171,8 +171,8 @@ fn each_key_is_one_of_the_schema_and_nothing_else_is() {
     }
     assert_eq!(top["max-instances"]["type"], serde_json::json!(["integer", "string"]));
     assert_eq!(top["executor"]["enum"], serde_json::json!(["auto", "component"]));
-    let listing = &top["listing"]["anyOf"];
-    assert_eq!(listing, &serde_json::json!([{ "type": "boolean" }, { "enum": ["on", "off"] }]));
+    let precompressed = &top["precompressed"]["anyOf"];
+    assert_eq!(precompressed, &serde_json::json!([{ "type": "boolean" }, { "enum": ["on", "off"] }]));
     assert_eq!(top["quiet"]["description"], "Write no access log");
 }
 
@@ -390,7 +390,7 @@ fn each_mistake_of_a_file_is_said_with_its_place() {
         ("addr = ['a:1', true]", "1:16: `addr` takes text, or an array of texts"),
         ("addr = {}", "1:8: `addr` takes text, or an array of texts"),
         ("dir = \"a\\u0000\"", "1:7: this holds a NUL character, which no value may"),
-        ("listing = ['/a/*: off', true]", "1:27: `listing` takes true, false, text, or an array of texts"),
+        ("listing = ['/a/*: off', true]", "1:25: `listing` takes true, false, text, or an array of texts"),
         ("executor = 'none'", "1:12: invalid value 'none' for '--executor <EXECUTOR>'"),
         ("# ü\naddr = 'x'", "2:1: --addr takes HOST:PORT or unix:PATH"),
         ("env = { 'A=B' = 'c' }", "1:9: `A=B` is no name of a variable"),
