@@ -69,7 +69,7 @@ impl From<TreeError> for Refusal {
 /// A file or directory of an archive.
 #[derive(Debug)]
 struct Entry {
-    /// The number of the directory that it is in; the number of entries stands for the archived one.
+    /// The number of the directory that it is in, or [`TOP`].
     parent: u32,
     /// Where its name ends in all names.
     name_end: u32,
