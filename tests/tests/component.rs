@@ -78,11 +78,11 @@ fn the_component_imports_only_what_it_calls() {
 
 #[test]
 fn the_components_are_small() {
-    assert!(BUILT_IN.len() < 350 * 1024, "{} bytes", BUILT_IN.len());
+    assert!(BUILT_IN.len() < 400 * 1024, "{} bytes", BUILT_IN.len());
     // The parser of Markdown, with its table of named characters.
-    assert!(BUILT_IN_MARKDOWN.len() < 600 * 1024, "{} bytes", BUILT_IN_MARKDOWN.len());
+    assert!(BUILT_IN_MARKDOWN.len() < 620 * 1024, "{} bytes", BUILT_IN_MARKDOWN.len());
     // In code that may wait, the compiler shares less.
-    assert!(BUILT_IN_P3.len() < 450 * 1024, "{} bytes", BUILT_IN_P3.len());
+    assert!(BUILT_IN_P3.len() < 490 * 1024, "{} bytes", BUILT_IN_P3.len());
 }
 
 #[test]
