@@ -401,7 +401,8 @@ proptest! {
         let slashed: Vec<_> = patterns.iter().filter(|pattern| pattern.starts_with('/')).copied().collect();
         let directory = if in_headers {
             let directory = Directory::with(&variables);
-            let lines: String = slashed.iter().map(|path| format!("{path}\n  Basic-Auth: ann:secret\n")).collect();
+            let lines: Vec<_> = slashed.iter().map(|path| format!("{path}\n  Basic-Auth: ann:secret\n")).collect();
+            let lines = lines.concat();
             directory.file("_headers", &lines);
             directory
         } else {

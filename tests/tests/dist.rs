@@ -1,13 +1,20 @@
 //! What is shipped in `dist/`: the example configuration is valid, and serves what it says.
 
 use guest_builder::workspace;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use tests::tls::{Authority, Files};
 use tests::{Client, Process, Site, programs};
 
-/// The example, with its directories and certificates in the place of those of a machine.
+/// The users that the example names.
+const USERS: &str = "\
+ann:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW
+bob:$2y$04$bbcdefghijklmnopqrstuuMQzKPeRHimaTNL.1O.fHkn0nXi94ZwO
+";
+
+/// The example, with its directories, certificates and passwords in the place of those of a machine.
 fn example(site: &Site, edit: impl Fn(&str) -> String) -> PathBuf {
     let text = fs::read_to_string(workspace().join("dist/config.toml")).unwrap();
     let outside = site.outside();
@@ -18,7 +25,11 @@ fn example(site: &Site, edit: impl Fn(&str) -> String) -> PathBuf {
     let authority = Authority::new();
     let files = Files::write(outside, "example", &authority.issue(&["example.com"]));
     let [_, certificate, _, key] = files.flags();
+    let users = outside.join("users");
+    fs::write(&users, USERS).unwrap();
+    fs::set_permissions(&users, Permissions::from_mode(0o640)).unwrap();
     let text = edit(&text)
+        .replace("/etc/wasi-httpd/users", users.to_str().unwrap())
         .replace("/srv/", &format!("{}/", directories.display()))
         .replace("/etc/ssl/example.com/fullchain.pem", certificate)
         .replace("/etc/ssl/example.com/privkey.pem", key);
