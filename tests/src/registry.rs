@@ -208,17 +208,13 @@ impl Shared {
         let Some(path) = path.strip_prefix("/v2/") else { return Reply::status(404) };
         let digest = query.split('&').find_map(|pair| pair.strip_prefix("digest="));
         if let Some((repository, name)) = path.split_once("/manifests/") {
-            return match asked.method.as_str() {
-                "PUT" => {
-                    self.name_manifest(repository, name, &asked.body);
-                    Reply::status(201)
-                }
-                _ => {
-                    let manifests = self.manifests.lock().unwrap();
-                    let found = manifests.get(&(repository.to_owned(), name.to_owned()));
-                    found.map_or(Reply::status(404), |bytes| Reply::ok(bytes.clone()))
-                }
-            };
+            if asked.method == "PUT" {
+                self.name_manifest(repository, name, &asked.body);
+                return Reply::status(201);
+            }
+            let manifests = self.manifests.lock().unwrap();
+            let found = manifests.get(&(repository.to_owned(), name.to_owned()));
+            return found.map_or(Reply::status(404), |bytes| Reply::ok(bytes.clone()));
         }
         match (asked.method.as_str(), path.split_once("/blobs/"), digest) {
             ("POST", Some((_, "uploads/")), _) => {
