@@ -193,6 +193,9 @@ fn nothing_else_is_an_archive() {
     assert!(text(&archiving(&[]).get("/")).contains("<a href=\"./?archive=tar\">"));
 }
 
+/// Changes files.
+type Change = fn(&Directory);
+
 #[test]
 fn what_changes_meanwhile_is_cut_or_as_it_was_promised() {
     let start = || {
@@ -220,7 +223,6 @@ fn what_changes_meanwhile_is_cut_or_as_it_was_promised() {
     }
     assert_eq!(read(&bytes), expected);
 
-    type Change = fn(&Directory);
     let changes: [(Change, &str); 5] = [
         (|it| fs::write(it.on_disk("b"), "b".repeat(999)).unwrap(), "has become shorter"),
         (|it| fs::remove_file(it.on_disk("b")).unwrap(), "is gone"),

@@ -39,8 +39,8 @@ fn digested(server: &Server, target: &str, fields: &[(&str, &str)]) -> Response 
 /// A sidecar of a file of the site, with the digest of `content`.
 fn sidecar(site: &Site, name: &str, content: &[u8]) -> String {
     let metadata = fs::metadata(site.path(name)).unwrap();
-    let (size, seconds, nanoseconds) = (metadata.size(), metadata.mtime(), metadata.mtime_nsec());
-    format!("size={size}\nmodified={seconds}.{nanoseconds:09}\n{}\n", sha256(content))
+    let (length, seconds, nanoseconds) = (metadata.size(), metadata.mtime(), metadata.mtime_nsec());
+    format!("size={length}\nmodified={seconds}.{nanoseconds:09}\n{}\n", sha256(content))
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_file_that_changes_has_never_a_digest_of_another() {
     let change = |round: u64| {
         let content = text(50_000, round);
         let modified = UNIX_EPOCH + Duration::from_secs(MODIFIED_SECONDS);
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             site.file_modified("a.bin", &content, modified);
         } else {
             let other = site.outside().join("other");
