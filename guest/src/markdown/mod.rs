@@ -1,7 +1,7 @@
 //! Markdown as HTML: of a file as a page, or of a README below a listing.
 //!
 //! pulldown-cmark parses CommonMark, tables, task lists, struck-through text and a block of metadata, which is left out.
-//! [`render`] writes what it finds, and nothing in the source becomes markup of its own:
+//! [`mod@render`] writes what it finds, and nothing in the source becomes markup of its own:
 //!
 //! - Raw HTML is left out, and the text between its tags stays.
 //! - A [`link`] leads to http, https, mailto or a relative reference, or it is text.
