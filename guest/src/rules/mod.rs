@@ -115,7 +115,6 @@ struct Paths {
 }
 
 impl Paths {
-    #[inline]
     fn all(&self) -> impl Iterator<Item = &str> {
         let others = self.answering.iter().chain(&self.original);
         std::iter::once(self.requested.as_str()).chain(others.map(String::as_str))
@@ -308,14 +307,12 @@ pub enum Which {
 
 /// Whether a line of a file of rules may be about one of the paths, as far as the bytes before its first wildcard tell. Most
 /// rules end here, after a few bytes. A line that does not begin with a path may be about everything.
-#[inline]
 fn may_be_about(line: &[u8], paths: &Paths) -> bool {
     let end = |byte: u8| byte.is_ascii_whitespace();
     !line.starts_with(b"/") || paths.all().any(|path| may_match(line, path, end))
 }
 
 /// Whether a pattern may match a path, as far as the bytes before its first wildcard tell. `is_end` tells the byte after it.
-#[inline]
 fn may_match(pattern: &[u8], path: &str, is_end: impl Fn(u8) -> bool) -> bool {
     let mut rest = path.as_bytes();
     for &expected in pattern {
@@ -355,7 +352,6 @@ impl<'a> Lines<'a> {
     }
 
     /// The next line, whatever it is.
-    #[inline]
     fn next_line(&mut self) -> &'a [u8] {
         let end = memchr(b'\n', self.rest).unwrap_or(self.rest.len());
         let (line, after) = self.rest.split_at(end);
@@ -375,8 +371,6 @@ impl<'a> Lines<'a> {
 impl<'a> Iterator for Lines<'a> {
     type Item = (usize, &'a [u8]);
 
-    // Called for every line of every request, from more than one loop.
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
             let line = self.next_line();
