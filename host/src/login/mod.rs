@@ -146,7 +146,7 @@ impl Logins {
             drop(turn);
             login
         });
-        // A hash that panics admits nobody.
+        // A hash that panics admits no user.
         Ok(verified.await.ok().flatten())
     }
 

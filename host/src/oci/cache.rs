@@ -1,5 +1,5 @@
 //! What has come from registries, on disk: manifests and components under their digests, and signatures of cosign under the
-//! digest of what they are about. What is read is checked again, so that a damaged file is as good as none.
+//! digest of what they are about. What is read is checked again, so that a damaged file counts as missing.
 
 use super::digest::Sha256;
 use crate::cache;
