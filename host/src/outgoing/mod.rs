@@ -19,7 +19,7 @@ mod pool;
 pub mod trust;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use body::{Download, InFlight, Upload};
 use exchange::{Answered, Failed};

@@ -5,19 +5,17 @@ use super::{Ask, Session, resolve};
 use crate::config::Roots;
 use crate::config::components::Registries;
 use crate::oci::reference::Reference;
+use crate::outgoing::tests::acceptor::acceptor;
 use crate::outgoing::{Client, trust};
 use http::Uri;
 use http::uri::Scheme;
 use proptest::prelude::*;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 /// A server for `localhost` that answers by the path of a request, and keeps the heads of all of them.
 struct Secured {
@@ -31,16 +29,7 @@ impl Secured {
     /// `answer` is given the head of a request, and gives the status, fields and body.
     async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let place = tempfile::tempdir().unwrap();
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let certificate = place.path().join("ca.pem");
-        std::fs::write(&certificate, made.cert.pem()).unwrap();
-        let chain = vec![CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = rustls::ServerConfig::builder_with_provider(provider);
-        let builder = builder.with_safe_default_protocol_versions().unwrap();
-        let config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let (acceptor, certificate) = acceptor(place.path(), &[]);
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -1,5 +1,6 @@
 //! TLS, and HTTP/2 over it. The server is hyper's.
 
+use super::acceptor::acceptor;
 use super::{PATIENT, answer, channel, client, client_trusting, full, listen, request, send};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, Version};
@@ -7,14 +8,11 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
-use tokio_rustls::TlsAcceptor;
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// A server for `localhost`, and the file with its certificate.
@@ -37,17 +35,7 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Incoming>, Infallib
 
 async fn secured(protocols: &[&[u8]]) -> Secured {
     let place = tempfile::tempdir().unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let certificate = place.path().join("ca.pem");
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(made.cert.pem().as_bytes()).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(made.signing_key.serialize_pem().as_bytes()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ServerConfig::builder_with_provider(provider);
-    let builder = builder.with_safe_default_protocol_versions().unwrap();
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
-    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let (acceptor, certificate) = acceptor(place.path(), protocols);
 
     let (listener, address) = listen("127.0.0.1:0").await;
     let connections = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,6 @@
 //! Requests to servers of loopback, which do what real ones do, and what those should not do.
 
+pub(crate) mod acceptor;
 mod connections;
 mod failures;
 mod http2;
