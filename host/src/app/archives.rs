@@ -4,7 +4,6 @@
 use crate::config::site::Site;
 use crate::report::metrics::Limit;
 use guest::archive::is_asked_for;
-use guest::config::Settings;
 use http::Request;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -25,13 +24,8 @@ pub(super) struct Archives(Arc<Semaphore>);
 impl Archives {
     /// Those of a site with so many instances; `None` if it has none.
     pub(super) fn of(site: &Site, instances: u32) -> Option<Self> {
-        if site.guest.is_some() {
-            return None;
-        }
-        let settings = Settings::from_environment(site.grants.environment.clone()).ok()?;
         let most = (instances / PART_OF_INSTANCES).clamp(1, MAX_ARCHIVES);
-        let is_off = settings.archive.same_for_all() == Some(&false);
-        (!is_off).then(|| Self(Arc::new(Semaphore::new(most as usize))))
+        site.asked.archives.then(|| Self(Arc::new(Semaphore::new(most as usize))))
     }
 
     /// The right to send what a request asks for, which only an archive needs.

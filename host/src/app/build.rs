@@ -105,7 +105,7 @@ pub fn open(config: &Serve, loader: &Loader) -> Result<Vec<OpenedSite>> {
             let limits = Limits { handles, ..site.limits };
             let source = match &site.guest {
                 Some(location) => Source::At(location, Role::Guest),
-                None => Source::BuiltIn { markdown: site.markdown },
+                None => Source::BuiltIn { markdown: site.asked.markdown },
             };
             let guest = give(source, &site.grants, &limits)?;
             let middlewares = site.middlewares.iter();
@@ -384,7 +384,7 @@ impl Machine {
         let code = self.code(&guest, site.executor)?;
         let template = Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files));
         let template =
-            Arc::new(if guest.is_built_in() { template.with_sidecars(site.digests) } else { template });
+            Arc::new(if guest.is_built_in() { template.with_sidecars(site.asked.digests) } else { template });
         let renewal = match site.instances {
             _ if site.reuse > 1 => Renewal::Reused,
             Instances::Auto => Renewal::Restored,

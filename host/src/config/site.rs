@@ -30,10 +30,8 @@ pub struct Site {
     pub pairs: Vec<Pair>,
     /// The component; `None` for the built-in one.
     pub guest: Option<Location>,
-    /// Whether the built-in component has to render Markdown.
-    pub markdown: bool,
-    /// Whether it may look for digests, which the host then computes.
-    pub digests: bool,
+    /// What the settings of the built-in component ask of the host.
+    pub asked: Asked,
     /// Components that stand before it, the one that clients reach first.
     pub middlewares: Vec<Middleware>,
     /// The field of requests that tells its components the address of the client.
@@ -56,6 +54,27 @@ pub struct Site {
     pub body: BodyLimits,
     /// How long a guest may wait between two pieces of its answer.
     pub silence: Duration,
+}
+
+/// What the settings of the built-in component ask of the host; of other components, they are unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// It has to render Markdown.
+    pub markdown: bool,
+    /// It may look for digests, which the host then computes.
+    pub digests: bool,
+    /// It may send archives of directories, which are few at a time.
+    pub archives: bool,
+}
+
+impl Asked {
+    fn by(settings: &Settings) -> Self {
+        Self {
+            markdown: settings.renders_readme(),
+            digests: settings.digests,
+            archives: settings.archive.same_for_all() != Some(&false),
+        }
+    }
 }
 
 /// Whose passwords a host knows, and how they may come.
@@ -157,8 +176,7 @@ impl Site {
             label,
             pairs: pairs(certificates)?,
             guest: guest.as_deref().map(components::location).transpose()?,
-            markdown: settings.as_ref().is_some_and(Settings::renders_readme),
-            digests: settings.is_some_and(|settings| settings.digests),
+            asked: settings.as_ref().map(Asked::by).unwrap_or_default(),
             middlewares,
             client_address: client_address.as_deref().map(address_field).transpose()?,
             login,
