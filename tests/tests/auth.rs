@@ -1,6 +1,7 @@
 //! Passwords: `--auth` with a file of users, and `Basic-Auth` in `_headers`. What a pattern guards is guarded whichever way leads to
 //! it, and guessing is bounded.
 
+use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -171,6 +172,62 @@ fn a_request_of_http_2_logs_in_too() {
     assert_eq!(client.request("GET", "/a.txt", &[("wasi-httpd-login", "user ann")]).status, 401);
     let granted = client.request("GET", "/a.txt", &[ANN]);
     assert_eq!((granted.status, granted.text()), (200, "content"));
+}
+
+#[test]
+fn the_access_log_names_users_whose_password_was_right() {
+    let site = Site::new();
+    site.file("a.txt", "content").file("team/b.txt", "content");
+    // A user called `j"ö`, with the password of `ann`.
+    let hash = PASSWORDS.lines().nth(1).unwrap().strip_prefix("ann").unwrap();
+    let file = passwords(&site, &format!("{PASSWORDS}j\"\u{f6}{hash}\n"));
+    let sent = [
+        ("/a.txt?1", vec![ANN], 200, Some("ann")),
+        ("/a.txt?2", vec![ANN], 200, Some("ann")),
+        ("/a.txt?3", vec![("Authorization", "Basic aiLDtjpzZWNyZXQ=")], 200, Some("j\"\u{f6}")),
+        // The password is right, and this user may not come here.
+        ("/team/b.txt?4", vec![ANN], 401, Some("ann")),
+        ("/a.txt?5", vec![WRONG], 401, None),
+        ("/a.txt?6", vec![WRONG, ANN], 401, None),
+        ("/a.txt?7", vec![("Authorization", "Basic bm9ib2R5OnNlY3JldA==")], 401, None),
+        ("/a.txt?8", vec![("Wasi-Httpd-Login", "user ann")], 401, None),
+        ("/none?9", vec![], 404, None),
+    ];
+    let options = flags(&file, &["/team: bob", "/a.txt"]);
+    for format in ["common", "combined", "{target} {user} {status}", "json"] {
+        let server = programs!().ours(&site, &[&options[..], &["--log-format", format]].concat());
+        let mut http2 = Http2::connect(server.address());
+        for (target, fields, status, user) in &sent {
+            let shown = user.unwrap_or("-").replace('"', "\\\"").replace('\u{f6}', r"\xc3\xb6");
+            let start = format!("127.0.0.1 - {shown} [");
+            for version in ["1.1", "2.0"] {
+                let target = format!("{target}-{version}");
+                let response = match version {
+                    "1.1" => server.get_with(&target, fields),
+                    _ => http2.request("GET", &target, fields),
+                };
+                assert_eq!(response.status, *status, "{target}");
+                let line = server.wait_for_log(|line| line.contains(&target));
+                match format {
+                    "json" => {
+                        let object: Value = serde_json::from_str(&line).unwrap();
+                        assert_eq!(object.get("user").and_then(Value::as_str), *user, "{line}");
+                    }
+                    "common" | "combined" => assert!(line.starts_with(&start), "{line}"),
+                    _ => assert_eq!(line, format!("{target} {shown} {status}")),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn passwords_that_the_file_server_compares_name_no_user() {
+    let site = Site::new();
+    site.file("_headers", "/*\n  Basic-Auth: ann:secret\n").file("a.txt", "content");
+    let server = programs!().ours(&site, &["--rules", "--log-format", "{user} {status}"]);
+    assert_eq!(server.get_with("/a.txt", &[ANN]).status, 200);
+    server.wait_for_log(|line| line == "- 200");
 }
 
 #[test]

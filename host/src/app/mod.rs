@@ -33,11 +33,11 @@ use crate::config::limits::BodyLimits;
 use crate::config::site::Site;
 use crate::instance::{GuestResponse, Next, Template};
 use crate::link::Linked;
-use crate::login::{Logins, NotNow};
+use crate::login::{self, Logins, NotNow};
 use crate::net::ConnInfo;
 use crate::report::metrics::{Failure, InstanceCounts, Limit, SiteMetrics};
 use crate::report::tag::{Label, Tag};
-use crate::report::{Meter, Subject};
+use crate::report::{Recorder, Subject};
 use anyhow::Result;
 use apart::apart;
 use archives::Archives;
@@ -280,14 +280,14 @@ impl App {
         }
     }
 
-    /// Answers a request that came by this connection, or through an app in front of this one. A `meter` adds up how long its
-    /// guest runs.
+    /// Answers a request that came by this connection, or through an app in front of this one. A `recorder` notes who has
+    /// logged in, and how long its guest runs.
     pub async fn respond<B>(
         self: Arc<Self>,
         mut request: Request<B>,
         conn: &ConnInfo,
         subject: Subject,
-        meter: Option<Meter>,
+        mut recorder: Option<&mut Recorder>,
     ) -> Result<Response<Box<GuestBody>>, NoAnswer>
     where
         B: Body<Data = Bytes> + Unpin + Send + 'static,
@@ -301,6 +301,9 @@ impl App {
                 NotNow::Busy => NoAnswer::Busy(self.times.queue),
                 NotNow::TooManyFailed(wait) => NoAnswer::TooManyLogins(wait),
             })?;
+            if let (Some(recorder), Some(name)) = (&mut recorder, login::user(request.headers())) {
+                recorder.set_user(name);
+            }
         }
         if request.body().size_hint().lower() > self.body.size {
             Limit::Body.hit();
@@ -347,7 +350,8 @@ impl App {
         };
         let guest: GuestFuture = Box::pin(guest);
         let (guest, slot) = if self.is_apart { (apart(guest, slot), None) } else { (guest, Some(slot)) };
-        let mut running = Running::new(guest, self.times, slot, conn.hangup.clone(), meter);
+        let mut running =
+            Running::new(guest, self.times, slot, conn.hangup.clone(), recorder.and_then(|it| it.meter()));
         let mut response = match head(&mut running, receiver, is_head).await {
             Ok((response, None)) => response,
             Ok((response, Some(fault))) => {

@@ -181,6 +181,11 @@ impl Logins {
     }
 }
 
+/// The name of the user whose password a request had, once [`Logins::look`] has looked at it.
+pub fn user(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(LOGIN)?.as_bytes().strip_prefix(LOGIN_OF.as_bytes())
+}
+
 /// Whether others could read the password of a request on its way: it came neither over TLS nor from this machine.
 fn is_in_clear(conn: &ConnInfo) -> bool {
     if conn.scheme == Scheme::HTTPS {

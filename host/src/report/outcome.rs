@@ -87,11 +87,13 @@ pub struct Outcome {
     pub id: RequestId,
     /// How it came.
     pub via: Via,
+    /// The user whose password it had, if that is [needed](Needs).
+    pub user: Option<Box<[u8]>>,
     /// When its head had arrived.
     pub arrived: SystemTime,
     /// Its first line.
     pub line: RequestLine,
-    /// The host that it named, if that is [needed](Needs).
+    /// The host that it named, if that is needed.
     pub host: Option<Box<[u8]>>,
     /// The field `Referer`, if that is needed.
     pub referer: Option<Box<[u8]>>,
@@ -114,6 +116,8 @@ pub struct Outcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)]
 pub struct Needs {
+    /// `user`.
+    pub user: bool,
     /// `head` and `total`.
     pub times: bool,
     /// `cpu`.

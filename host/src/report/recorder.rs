@@ -53,7 +53,7 @@ impl Report {
         let mut needs = access_log.as_ref().map(AccessLog::needs).unwrap_or_default();
         needs.times |= unrouted.is_some();
         if tracer.is_some() {
-            needs = Needs { times: true, cpu: true, host: true, fields: true };
+            needs = Needs { times: true, cpu: true, host: true, fields: true, ..needs };
         }
         Self(Some(Arc::new(Readers { access_log, unrouted, tracer, needs })))
     }
@@ -67,7 +67,7 @@ impl Report {
     ) -> Option<Recorder> {
         let readers = self.0.as_ref()?;
         let trace = readers.tracer.as_ref().map(|tracer| tracer.begin(request.headers_mut()));
-        let Needs { times, cpu, host, fields } = readers.needs;
+        let Needs { times, cpu, host, fields, .. } = readers.needs;
         let headers = request.headers();
         let field = |name| if fields { field(headers, name) } else { None };
         let Tag { site, id } = subject.tag().clone();
@@ -75,6 +75,7 @@ impl Report {
             site,
             id,
             via: via(),
+            user: None,
             arrived: SystemTime::now(),
             line: RequestLine::Read(subject.clone(), request.version()),
             host: if host { named_host(request) } else { None },
@@ -99,6 +100,7 @@ impl Report {
                 site: Label::default(),
                 id: RequestId::next(),
                 via,
+                user: None,
                 arrived: SystemTime::now(),
                 line: RequestLine::Raw(kept(line)),
                 host: None,
@@ -196,6 +198,13 @@ impl Recorder {
     /// What measures its guest, if that is needed.
     pub fn meter(&self) -> Option<Meter> {
         self.0.meter.clone()
+    }
+
+    /// It had the password of this user.
+    pub fn set_user(&mut self, name: &[u8]) {
+        if self.0.readers.needs.user {
+            self.0.outcome.user = Some(name.into());
+        }
     }
 
     /// It has no answer but this status.

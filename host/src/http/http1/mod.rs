@@ -22,7 +22,7 @@ use crate::net::linger::{self, Patience};
 use crate::net::proxy::header;
 use crate::net::tls::handshake::{NO_TLS, is_client_hello};
 use crate::report::metrics::ConnectionCounts;
-use crate::report::{Recorded, Recorder, for_site};
+use crate::report::{Recorded, for_site};
 use crate::sandbox::may_hang;
 use bytes::Bytes;
 use exchange::{Exchange, Point, Progress};
@@ -267,13 +267,12 @@ impl Connections {
         let info = identified.as_deref().unwrap_or(state.info);
         let subject = subject(&request, info);
         let mut recorder = self.report.begin(|| info.via(), &mut request, &subject);
-        let meter = recorder.as_ref().and_then(Recorder::meter);
         let method = request.method().clone();
         let version = request.version();
         let answered = match self.check(&mut request, &identified) {
             Ok(Answerer::Site(app)) => {
                 let subject = for_site(app.label(), app.metrics(), subject, &mut recorder);
-                match app.respond(request, info, subject, meter).await {
+                match app.respond(request, info, subject, recorder.as_mut()).await {
                     Ok(response) => Ok(response.map(Either::Left)),
                     Err(why) => Err(Refusal::instead(why)),
                 }

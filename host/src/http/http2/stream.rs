@@ -201,8 +201,7 @@ impl Connections {
                 let answered = match share.instance().await {
                     Ok(permit) => {
                         instance = Some(permit);
-                        let meter = recorder.as_ref().and_then(Recorder::meter);
-                        app.respond(request, info, subject.clone(), meter).await
+                        app.respond(request, info, subject.clone(), recorder.as_mut()).await
                     }
                     Err(busy) => Err(busy),
                 };

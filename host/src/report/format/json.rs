@@ -13,6 +13,9 @@ pub(super) fn write(line: &mut Vec<u8>, outcome: &Outcome) {
     line.extend_from_slice(b"\",\"client\":\"");
     line.extend_from_slice(outcome.via.peer.as_bytes());
     line.push(b'"');
+    if let Some(user) = &outcome.user {
+        string(line, b",\"user\":\"", user, false);
+    }
     match &outcome.line {
         RequestLine::Read(subject, version) => {
             string(line, b",\"method\":\"", subject.method().as_bytes(), false);
@@ -129,6 +132,8 @@ mod tests {
              \"referer\":\"http://localhost/\\\"\",\"host\":\"localhost\",\"scheme\":\"https\",\"tls\":\"TLSv1.3\",\
              \"site\":\"default\",\"id\":\"abc\",\"head\":120,\"total\":3450,\"cpu\":78}\n"
         );
+        let user = Some("b\u{f6}b\"".as_bytes().into());
+        assert_eq!(parsed(&Outcome { user, ..outcome() })["user"], "b\u{f6}b\"");
         let site = Label::new("blog");
         assert_eq!(
             parsed(&Outcome { site, ..unreadable(b"GET /\x16\xff \"x\"") }),

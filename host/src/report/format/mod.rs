@@ -22,7 +22,7 @@ const SIMILAR: f64 = 0.8;
 /// How the line of a request looks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// `client - - [time] "request" status bytes`, with `bytes` those of the body, and `-` for none.
+    /// `client - user [time] "request" status bytes`, with `bytes` those of the body, and `-` for what there is not.
     Common,
     /// The same, and `"referer" "user agent"` after it.
     #[default]
@@ -99,9 +99,9 @@ impl Format {
     /// What its lines show of outcomes.
     pub fn needs(&self) -> Needs {
         match self {
-            Self::Common => Needs::default(),
-            Self::Combined => Needs { fields: true, ..Needs::default() },
-            Self::Json => Needs { times: true, cpu: true, host: true, fields: true },
+            Self::Common => Needs { user: true, ..Needs::default() },
+            Self::Combined => Needs { user: true, fields: true, ..Needs::default() },
+            Self::Json => Needs { user: true, times: true, cpu: true, host: true, fields: true },
             Self::Own(template) => template.needs(),
         }
     }
@@ -120,7 +120,10 @@ impl Format {
 
 fn common(line: &mut Vec<u8>, outcome: &Outcome) {
     line.extend_from_slice(outcome.via.peer.as_bytes());
-    line.extend_from_slice(b" - - [");
+    line.extend_from_slice(b" - ");
+    // It has no spaces.
+    escape(line, outcome.user.as_deref().unwrap_or(b"-"));
+    line.extend_from_slice(b" [");
     line.extend_from_slice(&date::common(outcome.arrived));
     line.extend_from_slice(b"] \"");
     request(line, &outcome.line);
@@ -200,6 +203,7 @@ pub(super) mod tests {
                 scheme: "https",
                 tls: Some("TLSv1.3"),
             },
+            user: None,
             arrived: UNIX_EPOCH,
             line: RequestLine::Read(
                 Subject::new(&Method::GET, &"/a?b=%0A".parse().unwrap()),
@@ -239,6 +243,9 @@ pub(super) mod tests {
         let fields = r#""http://localhost/\"" "-""#;
         assert_eq!(combined(&outcome()), format!("{start} 200 1234 {fields}\n"));
         assert_eq!(line(&Format::Common, &outcome()), format!("{start} 200 1234\n"));
+        let of_user = Outcome { user: Some("b\u{f6}b\"[".as_bytes().into()), ..outcome() };
+        let expected = start.replace("- - [", r#"- b\xc3\xb6b\"[ ["#);
+        assert_eq!(combined(&of_user), format!("{expected} 200 1234 {fields}\n"));
         let bodiless = Outcome { status: 304, bytes: 0, ..outcome() };
         assert_eq!(combined(&bodiless), format!("{start} 304 - {fields}\n"));
     }
@@ -264,12 +271,13 @@ pub(super) mod tests {
 
     #[test]
     fn what_no_line_shows_is_not_needed() {
-        assert_eq!(Format::Common.needs(), Needs::default());
+        assert_eq!(Format::Common.needs(), Needs { user: true, ..Needs::default() });
         assert_eq!(Format::parse("{client} {status}").unwrap().needs(), Needs::default());
         let needs = |text| Format::parse(text).unwrap().needs();
         assert_eq!(needs("{total}"), Needs { times: true, ..Needs::default() });
         assert_eq!(needs("{head} {cpu}"), Needs { times: true, cpu: true, ..Needs::default() });
         assert_eq!(needs("{host}"), Needs { host: true, ..Needs::default() });
-        assert_eq!(needs("{referer}"), Format::Combined.needs());
+        assert_eq!(needs("{user}"), Format::Common.needs());
+        assert_eq!(needs("{user} {referer}"), Format::Combined.needs());
     }
 }

@@ -21,6 +21,7 @@ enum Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Client,
+    User,
     Time,
     TimeIso,
     Request,
@@ -43,8 +44,9 @@ enum Field {
 }
 
 /// The placeholders, as `docs/operating.md` lists them.
-const FIELDS: [(&str, Field); 20] = [
+const FIELDS: [(&str, Field); 21] = [
     ("client", Field::Client),
+    ("user", Field::User),
     ("time", Field::Time),
     ("time_iso", Field::TimeIso),
     ("request", Field::Request),
@@ -118,6 +120,7 @@ impl Template {
             self.0.iter().any(|part| matches!(part, Part::Field(field) if fields.contains(field)))
         };
         Needs {
+            user: has(&[Field::User]),
             times: has(&[Field::Head, Field::Total]),
             cpu: has(&[Field::Cpu]),
             host: has(&[Field::Host]),
@@ -144,6 +147,7 @@ impl Field {
         };
         match self {
             Self::Client => line.extend_from_slice(outcome.via.peer.as_bytes()),
+            Self::User => text(line, outcome.user.as_deref()),
             Self::Time => line.extend_from_slice(&date::common(outcome.arrived)),
             Self::TimeIso => line.extend_from_slice(&date::iso(outcome.arrived)),
             Self::Request => request(line, &outcome.line),
@@ -214,6 +218,7 @@ mod tests {
     fn each_placeholder_stands_for_a_part_of_the_outcome() {
         for (name, expected, unread) in [
             ("client", "127.0.0.1", "127.0.0.1"),
+            ("user", "-", "-"),
             ("time", "01/Jan/1970:00:00:00 +0000", "01/Jan/1970:00:00:00 +0000"),
             ("time_iso", "1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00.000Z"),
             ("request", "GET /a?b=%0A HTTP/1.1", "GET"),
@@ -258,7 +263,7 @@ mod tests {
         assert_eq!(message("{statsu}"), "there is no placeholder {statsu}; did you mean {status}?");
         assert_eq!(message("{useragent}"), "there is no placeholder {useragent}; did you mean {user_agent}?");
         let all = message("{}");
-        assert!(all.starts_with("there is no placeholder {}; there are client, time, "), "{all}");
+        assert!(all.starts_with("there is no placeholder {}; there are client, user, time, "), "{all}");
         assert_eq!(
             message("{status}\n{id}"),
             "a template is one line without control characters, not `{status}\\n{id}`"

@@ -178,6 +178,7 @@ mod tests {
             site: Label::new("blog"),
             id: RequestId::given(b"abc").unwrap(),
             via: via(),
+            user: None,
             arrived: UNIX_EPOCH + Duration::from_secs(1_700_000_000),
             line: RequestLine::Read(Subject::new(&Method::GET, &"/a?b".parse().unwrap()), Version::HTTP_2),
             host: Some(b"example.com:8443".as_slice().into()),
