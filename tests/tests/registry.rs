@@ -2,12 +2,13 @@
 //! say, or one line says why not and nothing is kept. A registry that nobody here wrote is asked in `docker_registry.rs`.
 
 use serde_json::{Value, json};
-use std::fs;
+use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::SystemTime;
 use tempfile::TempDir;
 use tests::guests::{self, GuestFile, HEADER_STAMP, HELLO};
 use tests::process::Process;
@@ -727,6 +728,56 @@ fn a_user_without_a_cache_fetches_each_time() {
         process.signal("HUP");
         process.wait_for_error(|line| line == "Reloaded 1 site");
         assert_eq!(registry.asked().iter().filter(|asked| asked.is_blob()).count(), 1);
+    }
+}
+
+/// This component with so many bytes more, in a custom section.
+fn padded(component: &[u8], bytes: u32) -> Vec<u8> {
+    let mut section = vec![1, b'x'];
+    section.resize(usize::try_from(bytes).unwrap(), 0);
+    // LEB128 of five bytes.
+    let digit = |shift: u32| u8::try_from(bytes >> shift & 0x7f).unwrap();
+    let size = [0, 7, 14, 21, 28].map(|shift| digit(shift) | if shift < 28 { 0x80 } else { 0 });
+    [component, &[0], &size, &section].concat()
+}
+
+#[test]
+fn what_was_not_used_for_longest_is_no_longer_kept() {
+    let (user, registry) = (User::new(), Registry::start());
+    let [first, second, third] =
+        [300_000, 400_000, 500_000].map(|bytes| user.pushes(&padded(HELLO, bytes), &registry.reference("a")));
+    let inspect = |reference: &str| {
+        registry.asked();
+        user.does(&["inspect", "--registry-cache", "1", reference]);
+        let kept: u64 = user.kept().iter().map(|file| fs::metadata(file).unwrap().len()).sum();
+        assert!(kept <= 1 << 20, "{kept}");
+        registry.asked().len()
+    };
+    assert_eq!((inspect(&first), inspect(&second)), (2, 2));
+    // It was used last.
+    assert_eq!(inspect(&first), 0);
+    assert_eq!(inspect(&third), 2);
+    assert_eq!((inspect(&first), inspect(&third), inspect(&second)), (0, 0, 2));
+    let line = String::from_utf8(user.output(&["inspect", "--registry-cache", "0", &first]).stderr).unwrap();
+    assert!(line.starts_with("wasi-httpd: --registry-cache ") && line.lines().count() == 1, "{line}");
+}
+
+#[test]
+fn a_server_keeps_what_it_uses() {
+    let (user, registry) = (User::new(), Registry::start());
+    let guest = user.pushes(&padded(HELLO, 600_000), &registry.reference("a"));
+    let stamp = user.pushes(&padded(HEADER_STAMP, 600_000), &registry.reference("b"));
+    let text = format!("guest = '{guest}'\nmiddleware = ['{stamp},env=X-Stamp=1']\nregistry-cache = 1\n");
+    let configured = Configured::start(&user, &text, &[]);
+    assert_eq!(user.kept().len(), 4);
+    // A reload behind the lockdown is a use.
+    let begin = SystemTime::UNIX_EPOCH;
+    for file in user.kept() {
+        File::options().write(true).open(file).unwrap().set_modified(begin).unwrap();
+    }
+    assert_eq!(configured.reload(&text), "Reloaded 1 site");
+    for file in user.kept() {
+        assert_ne!(fs::metadata(file).unwrap().modified().unwrap(), begin);
     }
 }
 

@@ -698,6 +698,13 @@ pub struct Components {
     #[arg(long)]
     pub allow_tag: bool,
 
+    /// Size of the cache.
+    #[arg(long, value_name = "MIB", allow_negative_numbers = true, help = format!(
+        "How much of what registries have sent is kept. What was not used for longest goes first [default: {}]",
+        defaults::REGISTRY_CACHE
+    ))]
+    pub registry_cache: Option<u32>,
+
     /// How registries are asked.
     #[command(flatten)]
     pub registries: Registries,

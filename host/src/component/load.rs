@@ -3,8 +3,7 @@
 use super::location::Location;
 use super::{Guest, Role};
 use crate::config::components::Components;
-use crate::oci::Source;
-use crate::oci::cache::Cache;
+use crate::oci::{Source, cache};
 use crate::signature::Keys;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
@@ -19,9 +18,9 @@ pub struct Loader {
 
 impl Loader {
     /// Reads the keys.
-    pub fn new(Components { keys, registries, .. }: &Components) -> Result<Self> {
+    pub fn new(Components { keys, cache, registries, .. }: &Components) -> Result<Self> {
         let keys = if keys.is_empty() { None } else { Some(Keys::read(keys)?) };
-        Ok(Self { keys, source: Source::new(registries.clone()) })
+        Ok(Self { keys, source: Source::new(registries.clone(), *cache) })
     }
 
     /// Loads the component at a location for this role.
@@ -64,6 +63,6 @@ impl Loader {
     /// What has to stay readable for components to be loaded again, apart from their files: the cache, into which another process
     /// may fetch one.
     pub fn place() -> Option<PathBuf> {
-        Cache::open().ok().map(|cache| cache.directory().to_owned())
+        cache::place().ok()
     }
 }

@@ -1,6 +1,6 @@
 //! Where components come from, and by whom they have to be signed.
 
-use super::{ConfigError, defaults, seconds};
+use super::{ConfigError, above_zero, defaults, seconds};
 use crate::cli;
 use crate::component::location::Location;
 use crate::oci::reference::{Reference, Registry};
@@ -14,6 +14,8 @@ pub struct Components {
     pub keys: Vec<PathBuf>,
     /// Whether a tag alone is enough to name a component without a signature.
     pub allow_tag: bool,
+    /// How many bytes of what registries have sent are kept.
+    pub cache: u64,
     /// How registries are asked.
     pub registries: Registries,
 }
@@ -32,11 +34,12 @@ pub struct Registries {
 impl Components {
     /// Validates the arguments. This has no side effects.
     pub(super) fn new(arguments: cli::Components) -> Result<Self, ConfigError> {
-        let cli::Components { verify_key: keys, allow_tag, registries } = arguments;
+        let cli::Components { verify_key: keys, allow_tag, registry_cache, registries } = arguments;
         if keys.iter().any(|key| key.as_os_str().is_empty()) {
             return Err(ConfigError::NoKeyFile);
         }
-        Ok(Self { keys, allow_tag, registries: Registries::new(registries)? })
+        let cache = above_zero("--registry-cache", registry_cache, defaults::REGISTRY_CACHE)?;
+        Ok(Self { keys, allow_tag, cache: u64::from(cache) << 20, registries: Registries::new(registries)? })
     }
 
     /// Refuses a component that a registry can replace unnoticed.

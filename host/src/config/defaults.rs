@@ -93,3 +93,6 @@ pub const HEALTH_TIMEOUT: u32 = 5;
 
 /// Seconds that a component may take to come from a registry: 256 MiB at 1 MiB/s, and some for signatures and waiting.
 pub const REGISTRY_TIMEOUT: u32 = 300;
+
+/// MiB of components from registries that are kept: four of the largest, or some fifty with an interpreter.
+pub const REGISTRY_CACHE: u32 = 1024;

@@ -5,7 +5,6 @@ use super::digest::Sha256;
 use crate::component::anatomy::Anatomy;
 use crate::component::interface::Edition;
 use crate::component::kind::Kind;
-use crate::signature::cosign::Signed;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -198,21 +197,9 @@ impl Packed {
     }
 }
 
-/// What is kept of a signature of cosign in the cache, and read from there.
-pub fn kept_signature(signed: &Signed) -> Vec<u8> {
-    [signed.signature.as_bytes(), b"\n", &signed.document].concat()
-}
-
-/// Reads what [`kept_signature`] has written.
-pub fn read_kept_signature(bytes: &[u8]) -> Option<Signed> {
-    let end = bytes.iter().position(|&byte| byte == b'\n')?;
-    let signature = std::str::from_utf8(&bytes[..end]).ok()?.to_owned();
-    Some(Signed { signature, document: bytes[end + 1..].to_vec() })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MAX_COMPONENT, Manifest, Packed, Signed, kept_signature, read_kept_signature, signatures};
+    use super::{MAX_COMPONENT, Manifest, Packed, signatures};
     use crate::component::anatomy::Anatomy;
     use crate::component::kind::Kind;
     use crate::component::{BUILT_IN, BUILT_IN_P3};
@@ -303,12 +290,6 @@ mod tests {
         fn anything_can_be_tried(text in "[\\[\\]{}:,\"a-z0-9]{0,60}") {
             let _ = Manifest::parse(text.as_bytes());
             let _ = signatures(text.as_bytes());
-        }
-
-        #[test]
-        fn a_kept_signature_is_read_again(signature in "[A-Za-z0-9+/=]{0,90}", document: Vec<u8>) {
-            let signed = Signed { document, signature };
-            prop_assert_eq!(read_kept_signature(&kept_signature(&signed)), Some(signed));
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use super::client::{Ask, Session};
 use super::digest::Sha256;
-use super::manifest::{MANIFEST, Manifest, kept_signature, read_kept_signature, signature_tag, signatures};
+use super::manifest::{MANIFEST, Manifest, signature_tag, signatures};
 use super::reference::Reference;
 use super::{MAX_MANIFEST, speak};
 use crate::config::components::Registries;
@@ -15,9 +15,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use tracing::warn;
-
-/// The largest kept signature, in bytes.
-const MAX_SIGNATURE: u64 = 128 * 1024;
 
 /// A component that has come, and is what its digest and its signature say.
 #[derive(Debug)]
@@ -32,6 +29,8 @@ pub struct Fetched {
 #[derive(Debug)]
 pub struct Source {
     registries: Registries,
+    /// How many bytes may be kept.
+    most_kept: u64,
     cache: OnceLock<Option<Cache>>,
     /// What tags have named.
     tags: Mutex<HashMap<Reference, Sha256>>,
@@ -50,11 +49,11 @@ enum Kept {
 }
 
 impl Source {
-    /// One that asks registries in this way.
-    pub fn new(registries: Registries) -> Self {
+    /// One that asks registries in this way, and keeps so many bytes of what they send.
+    pub fn new(registries: Registries, most_kept: u64) -> Self {
         let is_confined = AtomicBool::new(false);
         let (tags, held) = (Mutex::default(), Mutex::default());
-        Self { registries, cache: OnceLock::new(), tags, held, is_confined }
+        Self { registries, most_kept, cache: OnceLock::new(), tags, held, is_confined }
     }
 
     /// Takes only what is in the cache from now on: the process restricts itself.
@@ -96,7 +95,7 @@ impl Source {
     }
 
     fn cache(&self) -> Option<&Cache> {
-        let open = || match Cache::open() {
+        let open = || match Cache::open(self.most_kept) {
             Ok(cache) => Some(cache),
             Err(error) => {
                 warn!("components from registries are not kept: {error:#}");
@@ -119,7 +118,7 @@ impl Source {
             return lock(&self.held).get(digest).cloned().map_or(Kept::Nothing, Kept::Component);
         };
         let Some(keys) = keys else { return Kept::Component(component) };
-        let signed = cache.signature(digest, MAX_SIGNATURE).and_then(|kept| read_kept_signature(&kept));
+        let signed = cache.signature(digest);
         let is_signed = signed.is_some_and(|signed| cosign::is_signed(keys.cosign(), &signed, digest));
         let checked = if is_signed { Ok(()) } else { check(keys, &manifest, &component) };
         checked.map_or_else(Kept::Unsigned, |()| Kept::Component(component))
@@ -159,11 +158,10 @@ impl Source {
             // The manifest is last: where it is, the others are.
             let kept = cache
                 .keep_blob(&component.digest, &bytes)
-                .and_then(|()| {
-                    signed.map_or(Ok(()), |signed| cache.keep_signature(&digest, &kept_signature(&signed)))
-                })
+                .and_then(|()| signed.map_or(Ok(()), |signed| cache.keep_signature(&digest, &signed)))
                 .and_then(|()| cache.keep_blob(&digest, &document));
             is_kept = kept.is_ok();
+            cache.trim();
             if let Err(error) = kept {
                 warn!("`{reference}` is not kept, and is fetched again at the next start: {error:#}");
             }
