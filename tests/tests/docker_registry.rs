@@ -1,6 +1,9 @@
 //! Components in a registry that nobody here wrote: Debian's docker-registry, which has to be installed.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use host::oci::digest::Sha256;
+use serde_json::{Value, json};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -88,6 +91,15 @@ impl Docker {
         self.puts(&target, "application/octet-stream", bytes);
     }
 
+    /// What the repository `a` has there.
+    fn gives(&self, rest: &str) -> Value {
+        let mut client = Client::connect(([127, 0, 0, 1], self.port).into());
+        let accept = ("Accept", "application/vnd.oci.image.manifest.v1+json");
+        let response = client.request("GET", &format!("/v2/a/{rest}"), &[accept]);
+        assert_eq!(response.status, 200, "{rest}");
+        serde_json::from_slice(&response.body).unwrap()
+    }
+
     fn forget(&self) {
         fs::remove_dir_all(self.place.path().join("cache/wasi-httpd")).unwrap();
     }
@@ -111,6 +123,77 @@ fn docker_registry_keeps_components() {
     docker.tries(&["inspect", &reference]).unwrap();
     let missing = docker.tries(&["inspect", "--allow-tag", &docker.reference("team/hello:2")]).unwrap_err();
     assert!(missing.ends_with("has no such component (404)"), "{missing}");
+}
+
+/// The manifest and the configuration of [`HELLO`], as `wkg oci push hello.wasm` of version 0.16 writes them, but for the time in
+/// the configuration. `wkg oci pull` takes them.
+fn of_wkg(created: &str) -> (Value, Value) {
+    let component = Sha256::of(HELLO).to_string();
+    let config = json!({
+        "created": created,
+        "author": null,
+        "architecture": "wasm",
+        "os": "wasip2",
+        "layerDigests": [component],
+        "component": {
+            "exports": ["wasi:http/incoming-handler@0.2.12"],
+            "imports": ["wasi:io/error@0.2.12", "wasi:io/streams@0.2.12", "wasi:http/types@0.2.12"],
+            "target": null,
+        },
+    });
+    let bytes = config.to_string();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {
+            "mediaType": "application/vnd.wasm.config.v0+json",
+            "digest": Sha256::of(bytes.as_bytes()).to_string(),
+            "size": bytes.len(),
+        },
+        "layers": [{
+            "mediaType": "application/wasm",
+            "digest": component,
+            "size": HELLO.len(),
+            "annotations": { "org.opencontainers.image.title": "hello.wasm" },
+        }],
+    });
+    (manifest, config)
+}
+
+#[test]
+fn what_is_pushed_is_what_wkg_pushes() {
+    let docker = Docker::start("");
+    let file = docker.file("hello.wasm", HELLO);
+    docker.tries(&["push", &file, &docker.reference("a:1")]).unwrap();
+    let (manifest, config) = of_wkg("1970-01-01T00:00:00Z");
+    assert_eq!(docker.gives("manifests/1"), manifest);
+    assert_eq!(docker.gives(&format!("blobs/{}", manifest["config"]["digest"].as_str().unwrap())), config);
+}
+
+#[test]
+fn what_wkg_pushes_is_served() {
+    let docker = Docker::start("");
+    let minisign = Minisign::new(1);
+    let key = docker.file("minisign.pub", minisign.public());
+    let (mut manifest, config) = of_wkg("2026-11-28T08:22:49.802553925Z");
+    docker.keeps(HELLO);
+    docker.keeps(config.to_string().as_bytes());
+    let push = |tag: &str, manifest: &Value| {
+        let target = format!("/v2/a/manifests/{tag}");
+        docker.puts(&target, manifest["mediaType"].as_str().unwrap(), manifest.to_string().as_bytes());
+    };
+    push("unsigned", &manifest);
+    // As `--annotation` sets it.
+    let signature = STANDARD.encode(minisign.sign(HELLO));
+    manifest["annotations"] = json!({ "wasi-httpd.minisig": signature, "org.example": "other" });
+    push("signed", &manifest);
+    let mut command = docker.command();
+    command.args(["--addr", "127.0.0.1:0", "--allow-tag", &docker.reference("a:unsigned")]);
+    assert_eq!(Server::start(Runtime::Ours, command).get("/").text(), "Hello World");
+    docker.tries(&["inspect", "--verify-key", &key, &docker.reference("a:signed")]).unwrap();
+    let error =
+        docker.tries(&["inspect", "--verify-key", &key, &docker.reference("a:unsigned")]).unwrap_err();
+    assert!(error.contains("it is not signed"), "{error}");
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn what_is_pushed_is_served_and_needs_no_registry_afterwards() {
     assert_eq!(manifest["config"]["mediaType"], "application/vnd.wasm.config.v0+json");
     assert_eq!(manifest["layers"].as_array().unwrap().len(), 1);
     assert_eq!(manifest["layers"][0]["mediaType"], "application/wasm");
+    let annotations = json!({ "org.opencontainers.image.title": "pushed.wasm" });
+    assert_eq!(manifest["layers"][0]["annotations"], annotations);
 
     let server = user.serve(&[&reference]);
     assert_eq!(server.get("/").text(), "Hello World");

@@ -2,13 +2,9 @@
 //! layer.
 
 use super::digest::Sha256;
-use crate::component::anatomy::Anatomy;
-use crate::component::interface::Edition;
-use crate::component::kind::Kind;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::collections::BTreeMap;
 
 /// The type of manifests.
@@ -17,11 +13,8 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// The type of lists of manifests, for several machines.
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
-/// The type of the description of a component.
-const CONFIG: &str = "application/vnd.wasm.config.v0+json";
-
 /// The type of components.
-const COMPONENT: &str = "application/wasm";
+pub(super) const COMPONENT: &str = "application/wasm";
 
 /// The type of documents that cosign signs.
 const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
@@ -62,36 +55,27 @@ pub struct Manifest {
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
-    schema_version: u32,
-    media_type: Option<String>,
-    config: Option<Descriptor>,
+pub(super) struct Document {
+    pub(super) schema_version: u32,
+    pub(super) media_type: Option<String>,
+    pub(super) config: Option<Descriptor>,
     #[serde(default)]
-    layers: Vec<Descriptor>,
+    pub(super) layers: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Descriptor {
-    media_type: String,
-    digest: String,
-    size: u64,
+pub(super) struct Descriptor {
+    pub(super) media_type: String,
+    pub(super) digest: String,
+    pub(super) size: u64,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: BTreeMap<String, String>,
+    pub(super) annotations: BTreeMap<String, String>,
 }
 
 impl Descriptor {
-    fn of(media_type: &str, bytes: &[u8]) -> Self {
-        Self {
-            media_type: media_type.to_owned(),
-            digest: Sha256::of(bytes).to_string(),
-            size: bytes.len() as u64,
-            annotations: BTreeMap::new(),
-        }
-    }
-
     fn blob(&self, most: u64) -> Result<Blob, String> {
         let digest =
             Sha256::parse(&self.digest).ok_or("its manifest names a digest that is not of SHA-256")?;
@@ -158,85 +142,25 @@ fn printable(text: &str) -> String {
     text.chars().take(MOST).map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
-/// A component as it is put into a registry. The same component has the same manifest each time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
-    /// The description of the component.
-    pub config: Vec<u8>,
-    /// The manifest.
-    pub manifest: Vec<u8>,
-}
-
-impl Packed {
-    /// Describes a component, whose signature by minisign there may be.
-    pub fn new(component: &[u8], anatomy: &Anatomy, kind: Kind, signature: Option<String>) -> Self {
-        let imports: Vec<_> = anatomy.imports.iter().map(|import| import.name.as_str()).collect();
-        let is_v03 = matches!(kind, Kind::Component { http, command }
-            if [http, command].contains(&Some(Edition::V03)));
-        let config = json!({
-            // Others require a time, and the time of making it would change the digest.
-            "created": "1970-01-01T00:00:00Z",
-            "author": null,
-            "architecture": "wasm",
-            "os": if is_v03 { "wasip3" } else { "wasip2" },
-            "layerDigests": [Sha256::of(component).to_string()],
-            "component": { "exports": anatomy.exports, "imports": imports, "target": null },
-        });
-        let config = config.to_string().into_bytes();
-        let annotations =
-            signature.map(|signature| (MINISIGN_SIGNATURE.to_owned(), STANDARD.encode(signature)));
-        let document = Document {
-            schema_version: 2,
-            media_type: Some(MANIFEST.to_owned()),
-            config: Some(Descriptor::of(CONFIG, &config)),
-            layers: vec![Descriptor::of(COMPONENT, component)],
-            annotations: annotations.into_iter().collect(),
-        };
-        // Texts and numbers can be written as JSON.
-        Self { manifest: json!(document).to_string().into_bytes(), config }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{MAX_COMPONENT, Manifest, Packed, signatures};
-    use crate::component::anatomy::Anatomy;
-    use crate::component::kind::Kind;
-    use crate::component::{BUILT_IN, BUILT_IN_P3};
+    use super::{MAX_COMPONENT, Manifest, signatures};
     use crate::oci::digest::Sha256;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn packed(bytes: &[u8], signature: Option<&str>) -> Packed {
-        let anatomy = Anatomy::of(bytes).unwrap();
-        Packed::new(bytes, &anatomy, Kind::of(&anatomy), signature.map(str::to_owned))
-    }
-
-    #[test]
-    fn what_is_packed_is_read_again() {
-        for (bytes, os, export) in [
-            (BUILT_IN, "wasip2", "wasi:http/incoming-handler@0.2"),
-            (BUILT_IN_P3, "wasip3", "wasi:http/handler@0.3"),
-        ] {
-            let Packed { config, manifest } = packed(bytes, Some("signature\nof lines"));
-            let read = Manifest::parse(&manifest).unwrap();
-            assert_eq!((read.component.digest, read.component.size), (Sha256::of(bytes), bytes.len() as u64));
-            assert_eq!(read.signature.as_deref(), Some("signature\nof lines"));
-            let document: Value = serde_json::from_slice(&manifest).unwrap();
-            assert_eq!(document["config"]["digest"], Sha256::of(&config).to_string());
-            assert_eq!(document["config"]["mediaType"], "application/vnd.wasm.config.v0+json");
-            let config: Value = serde_json::from_slice(&config).unwrap();
-            assert_eq!((&config["architecture"], &config["os"]), (&json!("wasm"), &json!(os)));
-            let exports = config["component"]["exports"].as_array().unwrap();
-            assert!(exports.iter().any(|name| name.as_str().unwrap().starts_with(export)), "{exports:?}");
-        }
-        assert_eq!(packed(BUILT_IN, None), packed(BUILT_IN, None));
-        assert_eq!(Manifest::parse(&packed(BUILT_IN, None).manifest).unwrap().signature, None);
+    fn document() -> Value {
+        json!({
+            "schemaVersion": 2,
+            "mediaType": super::MANIFEST,
+            "config": { "mediaType": "application/vnd.wasm.config.v0+json", "digest": Sha256::of(b"{}").to_string(), "size": 2 },
+            "layers": [{ "mediaType": super::COMPONENT, "digest": Sha256::of(b"wasm").to_string(), "size": 4 }],
+        })
     }
 
     #[test]
     fn what_is_no_component_is_told() {
-        let document: Value = serde_json::from_slice(&packed(BUILT_IN, None).manifest).unwrap();
+        let document = document();
         let why = |change: &dyn Fn(&mut Value)| {
             let mut document = document.clone();
             change(&mut document);

@@ -4,7 +4,7 @@
 //! 2. [`cache`]: what has come before; a component that is there needs no registry
 //! 3. [`client`]: requests to a registry, with what it demands ([`challenge`], [`credentials`])
 //! 4. [`manifest`]: what a registry says of a component
-//! 5. [`pull`] gets a component, and [`push`](mod@push) sends one
+//! 5. [`pull`] gets a component, and [`push`](mod@push) sends one as it was [`packed`]
 //!
 //! Whatever a registry sends is checked by its digest and its [signature](crate::signature) before it is kept or parsed.
 
@@ -14,6 +14,7 @@ mod client;
 pub mod credentials;
 pub mod digest;
 pub mod manifest;
+mod packed;
 mod pull;
 pub mod push;
 pub mod reference;

@@ -2,7 +2,8 @@
 
 use super::client::{Ask, Session};
 use super::digest::Sha256;
-use super::manifest::{MANIFEST, MAX_COMPONENT, Packed};
+use super::manifest::{MANIFEST, MAX_COMPONENT};
+use super::packed::Packed;
 use super::speak;
 use crate::component::kind::Kind;
 use crate::component::{Guest, Role};
@@ -23,7 +24,8 @@ pub fn push(config: &Push) -> Result<String> {
     let component = component(file)?;
     let signature = beside(file, minisign::SUFFIX);
     let signature = read(&signature).with_context(|| format!("the signature {}", signature.display()))?;
-    let packed = Packed::new(&component.bytes, &component.anatomy, component.kind, signature);
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let packed = Packed::new(&component.bytes, &component.anatomy, name, signature);
     let digest = Sha256::of(&packed.manifest);
     let send = async {
         let mut session = Session::new(registries, target, "pull,push")?;
