@@ -6,6 +6,7 @@
 use super::challenge::{Challenge, token_url};
 use super::credentials::Credentials;
 use super::digest::Sha256;
+use super::location::resolve;
 use super::reference::{Reference, Registry};
 use crate::config::components::Registries;
 use crate::outgoing::{Client, Times, trust};
@@ -325,20 +326,6 @@ fn secret(text: &str) -> Result<HeaderValue> {
 /// The host of a URL, and its port if it names one, in messages.
 fn host(uri: &Uri) -> &str {
     uri.authority().map_or("a URL without a host", |authority| authority.as_str())
-}
-
-/// The absolute URL that a reference in an answer names: it is absolute itself, or a path.
-fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
-    // What stands behind a `#` is not sent.
-    let reference = reference.split('#').next().unwrap_or_default();
-    let uri: Uri = if reference.starts_with('/') && !reference.starts_with("//") {
-        format!("{}://{}{reference}", base.scheme()?, base.authority()?).parse().ok()?
-    } else {
-        reference.parse().ok()?
-    };
-    // A user name in it would be sent nowhere, and looks like a host.
-    let authority = uri.authority()?;
-    (uri.scheme().is_some() && !authority.as_str().contains('@')).then_some(uri)
 }
 
 /// A body of these bytes, in pieces.

@@ -2,7 +2,8 @@
 //!
 //! 1. [`reference`](mod@reference): the name of a component; [`digest`]: the digest of its manifest, which decides what it is
 //! 2. [`cache`]: what has come before; a component that is there needs no registry
-//! 3. [`client`]: requests to a registry, with what it demands ([`challenge`], [`credentials`])
+//! 3. [`client`]: requests to a registry, with what it demands ([`challenge`], [`credentials`]) and where it leads
+//!    ([`location`])
 //! 4. [`manifest`]: what a registry says of a component
 //! 5. [`pull`] gets a component, and [`push`](mod@push) sends one as it was [`packed`]
 //!
@@ -13,6 +14,7 @@ pub mod challenge;
 mod client;
 pub mod credentials;
 pub mod digest;
+pub mod location;
 pub mod manifest;
 mod packed;
 mod pull;

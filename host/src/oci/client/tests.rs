@@ -1,15 +1,13 @@
 //! What a session sends, and to whom, over TLS. What registries of this machine do wrong in the clear is in the suite
 //! `registry`.
 
-use super::{Ask, Session, resolve};
+use super::{Ask, Session};
 use crate::config::Roots;
 use crate::config::components::Registries;
 use crate::oci::reference::Reference;
 use crate::outgoing::tests::acceptor::acceptor;
 use crate::outgoing::{Client, trust};
-use http::Uri;
 use http::uri::Scheme;
-use proptest::prelude::*;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -164,26 +162,4 @@ async fn a_certificate_has_to_be_trusted() {
     let error = get(&registry, &[]).await.unwrap_err();
     assert!(error.contains("does not speak TLS as it should") && error.contains("certificate"), "{error}");
     assert_eq!(registry.authorizations(), []);
-}
-
-#[test]
-fn a_location_is_absolute_or_a_path() {
-    let base: Uri = "https://registry.example:5000/v2/a/blobs/b?c".parse().unwrap();
-    let resolved = |reference: &str| resolve(&base, reference).map(|uri| uri.to_string());
-    let is = |text: &str| Some(text.to_owned());
-    assert_eq!(resolved("https://b.example/x?y"), is("https://b.example/x?y"));
-    assert_eq!(resolved("/x?y#z"), is("https://registry.example:5000/x?y"));
-    for reference in ["x", "//b.example/x", "", "https://", "https://registry.example@b.example/", "?x"] {
-        assert_eq!(resolved(reference), None, "{reference}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn anything_can_be_tried(reference in "(https?://|/|//)?[a-z/:?#@%. \u{e9}]{0,30}") {
-        let base: Uri = "https://a/".parse().unwrap();
-        if let Some(uri) = resolve(&base, &reference) {
-            prop_assert!(uri.scheme().is_some() && uri.authority().is_some());
-        }
-    }
 }
