@@ -61,7 +61,8 @@ struct Critical {
 
 #[derive(Deserialize)]
 struct Image {
-    #[serde(rename = "docker-manifest-digest")]
+    // cosign writes it so, and its specification has an example with an upper-case letter. cosign reads both.
+    #[serde(rename = "docker-manifest-digest", alias = "Docker-manifest-digest")]
     digest: String,
 }
 
@@ -124,6 +125,10 @@ mod tests {
             "type":"cosign container image signature"},"optional":null}"#;
         let keys = [other, key];
         assert!(is_signed(&keys, &signed(good), &digest));
+        let of_specification = good.replace("docker-manifest", "Docker-manifest");
+        assert!(is_signed(&keys, &signed(&of_specification), &digest));
+        let twice = good.replace("\"image\":{", "\"image\":{\"Docker-manifest-digest\":\"DIGEST\",");
+        assert!(!is_signed(&keys, &signed(&twice), &digest));
         assert!(!is_signed(&keys, &signed(good), &Sha256::of(b"another")));
         assert!(!is_signed(&keys[..1], &signed(good), &digest));
         assert!(!is_signed(&keys, &signed(&good.replace("cosign container", "atomic container")), &digest));
