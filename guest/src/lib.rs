@@ -19,7 +19,8 @@
 //! 14. [`answer`]: all of this in turn, to the answer as a plan ([`response`], with [`media_type`], [`cache`],
 //!     [`disposition`] and, for pages of the server's own, [`html`])
 //! 15. [`policy`]: what settings and rules add to the answer
-//! 16. `wasi`: reads the request from the runtime and sends the answer (in the component only)
+//! 16. `wasi`: reads the request from the runtime and sends the answer (in the component only), by calls of WASI or as an
+//!     [`exchange`] of bytes
 //!
 //! Short texts are [`split`] on the way. Their allocations lie in an [`arena`], which the component's `heap` owns.
 
@@ -34,6 +35,7 @@ pub mod date;
 pub mod digest;
 pub mod disposition;
 pub mod encoding;
+pub mod exchange;
 pub mod fields;
 pub mod guard;
 pub mod html;

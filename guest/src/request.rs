@@ -52,8 +52,27 @@ pub enum Name {
 }
 
 impl Name {
-    /// The number of names.
-    const COUNT: usize = Self::WantReprDigest as usize + 1;
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::Accept,
+        Self::AcceptEncoding,
+        Self::AccessControlRequestMethod,
+        Self::Authorization,
+        Self::IfMatch,
+        Self::IfModifiedSince,
+        Self::IfNoneMatch,
+        Self::IfRange,
+        Self::IfUnmodifiedSince,
+        Self::Login,
+        Self::Origin,
+        Self::Range,
+        Self::WantReprDigest,
+    ];
+
+    /// The field of this name, in lower case; `None` if no answer depends on it.
+    pub fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str() == name)
+    }
 
     /// The name in lower case.
     pub fn as_str(self) -> &'static str {
@@ -104,13 +123,13 @@ impl Lookup for Vec<(String, Vec<u8>)> {
 /// fields that browsers send, and only once.
 pub struct Headers {
     source: Box<dyn Lookup>,
-    known: [OnceCell<Lines>; Name::COUNT],
+    known: [OnceCell<Lines>; Name::ALL.len()],
 }
 
 impl Headers {
     /// The fields of a message.
     pub fn new(source: impl Lookup + 'static) -> Self {
-        Self { source: Box::new(source), known: [const { OnceCell::new() }; Name::COUNT] }
+        Self { source: Box::new(source), known: [const { OnceCell::new() }; Name::ALL.len()] }
     }
 
     /// The values of a field, one for each line.

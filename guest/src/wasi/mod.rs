@@ -1,7 +1,8 @@
 //! The adapters to WASI, one for each version, and what they share. The feature `v03` chooses.
 
+#[cfg(not(feature = "v03"))]
+mod exchange;
 mod prepared;
-
 #[cfg(not(feature = "v03"))]
 mod v02;
 #[cfg(feature = "v03")]

@@ -2,7 +2,9 @@
 //!
 //! Every call of WASI 0.2 blocks until it is done, so the futures of the pure modules are ready when they are first polled.
 
-use super::{FIRST_READ_BYTES, NO_DIRECTORY, path_argument, prepared, refused_field, system_failure};
+use super::{
+    FIRST_READ_BYTES, NO_DIRECTORY, exchange, path_argument, prepared, refused_field, system_failure,
+};
 use crate::answer;
 use crate::archive::{Archive, Cut, Sink};
 use crate::path::RelativePath;
@@ -38,18 +40,33 @@ struct FileServer;
 
 impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
     fn handle(request: http::IncomingRequest, outparam: http::ResponseOutparam) {
-        let prepared = prepared::get_or_read(|| {});
-        let settings = &prepared.outcome;
-        let request = read_request(&request, prepared.is_by_host);
         let preopen = Preopen::first();
-        let mut plan = block_on(answer::handle(&preopen, settings.as_ref(), &request, now));
-        if let Some(complaint) = plan.complaint.take() {
-            complain(&complaint);
-        }
+        let plan;
+        let plan = match exchange::decided() {
+            Some(decided) => decided,
+            None => {
+                let request = read_request(&request, prepared::get_or_read(|| {}).is_by_host);
+                plan = decide(&preopen, &request);
+                &plan
+            }
+        };
         // An error after the head cannot be reported: the body is dropped unfinished, and the runtime closes the connection
         // short of its Content-Length, which the client can tell.
         let _ = send(plan, &preopen, outparam);
     }
+}
+
+/// An opened file.
+pub(super) type File = Descriptor;
+
+/// Decides the answer to a request, and tells the operator what he must know of it.
+pub(super) fn decide(preopen: &Preopen, request: &Request) -> Plan<Descriptor> {
+    let settings = &prepared::get_or_read(|| {}).outcome;
+    let mut plan = block_on(answer::handle(preopen, settings.as_ref(), request, now));
+    if let Some(complaint) = plan.complaint.take() {
+        complain(&complaint);
+    }
+    plan
 }
 
 /// The environment, for the settings.
@@ -99,9 +116,16 @@ fn timestamp(time: Datetime) -> Timestamp {
 }
 
 /// The served directory: the first preopen, whatever its name. There may be none.
-struct Preopen(Option<Descriptor>);
+pub(super) struct Preopen(Option<Descriptor>);
 
 impl Preopen {
+    /// The directory of this handle; none if it is 0.
+    #[allow(unsafe_code, reason = "the generated function is as safe as the handle is valid")]
+    pub(super) fn given(handle: u32) -> Self {
+        // SAFETY: the host has just made the handle for the component to own.
+        Self((handle != 0).then(|| unsafe { Descriptor::from_handle(handle) }))
+    }
+
     fn first() -> Self {
         Self(preopens::get_directories().into_iter().next().map(|(directory, _)| directory))
     }
@@ -245,14 +269,14 @@ fn tree_error(path: &str, error: ErrorCode) -> TreeError {
 }
 
 /// Sends a plan. `None` means that the response could not be made or that the body could not be sent in full.
-fn send(plan: Plan<Descriptor>, preopen: &Preopen, outparam: http::ResponseOutparam) -> Option<()> {
+fn send(plan: &Plan<Descriptor>, preopen: &Preopen, outparam: http::ResponseOutparam) -> Option<()> {
     let Plan { status, headers, body, .. } = plan;
     let fields: Vec<_> = headers.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
     let headers = http::Fields::from_list(&fields);
     let headers = headers.map_err(|error| complain(&refused_field(error)));
     let response = http::OutgoingResponse::new(headers.ok()?);
-    if status != 200 {
-        response.set_status_code(status).ok()?;
+    if *status != 200 {
+        response.set_status_code(*status).ok()?;
     }
     // A response whose body is never taken has none, and may keep the Content-Length that a HEAD must show.
     if let Body::Empty = body {
@@ -264,16 +288,16 @@ fn send(plan: Plan<Descriptor>, preopen: &Preopen, outparam: http::ResponseOutpa
     http::ResponseOutparam::set(outparam, Ok(response));
     match body {
         Body::Empty => {}
-        Body::Bytes(bytes) => write_all(&stream, &bytes)?,
-        Body::File { file, offset, length } => splice(&stream, &file, offset, length)?,
+        Body::Bytes(bytes) => write_all(&stream, bytes)?,
+        Body::File { file, offset, length } => splice(&stream, file, *offset, *length)?,
         Body::Parts { file, parts, end } => {
             for (head, range) in parts {
                 write_all(&stream, head.as_bytes())?;
-                splice(&stream, &file, range.first, range.length())?;
+                splice(&stream, file, range.first, range.length())?;
             }
             write_all(&stream, end.as_bytes())?;
         }
-        Body::Archive(archive) => send_archive(&archive, preopen, &stream)?,
+        Body::Archive(archive) => send_archive(archive, preopen, &stream)?,
     }
     drop(stream);
     http::OutgoingBody::finish(outgoing, None).ok()

@@ -114,7 +114,7 @@ impl Queue {
     /// Bytes that may be written now.
     fn room(&self) -> usize {
         if self.pieces.len() < MAX_PIECES && self.ranges < MAX_RANGES {
-            memory::allowance(MAX_AHEAD).saturating_sub(self.buffered)
+            bytes_ahead().saturating_sub(self.buffered)
         } else {
             0
         }
@@ -183,6 +183,11 @@ impl Queue {
             let _ = sent.send(is_complete);
         }
     }
+}
+
+/// Bytes that a guest may write ahead of the connection now.
+pub fn bytes_ahead() -> usize {
+    memory::allowance(MAX_AHEAD)
 }
 
 /// A new body: the end where a guest writes, and the end where a connection takes. With a length, the body is complete

@@ -214,9 +214,26 @@ impl Outgoing {
 
     /// A body of no bytes.
     pub fn empty() -> Self {
-        let queue = Shared::default();
-        queue.lock().finish(End::Finished(None));
-        Self::new(queue)
+        Self::complete(None)
+    }
+
+    /// A body of these bytes.
+    pub fn of_bytes(bytes: Bytes) -> Self {
+        Self::complete((!bytes.is_empty()).then(|| Piece::Bytes(Buffered::counted(bytes))))
+    }
+
+    /// A body of this range of a file.
+    pub fn of_file(range: FileRange) -> Self {
+        Self::complete((range.length > 0).then(|| Piece::File(range)))
+    }
+
+    /// A body of one piece, or none.
+    fn complete(piece: Option<Piece>) -> Self {
+        let mut queue = Queue { end: Some(End::Finished(None)), ..Queue::default() };
+        if let Some(piece) = piece {
+            queue.push(piece);
+        }
+        Self::new(Shared(Arc::new(Mutex::new(queue))))
     }
 
     /// Bytes that are still to come, if the body has ended completely and without trailers.

@@ -68,8 +68,7 @@ impl Executor {
             Some(used) => used,
             None => self.instantiate().await?,
         };
-        let (request, outparam) = begin(used.instance.state(), job)?;
-        if let Err(error) = used.instance.handle(&request, &outparam).await {
+        if let Err(error) = self.answer_with(&mut used.instance, job).await {
             return Err(blame(error, used.instance.state()));
         }
         used.uses += 1;
@@ -90,6 +89,25 @@ impl Executor {
             self.idle.keep(used);
         }
         Ok(())
+    }
+
+    async fn answer_with(&self, instance: &mut Instance, job: Job) -> wasmtime::Result<()> {
+        // A request that may be passed on is known by its handle. An instance that is used as it is left has it in its memory what was
+        // decided before.
+        if job.next.is_none() && !matches!(self.kind, Kind::Reused { .. }) {
+            let state = instance.state();
+            state.begin_sidecars(job.request.headers());
+            state.begin_request(None, job.end.clone(), job.tag.clone(), None);
+            if let Some(head) = instance.write_head(&job.request)?
+                && let Some(response) = instance.exchange(head).await?
+            {
+                // The receiver is gone if the client has left.
+                let _ = job.response.send(Ok(response));
+                return Ok(());
+            }
+        }
+        let (request, outparam) = begin(instance.state(), job)?;
+        instance.handle(&request, &outparam).await
     }
 
     async fn instantiate(&self) -> wasmtime::Result<Used> {

@@ -26,6 +26,18 @@ pub fn get_directories(state: &mut State) -> wasmtime::Result<Vec<(Resource<Desc
     Ok(directories)
 }
 
+/// The first of those that [`get_directories`] gives.
+pub fn first_directory(state: &mut State) -> wasmtime::Result<Option<Resource<Descriptor>>> {
+    *state.last_file() = LastFile::default();
+    let first = match state.directories().next() {
+        Some(directory) => Some(directory),
+        None => state.make_scratch().transpose(),
+    };
+    let Some(first) = first else { return Ok(None) };
+    let (directory, _) = first.map_err(wasmtime::Error::from_anyhow)?;
+    Ok(Some(state.table().push(Descriptor::Dir(directory))?))
+}
+
 /// `[method]descriptor.read-directory`
 pub fn read_directory(state: &mut State, descriptor: &Resource<Descriptor>) -> Outcome<Resource<Entries>> {
     let entries = match state.resources().get(descriptor)? {

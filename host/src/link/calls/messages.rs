@@ -155,6 +155,12 @@ pub fn new_fields(
     Ok(Ok(state.table().push(fields)?))
 }
 
+/// Whether there are fields that guests may not set.
+pub fn has_forbidden(state: &mut State, fields: &HeaderMap) -> bool {
+    let http = state.http();
+    fields.keys().any(|name| http.hooks.is_forbidden_header(name))
+}
+
 /// `[constructor]outgoing-response`
 pub fn new_response(state: &mut State, headers: Resource<FieldMap>) -> wasmtime::Result<Response> {
     let table = state.table();

@@ -5,9 +5,11 @@
 //! - [`http`], [`http_out`], [`files`], [`streams`], [`system`]: the functions, interface by interface
 //! - [`core`](mod@core): what the host keeps for one core instance
 //! - [`module`]: a module, ready to be instantiated
+//! - [`exchange`]: requests and answers as bytes in memory, without calls of `wasi:http`
 
 mod core;
 mod error_code;
+mod exchange;
 mod files;
 mod http;
 mod http_out;

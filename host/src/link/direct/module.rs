@@ -10,7 +10,9 @@
 
 use super::Functions;
 use super::core::Core;
+use super::exchange;
 use super::memory::handle;
+use crate::body::Outgoing;
 use crate::component::restorable::{Restorable, restorable};
 use crate::component::rewrite::{RewrittenImport, global_export, rewrite};
 use crate::component::shape::{Function, Shape, shape};
@@ -18,11 +20,15 @@ use crate::component::{Guest, one_line};
 use crate::engine;
 use crate::instance::{State, Template};
 use crate::sandbox::Allowance;
+use ::guest::exchange::EXPORT as ANSWER;
+use http::{Request, Response};
 use std::ops::Range;
 use std::sync::Arc;
 use wasmtime::component::Resource;
+use wasmtime::error::Context as _;
 use wasmtime::{
-    Engine, Extern, Global, InstancePre, Memory, ModuleExport, Store, TypedFunc, Val, bail, format_err,
+    Engine, Extern, Global, InstancePre, Memory, ModuleExport, Store, TypedFunc, Val, WasmParams,
+    WasmResults, bail, format_err,
 };
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
@@ -83,6 +89,8 @@ struct Exports {
     handle: ModuleExport,
     memory: ModuleExport,
     prepare: Option<ModuleExport>,
+    /// What answers requests as bytes in memory, and what allocates that memory.
+    exchange: Option<[ModuleExport; 2]>,
     /// The mutable globals.
     globals: Vec<ModuleExport>,
 }
@@ -93,6 +101,8 @@ struct Initial {
     /// The parts of the memory that are all zeros, and those that are not.
     runs: Vec<Run>,
     globals: Vec<Val>,
+    /// Where the module has a place for the heads of requests, if it can answer them as bytes in memory.
+    place: Option<u32>,
     /// What differs from an instance that was not prepared.
     changed: Vec<Range<usize>>,
 }
@@ -107,10 +117,19 @@ struct Run {
 pub struct Instance {
     store: Store<Core>,
     handle: Handler,
+    exchange: Option<exchange::Function>,
+    place: Option<u32>,
     memory: Memory,
     globals: Vec<Global>,
     /// What it may still grow by.
     allowance: Allowance,
+}
+
+/// The head of a request in the memory of an instance.
+pub struct WrittenHead {
+    function: exchange::Function,
+    place: u32,
+    length: u32,
 }
 
 impl DirectCode {
@@ -152,6 +171,7 @@ impl Module {
         let (mut instance, _) = self.unprepared().await?;
         if let Some(initial) = &self.initial {
             initial.apply(&mut instance).await?;
+            instance.place = initial.place;
         }
         Ok(instance)
     }
@@ -161,14 +181,14 @@ impl Module {
         let mut store =
             self.template.store(self.pre.module().engine(), core, |core: &mut Core| core.state.allowance());
         let instance = self.pre.instantiate_async(&mut store).await?;
-        let export = |store: &mut Store<Core>, export: &ModuleExport| {
-            instance.get_module_export(store, export).ok_or_else(|| format_err!("an export is missing"))
-        };
+        let export = |store: &mut Store<Core>, name: &ModuleExport| export(&instance, store, name);
         let memory = export(&mut store, &self.exports.memory)?.into_memory();
         let Some(memory) = memory else { bail!("the memory is something else") };
-        let handle = export(&mut store, &self.exports.handle)?.into_func();
-        let Some(handle) = handle else { bail!("the handler is something else") };
-        let handle = handle.typed(&store)?;
+        let handle = function(export(&mut store, &self.exports.handle)?, &store, "the handler")?;
+        let exchange = match &self.exports.exchange {
+            Some([answer, _]) => Some(function(export(&mut store, answer)?, &store, ANSWER)?),
+            None => None,
+        };
         let globals = self.exports.globals.iter().map(|global| match export(&mut store, global)? {
             Extern::Global(global) => Ok(global),
             _ => bail!("a global is something else"),
@@ -176,7 +196,7 @@ impl Module {
         let globals = globals.collect::<wasmtime::Result<Vec<_>>>()?;
         store.data_mut().set_memory(memory);
         let allowance = *store.data_mut().state.allowance();
-        Ok((Instance { store, handle, memory, globals, allowance }, instance))
+        Ok((Instance { store, handle, exchange, place: None, memory, globals, allowance }, instance))
     }
 
     /// Puts an instance that has answered a request back into its initial state. It cannot be where its memory has grown, or
@@ -205,12 +225,18 @@ impl Module {
             let (mut instance, exports) = self.unprepared().await?;
             let unprepared: Box<[u8]> = instance.memory.data(&instance.store).into();
             if let Some(prepare) = &self.exports.prepare {
-                let prepare =
-                    exports.get_module_export(&mut instance.store, prepare).and_then(Extern::into_func);
-                let Some(prepare) = prepare else { bail!("its `{PREPARE}` is no function") };
-                let prepare = prepare.typed::<(), ()>(&instance.store)?;
+                let prepare = export(&exports, &mut instance.store, prepare)?;
+                let prepare = function::<(), ()>(prepare, &instance.store, PREPARE)?;
                 prepare.call_async(&mut instance.store, ()).await?;
             }
+            let place = match &self.exports.exchange {
+                Some([_, realloc]) => {
+                    let realloc = export(&exports, &mut instance.store, realloc)?;
+                    let realloc = function(realloc, &instance.store, "cabi_realloc")?;
+                    Some(exchange::allocate(&mut instance.store, &realloc).await?)
+                }
+                None => None,
+            };
             let memory: Box<[u8]> = instance.memory.data(&instance.store).into();
             if memory.len() > unprepared.len().max(MAX_PREPARED_BYTES) {
                 let max = MAX_PREPARED_BYTES / 1024;
@@ -221,9 +247,28 @@ impl Module {
             }
             let changed = changed(&unprepared, &memory);
             let globals = instance.globals.iter().map(|global| global.get(&mut instance.store)).collect();
-            Ok(Initial { runs: runs(&memory), memory, globals, changed })
+            Ok(Initial { runs: runs(&memory), memory, globals, place, changed })
         })
     }
+}
+
+/// An export of an instance.
+fn export(
+    instance: &wasmtime::Instance,
+    store: &mut Store<Core>,
+    export: &ModuleExport,
+) -> wasmtime::Result<Extern> {
+    instance.get_module_export(store, export).ok_or_else(|| format_err!("an export is missing"))
+}
+
+/// A function of this name and type.
+fn function<P: WasmParams, Q: WasmResults>(
+    export: Extern,
+    store: &Store<Core>,
+    name: &str,
+) -> wasmtime::Result<TypedFunc<P, Q>> {
+    let Some(function) = export.into_func() else { bail!("its `{name}` is no function") };
+    function.typed(store).with_context(|| format!("its `{name}` has another type"))
 }
 
 /// How a component's main module is to be linked.
@@ -264,6 +309,10 @@ impl Exports {
             handle: export(&shape.handle)?,
             memory: export(&shape.memory)?,
             prepare: module.get_export_index(PREPARE),
+            exchange: module
+                .get_export_index(ANSWER)
+                .zip(shape.realloc.as_ref().and_then(|realloc| module.get_export_index(realloc)))
+                .map(|(answer, realloc)| [answer, realloc]),
             globals: globals
                 .iter()
                 .map(|&global| export(&global_export(global)))
@@ -371,6 +420,23 @@ impl Instance {
     ) -> wasmtime::Result<()> {
         let handles = (handle(request)?, handle(outparam)?);
         self.handle.call_async(&mut self.store, handles).await
+    }
+
+    /// Writes the head of a request into its memory; `None` if it takes none, or not this one.
+    pub fn write_head<B>(&mut self, request: &Request<B>) -> wasmtime::Result<Option<WrittenHead>> {
+        let Some((function, place)) = self.exchange.as_ref().zip(self.place) else { return Ok(None) };
+        let length = exchange::write_head(self.memory, &mut self.store, place, request)?;
+        Ok(length.map(|length| WrittenHead { function: function.clone(), place, length }))
+    }
+
+    /// Has it answer that request as bytes in its memory; `None` where the [handler](Self::handle) has to be called. It can answer no other
+    /// request before it is restored.
+    pub async fn exchange(&mut self, head: WrittenHead) -> wasmtime::Result<Option<Response<Outgoing>>> {
+        let WrittenHead { function, place, length } = head;
+        match function.call_async(&mut self.store, (place, length)).await? {
+            0 => Ok(None),
+            answer => exchange::read_answer(self.memory, &mut self.store, answer),
+        }
     }
 
     /// What a guest can find of earlier requests: its memory, its mutable globals, and its handles, of which this says only
