@@ -9,7 +9,7 @@ pub use variables::{NAMES, VARIABLES, Variable};
 
 use crate::guard::{Guard, REALM, Users};
 use crate::path::{NamePolicy, RelativePath, is_site_name};
-use crate::rules::RuleError;
+use crate::rules::{Index, RuleError};
 use crate::table::Table;
 use crate::{fields, markdown, media_type, rules};
 use std::fmt;
@@ -177,6 +177,8 @@ pub struct Settings {
     pub rules: bool,
     /// What the host gives in the place of the files of rules, in the order of [`RULE_TEXTS`].
     pub rule_texts: [Option<String>; 2],
+    /// Where the rules are in them.
+    pub rule_indexes: [Option<Index>; 2],
     /// The guards in the first of them.
     pub rule_guards: Result<Vec<Guard>, RuleError>,
     /// [`REALM`]
@@ -207,6 +209,7 @@ impl Default for Settings {
             cors: Cors::None,
             rules: false,
             rule_texts: [None, None],
+            rule_indexes: [None, None],
             rule_guards: Ok(Vec::new()),
             realm: None,
             bounded_streams: false,
@@ -262,6 +265,8 @@ impl Settings {
                 *place = Some(value);
             }
         }
+        let texts = settings.rule_texts.each_ref();
+        settings.rule_indexes = rules::indexes(texts.map(|text| text.as_deref().map(str::as_bytes)));
         if let [Some(headers), _] = &settings.rule_texts {
             settings.rule_guards = rules::guards(headers.as_bytes());
         }

@@ -2,7 +2,8 @@
 //! line: a pattern, a name and a value.
 
 use super::{
-    Lines, MAX_RULES, Paths, RuleError, captures, may_be_about, may_match, path_pattern, pattern, text, words,
+    Index, Lines, MAX_RULES, Paths, RuleError, captures, may_be_about, may_match, path_pattern, pattern,
+    text, words,
 };
 use crate::fields::{self, FieldError};
 use crate::guard::{Guard, Users};
@@ -51,6 +52,45 @@ impl Changes {
     }
 
     /// Adds changes that count more: their fields replace those of the same name.
+    /// Does what every line of `_headers` says about the paths.
+    fn follow_all(&mut self, content: &[u8], paths: &Paths) -> Result<(), RuleError> {
+        let mut current = Scope::default();
+        let mut rules = 0;
+        let mut lines = Lines::new(content, FILE)?;
+        while let Some((number, line)) = lines.next() {
+            if !is_indented(line) {
+                rules += 1;
+                if rules > MAX_RULES {
+                    return Err(RuleError::too_long(FILE, number));
+                }
+                current = scope(number, line, paths)?;
+                if current == Scope::default() {
+                    lines.skip_indented();
+                }
+                continue;
+            }
+            if rules == 0 {
+                return Err(RuleError { file: FILE, line: number, message: NO_PATH.to_owned() });
+            }
+            self.follow((number, line), current)?;
+        }
+        Ok(())
+    }
+
+    /// Does what a line below a path says, where the rule has this scope.
+    fn follow(&mut self, (number, line): (usize, &[u8]), scope: Scope) -> Result<(), RuleError> {
+        if scope == Scope::default() {
+            return Ok(());
+        }
+        match field(line).map_err(|message| RuleError { file: FILE, line: number, message })? {
+            Field::Set(name, value) if scope.holds_for(name) => self.set(name, value),
+            Field::Unset(name) if scope.holds_for(name) => self.unset(name),
+            // `guards` reads what is about passwords.
+            Field::Set(..) | Field::Unset(_) | Field::Auth(_) => {}
+        }
+        Ok(())
+    }
+
     fn override_with(&mut self, later: Self) {
         self.set.retain(|(name, _)| later.value(name).is_none() && !later.unset.contains(name));
         self.set.extend(later.set);
@@ -59,7 +99,12 @@ impl Changes {
 }
 
 /// What the lines of the setting and those of `_headers` change for a request. The latter count last.
-pub(super) fn changes(setting: &str, content: &[u8], paths: &Paths) -> Result<Changes, RuleError> {
+pub(super) fn changes(
+    setting: &str,
+    content: &[u8],
+    index: Option<&Index>,
+    paths: &Paths,
+) -> Result<Changes, RuleError> {
     let mut changes = Changes::default();
     for (number, line) in (1..).zip(setting.lines()) {
         if !setting_may_be_about(line, paths) {
@@ -72,39 +117,35 @@ pub(super) fn changes(setting: &str, content: &[u8], paths: &Paths) -> Result<Ch
         }
     }
     let mut own = Changes::default();
-    let mut scope = Scope::default();
-    let mut rules = 0;
-    let mut lines = Lines::new(content, FILE)?;
-    while let Some((number, line)) = lines.next() {
-        let wrong = |message: String| RuleError { file: FILE, line: number, message };
-        if !is_indented(line) {
-            rules += 1;
-            if rules > MAX_RULES {
-                return Err(RuleError::too_long(FILE, number));
+    match index {
+        Some(index) => {
+            for rule in index.about(paths) {
+                let mut lines = Lines::from(content, rule);
+                if let Some((number, line)) = lines.next() {
+                    let scope = scope(number, line, paths)?;
+                    let fields = lines.take_while(|(_, line)| is_indented(line));
+                    fields.map(|line| own.follow(line, scope)).collect::<Result<(), _>>()?;
+                }
             }
-            scope = Scope::default();
-            if may_be_about(line, paths) {
-                scope = Scope::of(&rule_path(line).map_err(wrong)?, paths);
-            } else {
-                lines.skip_indented();
-            }
-            continue;
         }
-        if rules == 0 {
-            return Err(wrong(NO_PATH.to_owned()));
-        }
-        if scope == Scope::default() {
-            continue;
-        }
-        match field(line).map_err(wrong)? {
-            Field::Set(name, value) if scope.holds_for(name) => own.set(name, value),
-            Field::Unset(name) if scope.holds_for(name) => own.unset(name),
-            // `guards` reads what is about passwords.
-            Field::Set(..) | Field::Unset(_) | Field::Auth(_) => {}
-        }
+        None => own.follow_all(content, paths)?,
     }
     changes.override_with(own);
     Ok(changes)
+}
+
+/// Whom a rule is about, by its first line.
+fn scope(number: usize, line: &[u8], paths: &Paths) -> Result<Scope, RuleError> {
+    if !may_be_about(line, paths) {
+        return Ok(Scope::default());
+    }
+    let pattern = rule_path(line).map_err(|message| RuleError { file: FILE, line: number, message })?;
+    Ok(Scope::of(&pattern, paths))
+}
+
+/// Where the rules of `_headers` are.
+pub(super) fn index(content: &[u8]) -> Option<Index> {
+    Index::new(content, FILE, |line| (!is_indented(line)).then_some(line))
 }
 
 /// The guards in `_headers`. An error in a line that belongs to one leaves unknown what is guarded.
@@ -299,12 +340,15 @@ pub fn check_setting(setting: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Changes, changes, check};
+    use super::{Changes, changes, check, index};
     use crate::rules::Paths;
 
     fn changed(setting: &str, content: &str, path: &str) -> Changes {
         let paths = Paths { requested: path.to_owned(), ..Paths::default() };
-        changes(setting, content.as_bytes(), &paths).unwrap()
+        let [plain, indexed] = [None, index(content.as_bytes()).as_ref()]
+            .map(|index| changes(setting, content.as_bytes(), index, &paths).unwrap());
+        assert_eq!(plain, indexed);
+        plain
     }
 
     fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -374,7 +418,7 @@ mod tests {
             let errors: Vec<_> = check(content.as_bytes()).iter().map(ToString::to_string).collect();
             assert_eq!(errors, [expected]);
             let paths = Paths { requested: "/a".to_owned(), ..Paths::default() };
-            assert_eq!(changes("", content.as_bytes(), &paths).unwrap_err().to_string(), expected);
+            assert_eq!(changes("", content.as_bytes(), None, &paths).unwrap_err().to_string(), expected);
         }
         let error = check(b"/a\n/\xff")[0].to_string();
         assert!(error.starts_with("_headers, line 2: this is not UTF-8"), "{error}");
@@ -384,7 +428,7 @@ mod tests {
     fn an_error_fails_the_requests_that_it_could_be_about() {
         let paths = |path: &str| Paths { requested: path.to_owned(), ..Paths::default() };
         let content = b"/a/*\n  X-A\n/b\n  X-B: 1\n";
-        assert!(changes("", content, &paths("/a/x")).is_err());
-        assert_eq!(changes("", content, &paths("/b")).unwrap().set, fields(&[("x-b", "1")]));
+        assert!(changes("", content, None, &paths("/a/x")).is_err());
+        assert_eq!(changes("", content, None, &paths("/b")).unwrap().set, fields(&[("x-b", "1")]));
     }
 }

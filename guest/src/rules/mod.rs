@@ -12,10 +12,12 @@
 //! [`Guard`]s are about more than that: about each name that the requested file has, whether or not it is there.
 
 mod headers;
+mod index;
 mod redirects;
 mod target;
 
 pub use headers::{Changes, check_setting, setting_pattern};
+pub use index::Index;
 pub use redirects::{Redirect, Target};
 
 use crate::config::{CleanUrls, Settings};
@@ -25,6 +27,7 @@ use crate::guard::{self, Access, Client, Guard};
 use crate::path::{NamePolicy, RelativePath, UrlPath, is_well_escaped};
 use crate::pattern::{Captures, Pattern};
 use crate::resolve::{PAGE, clean_urls};
+use index::Place;
 use memchr::memchr;
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
@@ -79,6 +82,12 @@ pub fn check(headers: &[u8], redirects: &[u8], policy: &NamePolicy) -> Vec<RuleE
     let mut errors = headers::check(headers);
     errors.extend(redirects::check(redirects, policy));
     errors
+}
+
+/// The indexes of the contents of `_headers` and `_redirects`; `None` for one that is not there, or has an error that is not that of a
+/// line.
+pub fn indexes([headers, redirects]: [Option<&[u8]>; 2]) -> [Option<Index>; 2] {
+    [headers.and_then(headers::index), redirects.and_then(redirects::index)]
 }
 
 /// The guards in the content of `_headers`.
@@ -274,14 +283,26 @@ impl<'a> Rules<'a> {
         if self.headers.is_empty() && self.settings.headers.is_empty() {
             return Ok(&NONE);
         }
-        let changes =
-            self.changes.get_or_init(|| headers::changes(&self.settings.headers, &self.headers, &self.paths));
+        let changes = self.changes.get_or_init(|| {
+            let [index, _] = self.indexes();
+            headers::changes(&self.settings.headers, &self.headers, index, &self.paths)
+        });
         changes.as_ref().map_err(Clone::clone)
     }
 
     /// The first redirect about the request that holds.
     pub fn redirect(&self, which: Which, query: Option<&str>) -> Result<Option<Redirect>, RuleError> {
-        redirects::first(&self.redirects, &self.paths, which, query, self.settings)
+        let [_, index] = self.indexes();
+        redirects::first(&self.redirects, index, &self.paths, (which, query), self.settings)
+    }
+
+    /// The indexes of the rules, where they are those that the host gave and were not removed.
+    fn indexes(&self) -> [Option<&Index>; 2] {
+        let [headers, redirects] = &self.settings.rule_indexes;
+        [
+            headers.as_ref().filter(|_| !self.headers.is_empty()),
+            redirects.as_ref().filter(|_| !self.redirects.is_empty()),
+        ]
     }
 
     /// The same rules for another path of the site.
@@ -349,6 +370,17 @@ impl<'a> Lines<'a> {
             return Err(RuleError::too_long(file, line));
         }
         Ok(Self { rest: content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content), number: 0 })
+    }
+
+    /// The lines from a rule on.
+    fn from(content: &'a [u8], place: Place) -> Self {
+        Self { rest: content.get(place.start..).unwrap_or_default(), number: place.line - 1 }
+    }
+
+    /// The offset of the end of the last line, without what ends it.
+    fn offset(&self, content: &[u8]) -> usize {
+        let read = content.len() - self.rest.len();
+        if content.get(..read).is_some_and(|read| read.ends_with(b"\n")) { read - 1 } else { read }
     }
 
     /// The next line, whatever it is.

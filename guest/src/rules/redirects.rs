@@ -1,7 +1,9 @@
 //! `_redirects`: to a line, a path, perhaps conditions on the query, a target, and perhaps a status.
 
 use super::target::{Piece, Values, pieces, push_value};
-use super::{Lines, MAX_RULES, Paths, RuleError, Which, captures, may_be_about, path_pattern, text, words};
+use super::{
+    Index, Lines, MAX_RULES, Paths, RuleError, Which, captures, may_be_about, path_pattern, text, words,
+};
 use crate::config::{CleanUrls, Settings};
 use crate::path::{NamePolicy, RULE_FILES, UrlPath, encode_query};
 use crate::pattern::{Pattern, split_name};
@@ -58,36 +60,56 @@ impl Redirect {
 /// The first rule that holds for a request.
 pub(super) fn first(
     content: &[u8],
+    index: Option<&Index>,
     paths: &Paths,
-    which: Which,
-    query: Option<&str>,
+    asked: (Which, Option<&str>),
     settings: &Settings,
 ) -> Result<Option<Redirect>, RuleError> {
     let lines = Lines::new(content, FILE)?;
     // Most sites have no forced rules, and most requests are for files.
-    if which != Which::Any && memchr(b'!', content).is_none() {
+    let may_force = || index.map_or_else(|| memchr(b'!', content).is_some(), |index| index.may_force);
+    if asked.0 != Which::Any && !may_force() {
         return Ok(None);
     }
-    for (count, (line, bytes)) in lines.enumerate() {
+    if let Some(index) = index {
+        let mut lines = index.about(paths).filter_map(|rule| Lines::from(content, rule).next());
+        return lines.find_map(|line| follow(line, paths, asked, settings).transpose()).transpose();
+    }
+    for (count, line) in lines.enumerate() {
         if count == MAX_RULES {
-            return Err(RuleError::too_long(FILE, line));
+            return Err(RuleError::too_long(FILE, line.0));
         }
-        let bytes = bytes.trim_ascii_start();
-        if !may_be_about(bytes, paths) {
-            continue;
-        }
-        let rule =
-            Rule::parse(bytes, &settings.names).map_err(|message| RuleError { file: FILE, line, message })?;
-        if (which != Which::Any && !rule.forced) || which == Which::ForcedBut(line) {
-            continue;
-        }
-        if let Some(target) = paths.all().find_map(|path| rule.apply(path, query))
-            && !rule.leads_back(paths, query, &target, settings)
-        {
-            return Ok(Some(Redirect { status: rule.status, target, line }));
+        if let Some(redirect) = follow(line, paths, asked, settings)? {
+            return Ok(Some(redirect));
         }
     }
     Ok(None)
+}
+
+/// Where the rules of `_redirects` are.
+pub(super) fn index(content: &[u8]) -> Option<Index> {
+    Index::new(content, FILE, |line| Some(line.trim_ascii_start()))
+}
+
+/// The redirect of a line, if it holds for a request.
+fn follow(
+    (line, bytes): (usize, &[u8]),
+    paths: &Paths,
+    (which, query): (Which, Option<&str>),
+    settings: &Settings,
+) -> Result<Option<Redirect>, RuleError> {
+    let bytes = bytes.trim_ascii_start();
+    if !may_be_about(bytes, paths) {
+        return Ok(None);
+    }
+    let rule =
+        Rule::parse(bytes, &settings.names).map_err(|message| RuleError { file: FILE, line, message })?;
+    if (which != Which::Any && !rule.forced) || which == Which::ForcedBut(line) {
+        return Ok(None);
+    }
+    let target = paths.all().find_map(|path| rule.apply(path, query));
+    let target = target.filter(|target| !rule.leads_back(paths, query, target, settings));
+    Ok(target.map(|target| Redirect { status: rule.status, target, line }))
 }
 
 /// Parses every line.
@@ -344,10 +366,10 @@ fn decoded_parameter(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Redirect, Rule, Target, Which, check, first};
+    use super::{Redirect, Rule, Target, Which, check, first, index};
     use crate::config::Settings;
     use crate::path::{NamePolicy, UrlPath};
-    use crate::rules::Paths;
+    use crate::rules::{Paths, RuleError};
     use proptest::prelude::*;
 
     /// Where a rule leads from a path.
@@ -358,10 +380,22 @@ mod tests {
         }
     }
 
+    /// What a file says of a request, which is the same by its index.
+    fn both(
+        content: &str,
+        paths: &Paths,
+        asked: (Which, Option<&str>),
+    ) -> Result<Option<Redirect>, RuleError> {
+        let [plain, indexed] = [None, index(content.as_bytes()).as_ref()]
+            .map(|index| first(content.as_bytes(), index, paths, asked, &Settings::default()));
+        assert_eq!(plain, indexed);
+        plain
+    }
+
     /// The rule of a file that holds for a request.
     fn held(content: &str, requested: &str, query: Option<&str>) -> Option<Redirect> {
         let paths = Paths { requested: requested.to_owned(), ..Paths::default() };
-        first(content.as_bytes(), &paths, Which::Any, query, &Settings::default()).unwrap()
+        both(content, &paths, (Which::Any, query)).unwrap()
     }
 
     #[test]
@@ -404,7 +438,7 @@ mod tests {
         assert_eq!((gone.status, gone.target), (410, Target::File("/gone.html".into())));
         assert_eq!(held(content, "/b", None), None);
         let paths = Paths { requested: "/a/x".into(), ..Paths::default() };
-        let forced = first(content.as_bytes(), &paths, Which::Forced, None, &Settings::default()).unwrap();
+        let forced = both(content, &paths, (Which::Forced, None)).unwrap();
         assert_eq!(forced.unwrap().line, 4);
     }
 
@@ -438,11 +472,7 @@ mod tests {
             let answering = rule.split(' ').next().unwrap().to_owned();
             let paths =
                 Paths { requested: requested.to_owned(), answering: vec![answering], ..Paths::default() };
-            assert_eq!(
-                first(content.as_bytes(), &paths, Which::Any, None, &Settings::default()),
-                Ok(None),
-                "{rule}"
-            );
+            assert_eq!(both(&content, &paths, (Which::Any, None)), Ok(None), "{rule}");
         }
         for (rule, requested, target) in [
             ("/docs /docs/", "/docs", "/docs/"),
