@@ -218,10 +218,10 @@ fn write_out(text: &[u8]) -> anyhow::Result<()> {
 
 /// Writes the built-in component for a version of WASI to a file, or to standard output for `-`.
 fn write_guest(output: &Path, wasi: cli::Wasi, markdown: bool) -> anyhow::Result<()> {
-    let component = match (wasi, markdown) {
-        (cli::Wasi::V02, false) => component::BUILT_IN,
-        (cli::Wasi::V02, true) => component::BUILT_IN_MARKDOWN,
-        (cli::Wasi::V03, false) => component::BUILT_IN_P3,
+    let component: &[u8] = match (wasi, markdown) {
+        (cli::Wasi::V02, false) => &component::BUILT_IN,
+        (cli::Wasi::V02, true) => &component::BUILT_IN_MARKDOWN,
+        (cli::Wasi::V03, false) => &component::BUILT_IN_P3,
         (cli::Wasi::V03, true) => anyhow::bail!(
             "the component that renders Markdown is for WASI 0.2, which every runtime has; leave `--wasi 0.3` out"
         ),

@@ -2,7 +2,7 @@
 
 use crate::component::load::Loader;
 use crate::component::location::Location;
-use crate::component::{BUILT_IN_P3, Guest, Purpose, Role};
+use crate::component::{Guest, Purpose, Role};
 use crate::config::grants::Grants;
 use crate::config::limits::Limits;
 use crate::engine::sizes::Sizes;
@@ -43,7 +43,7 @@ pub fn give(guest: Arc<Guest>, purpose: Purpose, grants: &Grants, limits: &Limit
     let sizes =
         Sizes::new(limits, &guest.anatomy.needs).with_context(|| format!("{} is too large", guest.name()))?;
     let mut sandbox = Sandbox::new(grants, limits, &sizes, purpose)?;
-    if guest.bytes == BUILT_IN_P3 {
+    if guest.is_built_in_p3() {
         // `link::p3` sends a file's stream up to the Content-Length. The component has to know, because other runtimes do not.
         sandbox.tell(BOUNDED_STREAMS, "on");
     }

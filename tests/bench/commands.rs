@@ -65,7 +65,7 @@ pub fn wasmtime(launch: &Launch<'_>, reuse: &str) -> Vec<String> {
     match launch.service {
         Service::Files | Service::Rules => {
             arguments.extend(owned(["--dir", &launch.root(), "--env", "FILES_LISTING=on"]));
-            arguments.push(launch.component("guest.wasm", host::component::BUILT_IN));
+            arguments.push(launch.component("guest.wasm", &host::component::BUILT_IN));
         }
         Service::Hello => arguments.push(launch.hello()),
     }
@@ -74,7 +74,7 @@ pub fn wasmtime(launch: &Launch<'_>, reuse: &str) -> Vec<String> {
 
 /// The file server for WASI 0.3, and the directory and settings that it is given on either runtime.
 fn files_p3(launch: &Launch<'_>) -> Vec<String> {
-    let component = launch.component("guest-p3.wasm", host::component::BUILT_IN_P3);
+    let component = launch.component("guest-p3.wasm", &host::component::BUILT_IN_P3);
     owned(["--dir", &launch.root(), "--env", "FILES_LISTING=on", &component])
 }
 

@@ -28,9 +28,9 @@ pub enum FileServer {
 impl FileServer {
     fn component(self) -> &'static [u8] {
         match self {
-            Self::V02 => host::component::BUILT_IN,
-            Self::Markdown => host::component::BUILT_IN_MARKDOWN,
-            Self::V03 => host::component::BUILT_IN_P3,
+            Self::V02 => &host::component::BUILT_IN,
+            Self::Markdown => &host::component::BUILT_IN_MARKDOWN,
+            Self::V03 => &host::component::BUILT_IN_P3,
         }
     }
 

@@ -6,9 +6,9 @@ use host::component::{BUILT_IN, BUILT_IN_MARKDOWN, BUILT_IN_P3};
 #[test]
 fn the_component_imports_nothing_beyond_its_world() {
     for (source, component, world, filesystem) in [
-        (FILE_SERVER, BUILT_IN, "file-server", "wasi:filesystem/types@0.2.12"),
-        (FILE_SERVER_MARKDOWN, BUILT_IN_MARKDOWN, "file-server", "wasi:filesystem/types@0.2.12"),
-        (FILE_SERVER_P3, BUILT_IN_P3, "file-server-p3", "wasi:filesystem/types@0.3.0"),
+        (FILE_SERVER, &*BUILT_IN, "file-server", "wasi:filesystem/types@0.2.12"),
+        (FILE_SERVER_MARKDOWN, &*BUILT_IN_MARKDOWN, "file-server", "wasi:filesystem/types@0.2.12"),
+        (FILE_SERVER_P3, &*BUILT_IN_P3, "file-server-p3", "wasi:filesystem/types@0.3.0"),
     ] {
         let allowed = world::imports_of_world(world).unwrap();
         for (name, component) in
@@ -61,8 +61,8 @@ fn the_world_has_no_network_and_no_randomness() {
 
 #[test]
 fn the_component_imports_only_what_it_calls() {
-    let imports = world::imports_of_component(BUILT_IN).unwrap();
-    assert_eq!(world::imports_of_component(BUILT_IN_MARKDOWN).unwrap(), imports);
+    let imports = world::imports_of_component(&BUILT_IN).unwrap();
+    assert_eq!(world::imports_of_component(&BUILT_IN_MARKDOWN).unwrap(), imports);
     let expected = [
         "wasi:cli/environment@0.2.12",
         "wasi:cli/stderr@0.2.12",

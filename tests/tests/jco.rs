@@ -19,7 +19,7 @@ impl Jco {
         let module = site.outside().join("setup.mjs");
         std::fs::copy(guest_builder::workspace().join("tests/guests/jco/setup.mjs"), &module).unwrap();
         let guest = site.outside().join("guest.wasm");
-        std::fs::write(&guest, host::component::BUILT_IN).unwrap();
+        std::fs::write(&guest, &*host::component::BUILT_IN).unwrap();
         // jco does not print the port that it listens on, so it is given one that was free a moment ago.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = Command::new(path("node_modules/.bin/jco"));

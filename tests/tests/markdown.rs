@@ -259,7 +259,7 @@ fn other_components_say_that_they_have_none() {
     let file = site.outside().join("guest.wasm");
     let output = programs!().command().args(["guest", "--markdown", "-o"]).arg(&file).output().unwrap();
     assert!(output.status.success());
-    assert_eq!(fs::read(&file).unwrap(), host::component::BUILT_IN_MARKDOWN);
+    assert_eq!(fs::read(&file).unwrap(), *host::component::BUILT_IN_MARKDOWN);
     let output = programs!()
         .command()
         .args(["guest", "--markdown", "--wasi", "0.3", "-o"])

@@ -171,7 +171,7 @@ fn middlewares_stand_before_the_file_server_of_wasi_0_3() {
     let site = Site::new();
     let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
     site.file("a.bin", &content);
-    let guest = GuestFile::new(host::component::BUILT_IN_P3);
+    let guest = GuestFile::new(&*host::component::BUILT_IN_P3);
     let (stamp, logger, auth) =
         (GuestFile::new(HEADER_STAMP), GuestFile::new(REQUEST_LOGGER), GuestFile::new(BASIC_AUTH));
     let directory = format!("--dir={}", site.root().display());

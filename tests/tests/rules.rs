@@ -406,7 +406,7 @@ fn rules_that_a_host_gives_hold_whatever_their_length() {
     let site = Site::new();
     // Without them, each request would fail.
     site.file("a.txt", "a").file("_headers", "wrong").file("_redirects", "wrong");
-    let guest = GuestFile::new(host::component::BUILT_IN);
+    let guest = GuestFile::new(&*host::component::BUILT_IN);
     let root = site.root().to_str().unwrap();
     let restored = "in instances that are restored";
     // One that lies beside the arena of the heap, and the longest, with which the memory is too large to be restored.

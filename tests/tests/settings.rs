@@ -45,7 +45,7 @@ fn a_wrong_setting_is_a_500_and_a_line_where_the_host_cannot_know() {
 
     // The built-in guest under another name is anybody's guest.
     let guest = site.outside().join("guest.wasm");
-    std::fs::write(&guest, BUILT_IN).unwrap();
+    std::fs::write(&guest, &*BUILT_IN).unwrap();
     let server = programs!().ours_with_guest(&guest, &["--env", "FILES_INDEX=a/b"]);
     assert_eq!(server.runtime(), Runtime::Ours);
     assert_eq!(server.get("/a.txt").status, 500);
@@ -56,7 +56,7 @@ fn a_wrong_setting_is_a_500_and_a_line_where_the_host_cannot_know() {
 fn a_runtime_that_gives_no_directory_is_told_so() {
     let site = Site::new();
     let guest = site.outside().join("guest.wasm");
-    for component in [BUILT_IN, BUILT_IN_P3] {
+    for component in [&*BUILT_IN, &*BUILT_IN_P3] {
         std::fs::write(&guest, component).unwrap();
         let server = programs!().stock_with_guest(&guest);
         for target in ["/", "/a.txt"] {

@@ -276,7 +276,7 @@ fn what_is_of_another_wasi_or_form_than_the_host_serves_is_explained() {
         let guest = GuestFile::new(guests::exporting(definitions, exports));
         fails(&["--addr", "127.0.0.1:0", guest.path.to_str().unwrap()], 1, words);
     }
-    let truncated = host::component::BUILT_IN_P3;
+    let truncated = &*host::component::BUILT_IN_P3;
     let guest = GuestFile::new(&truncated[..truncated.len() / 2]);
     fails(&["--addr", "127.0.0.1:0", guest.path.to_str().unwrap()], 1, &["truncated or damaged"]);
 }
@@ -288,18 +288,20 @@ fn the_built_in_guest_can_be_written_to_a_file_and_served() {
     let file = site.outside().join("out.wasm");
     let output = run(&["guest", "-o", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(fs::read(&file).unwrap(), host::component::BUILT_IN);
+    assert_eq!(fs::read(&file).unwrap(), *host::component::BUILT_IN);
     let dir = site.root().to_str().unwrap();
     let server = programs!().ours_with_guest(&file, &["--dir", dir]);
     assert_eq!(server.get("/a.txt").text(), "a");
     fails(&["guest", "-o", "/no/such/directory/guest.wasm"], 1, &["/no/such/directory/guest.wasm"]);
     let output = run(&["guest", "-o", "-"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(output.stdout == host::component::BUILT_IN, "on standard output");
-    for (version, component) in [("0.2", host::component::BUILT_IN), ("0.3", host::component::BUILT_IN_P3)] {
+    assert!(output.stdout == *host::component::BUILT_IN, "on standard output");
+    for (version, component) in
+        [("0.2", &*host::component::BUILT_IN), ("0.3", &*host::component::BUILT_IN_P3)]
+    {
         let output = run(&["guest", "--wasi", version, "-o", "-"]);
         assert_eq!(output.status.code(), Some(0));
-        assert!(output.stdout == component, "{version} on standard output");
+        assert!(output.stdout == *component, "{version} on standard output");
     }
     fails(&["guest", "--wasi", "0.4", "-o", "-"], 2, &["0.4", "0.2", "0.3"]);
 }

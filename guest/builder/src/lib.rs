@@ -17,6 +17,7 @@ pub mod world;
 pub use toolchain::{Compiler, Toolchain};
 
 use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -244,6 +245,11 @@ pub fn provide(sources: &[Source]) -> Result<()> {
     }
     println!("cargo::rustc-env=COMPONENT_ORIGIN={origin}");
     Ok(())
+}
+
+/// The SHA-256 digest of a component.
+pub fn digest(component: &[u8]) -> [u8; 32] {
+    Sha256::digest(component).into()
 }
 
 /// For a build script: prints an error in one line and returns the exit code.

@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_built_in_guest_is_a_component_with_one_memory() {
-        let anatomy = Anatomy::of(BUILT_IN).unwrap();
+        let anatomy = Anatomy::of(&BUILT_IN).unwrap();
         assert_eq!(anatomy.layer, Layer::Component);
         let files =
             anatomy.imports.iter().find(|import| import.name.starts_with("wasi:filesystem/types@0.2."));

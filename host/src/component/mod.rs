@@ -29,18 +29,38 @@ use interface::{Edition, InterfaceName};
 use kind::Kind;
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::LazyLock;
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+/// Includes a file that the build script has made of a component.
+macro_rules! built {
+    ($file:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/", $file))
+    };
+}
+
 /// The file server that is served when no other guest is named.
-pub const BUILT_IN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.wasm"));
+pub static BUILT_IN: LazyLock<Vec<u8>> = LazyLock::new(|| decompress(built!("guest.wasm.zst")));
 
 /// The file server that also renders Markdown.
-pub const BUILT_IN_MARKDOWN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-markdown.wasm"));
+pub static BUILT_IN_MARKDOWN: LazyLock<Vec<u8>> =
+    LazyLock::new(|| decompress(built!("guest-markdown.wasm.zst")));
 
 /// The file server for WASI 0.3.
-pub const BUILT_IN_P3: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest-p3.wasm"));
+pub static BUILT_IN_P3: LazyLock<Vec<u8>> = LazyLock::new(|| decompress(built!("guest-p3.wasm.zst")));
+
+/// Tells [`BUILT_IN`] without decompressing it.
+const BUILT_IN_DIGEST: Digest = *built!("guest.wasm.sha256");
+
+/// Tells [`BUILT_IN_P3`] without decompressing it.
+const BUILT_IN_P3_DIGEST: Digest = *built!("guest-p3.wasm.sha256");
+
+/// Of a damaged file, the empty result is no component, which is an error to whoever reads it.
+fn decompress(file: &[u8]) -> Vec<u8> {
+    zstd::stream::decode_all(file).unwrap_or_default()
+}
 
 /// The first eight bytes of WebAssembly: magic, version, layer.
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
@@ -88,7 +108,7 @@ impl Guest {
     /// The component that is part of this program, or the one that also renders Markdown: its memory and its code are larger, which every
     /// request and every start would pay for.
     pub fn built_in(markdown: bool) -> Result<Self> {
-        let bytes = if markdown { BUILT_IN_MARKDOWN } else { BUILT_IN };
+        let bytes = if markdown { &*BUILT_IN_MARKDOWN } else { &*BUILT_IN };
         Self::of(None, Role::Guest, Cow::Borrowed(bytes)).context("the built-in component is damaged")
     }
 
@@ -114,7 +134,12 @@ impl Guest {
 
     /// Whether it is the file server, of either version of WASI.
     pub fn is_file_server(&self) -> bool {
-        self.is_built_in() || [BUILT_IN, BUILT_IN_P3].contains(&&*self.bytes)
+        self.is_built_in() || self.digest == BUILT_IN_DIGEST || self.is_built_in_p3()
+    }
+
+    /// Whether it is the file server for WASI 0.3, as this program has it.
+    pub fn is_built_in_p3(&self) -> bool {
+        self.digest == BUILT_IN_P3_DIGEST
     }
 
     /// Its name in messages.
@@ -313,7 +338,7 @@ mod tests {
     #[test]
     fn what_is_no_webassembly_is_told_by_its_first_bytes() {
         let message = |bytes: &[u8]| recognise(bytes).unwrap_err().to_string();
-        assert!(recognise(BUILT_IN).is_ok());
+        assert!(recognise(&BUILT_IN).is_ok());
         assert!(recognise(&CORE_MODULE).is_ok());
         assert!(message(b"").contains("empty"));
         assert!(message(b"\0asm").contains("cut short"));

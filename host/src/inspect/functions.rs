@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_built_in_guest_uses_known_functions_and_writes_nothing() {
-        for import in Anatomy::of(BUILT_IN).unwrap().imports {
+        for import in Anatomy::of(&BUILT_IN).unwrap().imports {
             let name = InterfaceName::parse(&import.name).unwrap();
             assert_eq!(unknown(&name, &import.functions), Vec::<&str>::new(), "{}", import.name);
             for function in &import.functions {

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn what_is_packed_is_read_again() {
         for (bytes, export) in
-            [(BUILT_IN, "wasi:http/incoming-handler@0.2"), (BUILT_IN_P3, "wasi:http/handler@0.3")]
+            [(&*BUILT_IN, "wasi:http/incoming-handler@0.2"), (&*BUILT_IN_P3, "wasi:http/handler@0.3")]
         {
             let Packed { config, manifest } = packed(bytes, Some("signature\nof lines"));
             let read = Manifest::parse(&manifest).unwrap();
@@ -95,7 +95,7 @@ mod tests {
             let exports = config["component"]["exports"].as_array().unwrap();
             assert!(exports.iter().any(|name| name.as_str().unwrap().starts_with(export)), "{exports:?}");
         }
-        assert_eq!(packed(BUILT_IN, None), packed(BUILT_IN, None));
-        assert_eq!(Manifest::parse(&packed(BUILT_IN, None).manifest).unwrap().signature, None);
+        assert_eq!(packed(&BUILT_IN, None), packed(&BUILT_IN, None));
+        assert_eq!(Manifest::parse(&packed(&BUILT_IN, None).manifest).unwrap().signature, None);
     }
 }

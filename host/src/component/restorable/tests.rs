@@ -18,7 +18,7 @@ fn refused(definitions: &str) -> String {
 #[test]
 fn the_built_in_guests_can_be_restored() {
     // All of the memory is written after each request. One page has room for the stack, the data and the arena of the file server.
-    for (guest, pages) in [(BUILT_IN, 1), (BUILT_IN_MARKDOWN, 2)] {
+    for (guest, pages) in [(&*BUILT_IN, 1), (&*BUILT_IN_MARKDOWN, 2)] {
         let main = shape(guest).unwrap().main;
         let found = restorable(&guest[main]).unwrap();
         assert_eq!(found.memory_pages, pages);

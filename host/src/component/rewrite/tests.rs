@@ -27,7 +27,7 @@ fn described(module: &[u8]) -> (Vec<(String, String)>, Vec<String>) {
 
 #[test]
 fn the_built_in_guest_is_valid_after_rewriting() {
-    let found = shape(BUILT_IN).unwrap();
+    let found = shape(&BUILT_IN).unwrap();
     let main = &BUILT_IN[found.main.clone()];
     let imports: Vec<_> = found
         .imports

@@ -28,7 +28,7 @@ fn every_byte_may_be_wrong() {
 
 /// The places of a component outside of its main module, whose code is not evaluated.
 fn outside() -> impl Strategy<Value = usize> {
-    let main = shape(BUILT_IN).unwrap().main;
+    let main = shape(&BUILT_IN).unwrap().main;
     prop_oneof![0..main.start, main.end..BUILT_IN.len(), 0..BUILT_IN.len()]
 }
 
