@@ -2,6 +2,7 @@
 //! socket, and [`guests`] that do what the file server does not.
 
 pub mod activation;
+pub mod archive;
 pub mod browser;
 pub mod client;
 pub mod coding;

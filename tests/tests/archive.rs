@@ -1,10 +1,9 @@
 //! A directory as an archive: complete, exactly as long as it says, without what is not served, and cut where it cannot be kept.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, symlink};
-use std::path::Path;
+use tests::archive::{Tree, members, tree};
 use tests::http2::Http2;
 use tests::process::eventually;
 use tests::site::{MODIFIED_SECONDS, Site, noise};
@@ -12,40 +11,6 @@ use tests::{Client, EXECUTORS, Runtime, Server, on_each_runtime, programs};
 
 fn site() -> Site {
     Site::new().with("FILES_LISTING", "on").with("FILES_ARCHIVE", "on")
-}
-
-/// The files of an archive by path, and its directories with nothing.
-type Tree = BTreeMap<String, Option<Vec<u8>>>;
-
-/// What is in an archive. It ends with two empty blocks and nothing more.
-fn members(archive: &[u8]) -> Tree {
-    assert_eq!(archive.len() % 512, 0);
-    assert!(archive.ends_with(&[0; 1024]));
-    let mut members = Tree::new();
-    for entry in tar::Archive::new(archive).entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = String::from_utf8(entry.path_bytes().into_owned()).unwrap();
-        let mut content = Vec::new();
-        entry.read_to_end(&mut content).unwrap();
-        let is_file = entry.header().entry_type().is_file();
-        assert!(members.insert(path, is_file.then_some(content)).is_none(), "twice");
-    }
-    members
-}
-
-/// What is in a directory, under this name.
-fn tree(directory: &Path, name: &str) -> Tree {
-    let mut tree = Tree::from([(format!("{name}/"), None)]);
-    for entry in fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        let path = format!("{name}/{}", entry.file_name().to_str().unwrap());
-        if entry.file_type().unwrap().is_dir() {
-            tree.extend(self::tree(&entry.path(), &path));
-        } else {
-            tree.insert(path, Some(fs::read(entry.path()).unwrap()));
-        }
-    }
-    tree
 }
 
 /// Adds a file of so many bytes that take no room, more than the buffers of sockets hold.
