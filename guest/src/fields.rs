@@ -1,5 +1,6 @@
 //! Header fields that operators add: which are well-formed, and which are the server's own to say.
 
+use crate::archive::GZIP_FIELD;
 use crate::media_type;
 
 /// Why a field cannot be added.
@@ -13,8 +14,8 @@ pub enum FieldError {
 
 /// Fields that frame the message, describe the file, or belong to the connection. Set by hand they would be wrong at best
 /// and split answers at worst; most runtimes refuse some of them. `Set-Cookie` cannot be joined from several rules (RFC
-/// 9110 §5.3). `Basic-Auth` holds passwords and is never sent.
-const RESERVED: [&str; 25] = [
+/// 9110 §5.3). `Basic-Auth` holds passwords and is never sent. `Wasi-Httpd-Gzip` is for the host.
+const RESERVED: [&str; 26] = [
     "accept-ranges",
     "age",
     "allow",
@@ -39,6 +40,7 @@ const RESERVED: [&str; 25] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    GZIP_FIELD,
     "www-authenticate",
 ];
 

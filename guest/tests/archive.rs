@@ -6,7 +6,8 @@
 mod common;
 
 use common::{Directory, body, header, ready, text};
-use guest::archive::{Archive, Cut, Sink};
+use guest::archive::{Archive, Cut, GZIP_FIELD, Sink};
+use guest::config::COMPRESSED_ARCHIVES;
 use guest::request::Method;
 use guest::response::{Body, Plan};
 use proptest::prelude::*;
@@ -191,6 +192,33 @@ fn nothing_else_is_an_archive() {
     assert_eq!(text(&off.get("/d/?archive=tar")), "index");
     assert!(!text(&off.get("/")).contains("archive"));
     assert!(text(&archiving(&[]).get("/")).contains("<a href=\"./?archive=tar\">"));
+}
+
+#[test]
+fn a_compressed_archive_is_offered_by_a_host_that_compresses() {
+    let directory = archiving(&[(COMPRESSED_ARCHIVES, "on")]);
+    directory.file("d/a", "a").file("d/index.html", "index");
+    let plan = directory.get("/d/?archive=tar.gz");
+    for (name, value) in [
+        ("content-type", "application/gzip"),
+        ("content-disposition", "attachment; filename=\"d.tar.gz\""),
+        ("accept-ranges", "none"),
+        (GZIP_FIELD, "on"),
+    ] {
+        assert_eq!(header(&plan, name), Some(value), "{name}");
+    }
+    assert_eq!(
+        members(&directory, "/d/?archive=tar.gz"),
+        [folder("d/"), file("d/a", "a"), file("d/index.html", "index")],
+        "the host compresses it"
+    );
+    assert_eq!(header(&directory.get("/d/?archive=tar"), GZIP_FIELD), None);
+    assert_eq!(directory.get("/d/a/?archive=tar.gz").status, 404);
+    assert!(text(&directory.get("/")).contains("<a href=\"./?archive=tar.gz\">compressed</a>"));
+    let off = Directory::with(&[("FILES_LISTING", "on"), (COMPRESSED_ARCHIVES, "on")]);
+    off.file("d/index.html", "index");
+    assert_eq!(text(&off.get("/d/?archive=tar.gz")), "index");
+    assert!(!text(&off.get("/")).contains("archive"));
 }
 
 /// Changes files.

@@ -14,6 +14,7 @@ mod page;
 mod site;
 mod view;
 
+use crate::archive::Form;
 use crate::conditional::{self, Outcome};
 use crate::config::{Settings, SettingsError};
 use crate::guard::{Access, Client};
@@ -149,17 +150,19 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         if let Some(rule) = self.rules.redirect(Which::Forced, path.query())? {
             return self.follow(rule, path).await;
         }
-        let is_archive = self.is_archive_of(path);
+        let archive = self.archive_of(path);
         match resolution {
             // The index of the directory, whose path ends in a slash.
-            Resolution::File(_) if is_archive => {
-                self.rules.answers_with_none();
-                self.archive(path.relative()).await
-            }
-            Resolution::File(found) => match self.file(found, path).await {
-                // Readable metadata but unreadable content: answered like a missing file.
-                Err(Failure::Status(404)) => self.nothing(path).await,
-                other => other,
+            Resolution::File(found) => match archive {
+                Some(form) => {
+                    self.rules.answers_with_none();
+                    self.archive(path.relative(), form).await
+                }
+                None => match self.file(found, path).await {
+                    // Readable metadata but unreadable content: answered like a missing file.
+                    Err(Failure::Status(404)) => self.nothing(path).await,
+                    other => other,
+                },
             },
             Resolution::Redirect(location) => Ok(redirect(Origin::Server, 308, location)),
             Resolution::Directory(_) | Resolution::Listing(_) | Resolution::NotFound => {
@@ -169,8 +172,10 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
                 }
                 match resolution {
                     Resolution::Directory(location) => Ok(redirect(Origin::Server, 308, location)),
-                    Resolution::Listing(directory) if is_archive => self.archive(&directory).await,
-                    Resolution::Listing(directory) => self.listing(&directory, path).await,
+                    Resolution::Listing(directory) => match archive {
+                        Some(form) => self.archive(&directory, form).await,
+                        None => self.listing(&directory, path).await,
+                    },
                     _ => self.fallback(path).await,
                 }
             }
@@ -255,17 +260,19 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         matches!(rules.redirect(Which::Forced, None), Ok(None))
     }
 
-    /// Whether the request is for a directory as an archive, and the directory may be one.
-    fn is_archive_of(&self, path: &UrlPath<'_>) -> bool {
+    /// The form of the archive that the request is for, if the directory may be one.
+    fn archive_of(&self, path: &UrlPath<'_>) -> Option<Form> {
         // Most settings allow none.
-        self.settings.archive.same_for_all() != Some(&false)
-            && path.is_directory()
-            && archive::is_asked_for(path.query())
-            && archive::is_open(path.relative(), self.settings)
+        if self.settings.archive.same_for_all() == Some(&false) || !path.is_directory() {
+            return None;
+        }
+        let form = Form::asked_for(path.query())?;
+        let is_offered = form == Form::Tar || self.settings.compressed_archives;
+        (is_offered && archive::is_open(path.relative(), self.settings)).then_some(form)
     }
 
     /// A directory with everything below it, as an archive. It has no validators: nothing but its content tells whether it has changed.
-    async fn archive(&self, directory: &RelativePath) -> Result<Plan<T::File>, Failure> {
+    async fn archive(&self, directory: &RelativePath, form: Form) -> Result<Plan<T::File>, Failure> {
         let is_unguarded = |path: &RelativePath| self.is_unguarded(path);
         // Boxed, so that the futures of other answers stay small.
         let archive = Box::pin(archive::collect(self.tree, directory, is_unguarded, self.settings)).await?;
@@ -277,9 +284,12 @@ impl<T: Tree, N: Fn() -> Timestamp> Answerer<'_, T, N> {
         }
         let mut plan = about(200)
             .with("accept-ranges", "none")
-            .with("content-type", archive::MEDIA_TYPE)
-            .with("content-disposition", archive::disposition(directory))
+            .with("content-type", form.media_type())
+            .with("content-disposition", archive::disposition(directory, form))
             .with("content-length", archive.length().to_string());
+        if form == Form::TarGz {
+            plan = plan.with(archive::GZIP_FIELD, "on");
+        }
         plan.body = Body::Archive(Box::new(archive));
         Ok(plan)
     }

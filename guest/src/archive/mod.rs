@@ -1,6 +1,6 @@
 //! A directory as an archive in the format of [`mod@tar`], which is made while it is sent.
 //!
-//! 1. [`is_asked_for`]: whether a request is for one
+//! 1. [`Form::asked_for`]: whether a request is for one
 //! 2. [`collect`]: what is in it, so that its length is known
 //! 3. [`Archive::send`]: each file is opened when it is its turn
 //!
@@ -21,8 +21,9 @@ use tar::Member;
 /// an instance.
 pub const ARCHIVED_MAX: Extent = Extent { names: 200_000, bytes: 8 * 1024 * 1024 };
 
-/// The type of an archive.
-pub const MEDIA_TYPE: &str = "application/x-tar";
+/// The field of a response that has our host compress the body with gzip on its way. The host removes it, and the length of the archive
+/// that is not compressed. Rules can neither set nor remove it.
+pub const GZIP_FIELD: &str = "wasi-httpd-gzip";
 
 /// What the root of a site is called in an archive of it: a component does not learn its name.
 const ROOT_NAME: &str = "files";
@@ -30,9 +31,40 @@ const ROOT_NAME: &str = "files";
 /// How many bytes of headers are written at a time.
 const WRITE_BYTES: usize = 4096;
 
-/// Whether a query asks for an archive.
-pub fn is_asked_for(query: Option<&str>) -> bool {
-    query.is_some_and(|query| query.split('&').any(|pair| pair == "archive=tar"))
+/// The form of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Tar,
+    /// Compressed with gzip, by a host that says that it does so ([`COMPRESSED_ARCHIVES`](crate::config::COMPRESSED_ARCHIVES)).
+    TarGz,
+}
+
+impl Form {
+    /// The form that a query asks for, if it asks for an archive.
+    pub fn asked_for(query: Option<&str>) -> Option<Self> {
+        query?.split('&').find_map(|pair| match pair.strip_prefix("archive=")? {
+            "tar" => Some(Self::Tar),
+            "tar.gz" => Some(Self::TarGz),
+            _ => None,
+        })
+    }
+
+    /// The type of such an archive.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Tar => "application/x-tar",
+            Self::TarGz => "application/gzip",
+        }
+    }
+
+    /// How its name ends.
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Tar => ".tar",
+            Self::TarGz => ".tar.gz",
+        }
+    }
 }
 
 /// Whether a directory may be archived: settings allow it, and its names are no secret.
@@ -42,8 +74,8 @@ pub fn is_open(directory: &RelativePath, settings: &Settings) -> bool {
 }
 
 /// What `Content-Disposition` says of the archive of a directory.
-pub fn disposition(directory: &RelativePath) -> String {
-    disposition::attachment(&[name(directory), ".tar"].concat())
+pub fn disposition(directory: &RelativePath, form: Form) -> String {
+    disposition::attachment(&[name(directory), form.extension()].concat())
 }
 
 /// What a directory is called in its archive.

@@ -27,6 +27,10 @@ pub const RULE_TEXTS: [&str; 2] = ["FILES_HEADERS_TEXT", "FILES_REDIRECTS_TEXT"]
 /// Content-Length is an error.
 pub const BOUNDED_STREAMS: &str = "FILES_BOUNDED_STREAMS";
 
+/// A variable that only a host sets: `on` where the body of a response with [`GZIP_FIELD`](crate::archive::GZIP_FIELD) is compressed
+/// on its way. Elsewhere, archives are not.
+pub const COMPRESSED_ARCHIVES: &str = "FILES_COMPRESSED_ARCHIVES";
+
 /// The setting for guards.
 pub const AUTH: &str = "FILES_AUTH";
 
@@ -185,6 +189,8 @@ pub struct Settings {
     pub realm: Option<String>,
     /// [`BOUNDED_STREAMS`]
     pub bounded_streams: bool,
+    /// [`COMPRESSED_ARCHIVES`]
+    pub compressed_archives: bool,
 }
 
 impl Default for Settings {
@@ -213,6 +219,7 @@ impl Default for Settings {
             rule_guards: Ok(Vec::new()),
             realm: None,
             bounded_streams: false,
+            compressed_archives: false,
         }
     }
 }
@@ -396,6 +403,7 @@ impl Settings {
             "FILES_CORS" => self.cors = cors(value)?,
             "FILES_RULES" => self.rules = switch(value)?,
             BOUNDED_STREAMS => self.bounded_streams = switch(value)?,
+            COMPRESSED_ARCHIVES => self.compressed_archives = switch(value)?,
             REALM => self.realm = Some(value.to_owned()),
             // Taken over after the others.
             name if RULE_TEXTS.contains(&name) => {}

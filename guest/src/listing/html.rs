@@ -215,7 +215,7 @@ fn write_pages(body: &mut String, listing: &Listing) -> fmt::Result {
 }
 
 fn write_count(body: &mut String, listing: &Listing) -> fmt::Result {
-    let Listing { view, pages, total, unreadable, is_truncated, is_archived, .. } = listing;
+    let Listing { view, pages, total, unreadable, is_truncated, is_archived, is_compressed, .. } = listing;
     let noun = if *total == 1 { "entry" } else { "entries" };
     write!(body, "<footer>{total} {noun}")?;
     if !view.filter.is_empty() {
@@ -234,6 +234,9 @@ fn write_count(body: &mut String, listing: &Listing) -> fmt::Result {
     }
     if *is_archived {
         body.push_str(". <a href=\"./?archive=tar\">Download all as a tar archive</a>");
+        if *is_compressed {
+            body.push_str(", or <a href=\"./?archive=tar.gz\">compressed</a>");
+        }
     }
     body.push_str("</footer>\n");
     Ok(())
@@ -290,6 +293,7 @@ mod tests {
             unreadable: 0,
             is_truncated: false,
             is_archived: false,
+            is_compressed: false,
             entries,
             readme: None,
         }
@@ -369,6 +373,10 @@ mod tests {
         let page = render(&Listing { is_archived: true, ..listing(vec![file("a")]) });
         let link = "<footer>1 entry. <a href=\"./?archive=tar\">Download all as a tar archive</a></footer>";
         assert!(page.contains(link), "{page}");
+        let page = render(&Listing { is_archived: true, is_compressed: true, ..listing(vec![]) });
+        let links =
+            "Download all as a tar archive</a>, or <a href=\"./?archive=tar.gz\">compressed</a></footer>";
+        assert!(page.contains(links), "{page}");
     }
 
     #[test]

@@ -104,6 +104,7 @@ mod tests {
             unreadable: 0,
             is_truncated: false,
             is_archived: false,
+            is_compressed: false,
             entries: vec![
                 Entry { name: "d".into(), is_directory: true, size: None, modified: None },
                 Entry { name: "f".into(), is_directory: false, size: Some(3), modified },

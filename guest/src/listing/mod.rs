@@ -161,6 +161,8 @@ pub struct Listing {
     pub is_truncated: bool,
     /// Whether the directory is sent as an archive on request.
     pub is_archived: bool,
+    /// Whether it is then also sent as a compressed one.
+    pub is_compressed: bool,
     /// The entries of this page.
     pub entries: Vec<Entry>,
     /// The start of a README, where there is one.
@@ -258,7 +260,18 @@ pub async fn list<T: Tree>(
     }
     let is_archived = archive::is_open(path, settings);
     let path = path.clone();
-    Ok(Listing { path, view, pages, total, unreadable, is_truncated, is_archived, entries: page, readme })
+    Ok(Listing {
+        path,
+        view,
+        pages,
+        total,
+        unreadable,
+        is_truncated,
+        is_archived,
+        is_compressed: settings.compressed_archives,
+        entries: page,
+        readme,
+    })
 }
 
 /// Whether a name in a directory is shown. `/.well-known/` is served and not shown: it is for programs that know it.

@@ -3,7 +3,7 @@
 
 use crate::config::site::Site;
 use crate::report::metrics::Limit;
-use guest::archive::is_asked_for;
+use guest::archive::Form;
 use http::Request;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -33,7 +33,7 @@ impl Archives {
     /// # Errors
     /// [`TooMany`] if as many as possible are sent.
     pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Option<Permit>, TooMany> {
-        if !is_asked_for(request.uri().query()) {
+        if Form::asked_for(request.uri().query()).is_none() {
             return Ok(None);
         }
         let permit = Arc::clone(&self.0).try_acquire_owned();
