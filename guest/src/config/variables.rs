@@ -47,7 +47,7 @@ pub const VARIABLES: [Variable; 19] = [
         value: "[PATTERN: ]on|off",
         repeatable: true,
         default: "off",
-        meaning: "Send a listed directory of a pattern, or each, with everything below it, if it is asked for with ?archive=tar; the first match decides",
+        meaning: "Send a listed directory of a pattern, or each, with everything below it, if it is asked for with ?archive=tar or ?archive=tar.gz; the first match decides",
     },
     Variable {
         name: "FILES_CLEAN_URLS",

@@ -1,10 +1,11 @@
-//! How many archives of directories the file server sends at a time. Each holds its instance for as long as its client takes it, and an
-//! instance has to look at every file before.
+//! Archives of directories: how many the file server sends at a time, and which are compressed on their way. Each holds its instance for
+//! as long as its client takes it, and an instance has to look at every file before.
 
 use crate::config::site::Site;
 use crate::report::metrics::Limit;
-use guest::archive::Form;
+use guest::archive::{Form, GZIP_FIELD};
 use http::Request;
+use http::header::{CONTENT_LENGTH, HeaderMap};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -14,8 +15,8 @@ const MAX_ARCHIVES: u32 = 8;
 /// The part of the instances of a site that may send archives, so that they do not hold all of them.
 const PART_OF_INSTANCES: u32 = 4;
 
-/// The right to send one archive, until it is dropped.
-pub(super) type Permit = OwnedSemaphorePermit;
+/// The right to send one archive, until the last clone is dropped: the instance may be gone before the archive is compressed.
+pub(super) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// The archives of a site.
 #[derive(Debug)]
@@ -37,11 +38,20 @@ impl Archives {
             return Ok(None);
         }
         let permit = Arc::clone(&self.0).try_acquire_owned();
-        permit.map(Some).map_err(|_| {
+        permit.map(|permit| Some(Arc::new(permit))).map_err(|_| {
             Limit::Archives.hit();
             TooMany
         })
     }
+}
+
+/// Whether the body of a response of the file server is to be compressed. Then the length in its head is not that of what is sent.
+pub(super) fn take_gzip(headers: &mut HeaderMap) -> bool {
+    let is_wanted = headers.remove(GZIP_FIELD).is_some();
+    if is_wanted {
+        headers.remove(CONTENT_LENGTH);
+    }
+    is_wanted
 }
 
 /// As many archives as possible are sent.

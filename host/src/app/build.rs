@@ -27,7 +27,7 @@ use crate::sandbox::check_stores;
 use crate::site::published;
 use crate::wasi::sidecars::Compressor;
 use anyhow::{Context as _, Error, Result, bail};
-use guest::config::Settings;
+use guest::config::{COMPRESSED_ARCHIVES, Settings};
 use guest::guard::Guard;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -107,7 +107,10 @@ pub fn open(config: &Serve, loader: &Loader) -> Result<Vec<OpenedSite>> {
                 Some(location) => Source::At(location, Role::Guest),
                 None => Source::BuiltIn { markdown: site.asked.markdown },
             };
-            let guest = give(source, &site.grants, &limits)?;
+            let mut guest = give(source, &site.grants, &limits)?;
+            if site.asked.archives {
+                guest.sandbox.tell(COMPRESSED_ARCHIVES, "on");
+            }
             let middlewares = site.middlewares.iter();
             let middlewares = middlewares
                 .map(|it| give(Source::At(&it.location, Role::Middleware), &it.grants, &site.limits));

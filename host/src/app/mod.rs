@@ -2,7 +2,7 @@
 //!
 //! 1. [`route`]: which site a request is for; [`sites`]: all of them, replaced at once
 //! 2. [`build`]: how they are made
-//! 3. [`slots`]: an instance may live, now or soon; [`archives`]: few of them send archives
+//! 3. [`slots`]: an instance may live, now or soon; [`archives`]: few of them send archives, and some of those compressed
 //! 4. [`executor`]: a new instance, or an [`idle`] one where the operator allows it
 //! 5. [`running`]: the guest runs until it has set its response, and on as the body is sent; [`answer`] is that body
 //! 6. [`behind`]: components in front of others, each an app of its own
@@ -28,7 +28,7 @@ pub use answer::GuestBody;
 pub use prefix::Stripped;
 pub use slots::{Slots, with_kept};
 
-use crate::body::{Outgoing, RequestBody, SocketBody, request_body};
+use crate::body::{Gzip, Outgoing, RequestBody, SocketBody, request_body};
 use crate::config::limits::BodyLimits;
 use crate::config::site::Site;
 use crate::instance::{GuestResponse, Next, Template};
@@ -318,7 +318,7 @@ impl App {
             Some(places) => places.take(None, counts).await,
             None => self.slots.take(self.own_slots.as_ref(), counts).await,
         };
-        let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?.with_archive(archive);
+        let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?.with_archive(archive.clone());
         let (mut parts, body) = request.into_parts();
         if let Some(stripped) = &self.stripped {
             stripped.strip(&mut parts.uri);
@@ -389,9 +389,14 @@ impl App {
         if has_no_length(response.status()) {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
+        let gzip = archive.filter(|_| archives::take_gzip(response.headers_mut()));
         let bodiless = is_head || is_bodiless(response.status());
         let length = content_length(response.headers());
         Ok(response.map(|outgoing| {
+            let outgoing = match gzip {
+                Some(permit) if !bodiless => Outgoing::of(Box::new(Gzip::new(outgoing, permit))),
+                _ => outgoing,
+            };
             let content = SocketBody::new(outgoing, conn.files.clone(), subject.clone());
             let length = if bodiless { Some(0) } else { length };
             // Moved from one layer to the next several times.

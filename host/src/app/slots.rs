@@ -1,5 +1,6 @@
 //! How many instances live at a time: those that answer requests, for which others wait, and those that are kept in between.
 
+use super::archives::Permit;
 use crate::report::metrics::{InstanceCounts, Limit};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,12 +27,12 @@ pub(super) struct Slot {
     /// Of the site, where it may have fewer than all sites together.
     _of_site: Option<OwnedSemaphorePermit>,
     /// To send an archive, where it does.
-    _archive: Option<OwnedSemaphorePermit>,
+    _archive: Option<Permit>,
 }
 
 impl Slot {
     /// The same, with the right to send an archive.
-    pub(super) fn with_archive(self, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn with_archive(self, permit: Option<Permit>) -> Self {
         Self { _archive: permit, ..self }
     }
 }

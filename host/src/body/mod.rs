@@ -10,11 +10,13 @@
 //! Elsewhere, and where a range is small, it is read into memory.
 //!
 //! - [`writer`]: the guest's end; [`outgoing`]: the connection's end, which may have the body of another component in it
+//! - [`gzip`]: a body that is compressed between the two
 //! - [`source`]: files as guests read them through streams
 //! - [`socket_body`], [`socket_files`]: the way to the socket
 //! - [`memory`]: how many bytes of bodies are in memory at a time, in all
 //! - [`incoming`]: the body of a request
 
+mod gzip;
 mod incoming;
 mod memory;
 mod outgoing;
@@ -23,6 +25,7 @@ mod socket_files;
 mod source;
 mod writer;
 
+pub use gzip::Gzip;
 pub use incoming::{IncomingEnd, RequestBody, TooSlow, request_body};
 pub use memory::{Buffered, scarcity};
 pub use outgoing::{Incomplete, Outgoing, OutgoingEnd, Part, READ_MAX, Source, read_some};

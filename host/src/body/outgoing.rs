@@ -30,6 +30,9 @@ pub enum Incomplete {
     /// A file can no longer be read.
     #[error("a file cannot be read any more")]
     Unreadable,
+    /// What compresses it has failed.
+    #[error("it could not be compressed")]
+    Compression,
     /// The component behind the guest, whose body this one sends on, did not complete it. It has been told why.
     #[error("the component behind the guest did not complete its response")]
     Behind,
