@@ -123,8 +123,8 @@ pub(super) fn changes(
                 let mut lines = Lines::from(content, rule);
                 if let Some((number, line)) = lines.next() {
                     let scope = scope(number, line, paths)?;
-                    let fields = lines.take_while(|(_, line)| is_indented(line));
-                    fields.map(|line| own.follow(line, scope)).collect::<Result<(), _>>()?;
+                    let mut fields = lines.take_while(|(_, line)| is_indented(line));
+                    fields.try_for_each(|line| own.follow(line, scope))?;
                 }
             }
         }
