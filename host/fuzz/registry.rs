@@ -35,7 +35,7 @@ fn reference(text: &str) {
     let uri = format!("https://{}/v2/{}/manifests/x", reference.registry, reference.repository);
     let uri: Uri = uri.parse().unwrap_or_else(|error| panic!("{uri:?}: {error}"));
     assert_eq!(uri.path(), format!("/v2/{}/manifests/x", reference.repository));
-    assert_eq!(uri.authority().map(|it| it.as_str()), Some(reference.registry.as_str()));
+    assert_eq!(uri.authority().map(http::uri::Authority::as_str), Some(reference.registry.as_str()));
     assert_eq!(uri.query(), None);
 }
 
@@ -56,7 +56,7 @@ fn challenge(text: &str) {
 fn location(text: &str) {
     let base = Uri::from_static("https://registry.example:5000/v2/a/blobs/b");
     let Some(uri) = resolve(&base, text) else { return };
-    let authority = uri.authority().map(|it| it.as_str()).unwrap_or_default();
+    let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();
     assert!(uri.scheme().is_some() && !authority.is_empty() && !authority.contains('@'), "{text:?}");
     assert!(!text.starts_with('/') || authority == "registry.example:5000", "{text:?}");
 }

@@ -28,7 +28,8 @@ fn guest_of(answer: &[u8], fields: &[(&str, &str)], end: &str) -> GuestFile {
     let mut text = String::from("content");
     let mut list = Vec::new();
     for part in fields.iter().flat_map(|(name, value)| [name, value]) {
-        list.extend([TEXT_AT + text.len() as u32, part.len() as u32].map(u32::to_le_bytes));
+        let [start, length] = [text.len(), part.len()].map(|number| u32::try_from(number).unwrap());
+        list.extend([TEXT_AT + start, length].map(u32::to_le_bytes));
         text.push_str(part);
     }
     let data = [(ANSWER_AT, answer), (FIELDS_AT, list.as_flattened()), (TEXT_AT, text.as_bytes())];

@@ -309,16 +309,8 @@ impl App {
             Limit::Body.hit();
             return Err(NoAnswer::BodyTooLarge);
         }
-        let archive = match &self.archives {
-            Some(archives) => archives.admit(&request).map_err(|_| NoAnswer::Busy(self.times.queue))?,
-            None => None,
-        };
-        let counts = self.counts.as_deref();
-        let slot = match &self.places {
-            Some(places) => places.take(None, counts).await,
-            None => self.slots.take(self.own_slots.as_ref(), counts).await,
-        };
-        let slot = slot.ok_or(NoAnswer::Busy(self.times.queue))?.with_archive(archive.clone());
+        let archive = self.admit_archive(&request)?;
+        let slot = self.take_slot().await?.with_archive(archive.clone());
         let (mut parts, body) = request.into_parts();
         if let Some(stripped) = &self.stripped {
             stripped.strip(&mut parts.uri);
@@ -402,6 +394,24 @@ impl App {
             // Moved from one layer to the next several times.
             Box::new(GuestBody::new(content, running, self.name.clone(), subject, length))
         }))
+    }
+}
+
+impl App {
+    /// The right to send an archive, if the request asks for one.
+    fn admit_archive<B>(&self, request: &Request<B>) -> Result<Option<archives::Permit>, NoAnswer> {
+        let Some(archives) = &self.archives else { return Ok(None) };
+        archives.admit(request).map_err(|_| NoAnswer::Busy(self.times.queue))
+    }
+
+    /// The right to have an instance, perhaps after a while.
+    async fn take_slot(&self) -> Result<slots::Slot, NoAnswer> {
+        let counts = self.counts.as_deref();
+        let slot = match &self.places {
+            Some(places) => places.take(None, counts).await,
+            None => self.slots.take(self.own_slots.as_ref(), counts).await,
+        };
+        slot.ok_or(NoAnswer::Busy(self.times.queue))
     }
 }
 

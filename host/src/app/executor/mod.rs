@@ -40,7 +40,7 @@ pub(super) enum Executor {
     Component(component::Executor),
     Concurrent(concurrent::Executor),
     Workers(Arc<Workers>),
-    Direct(direct::Executor),
+    Direct(Box<direct::Executor>),
 }
 
 impl Executor {
@@ -65,7 +65,9 @@ impl Executor {
                     Self::Concurrent(concurrent::Executor::new(made, uses, slots))
                 }
             }
-            Linked::Direct(module) => Self::Direct(direct::Executor::new(*module, uses, slots, counts)),
+            Linked::Direct(module) => {
+                Self::Direct(Box::new(direct::Executor::new(*module, uses, slots, counts)))
+            }
         })
     }
 
