@@ -280,6 +280,22 @@ impl App {
         }
     }
 
+    /// The right to send an archive, if the request asks for one.
+    fn admit_archive<B>(&self, request: &Request<B>) -> Result<Option<archives::Permit>, NoAnswer> {
+        let Some(archives) = &self.archives else { return Ok(None) };
+        archives.admit(request).map_err(|_| NoAnswer::Busy(self.times.queue))
+    }
+
+    /// The right to have an instance, perhaps after a while.
+    async fn take_slot(&self) -> Result<slots::Slot, NoAnswer> {
+        let counts = self.counts.as_deref();
+        let slot = match &self.places {
+            Some(places) => places.take(None, counts).await,
+            None => self.slots.take(self.own_slots.as_ref(), counts).await,
+        };
+        slot.ok_or(NoAnswer::Busy(self.times.queue))
+    }
+
     /// Answers a request that came by this connection, or through an app in front of this one. A `recorder` notes who has
     /// logged in, and how long its guest runs.
     pub async fn respond<B>(
@@ -394,24 +410,6 @@ impl App {
             // Moved from one layer to the next several times.
             Box::new(GuestBody::new(content, running, self.name.clone(), subject, length))
         }))
-    }
-}
-
-impl App {
-    /// The right to send an archive, if the request asks for one.
-    fn admit_archive<B>(&self, request: &Request<B>) -> Result<Option<archives::Permit>, NoAnswer> {
-        let Some(archives) = &self.archives else { return Ok(None) };
-        archives.admit(request).map_err(|_| NoAnswer::Busy(self.times.queue))
-    }
-
-    /// The right to have an instance, perhaps after a while.
-    async fn take_slot(&self) -> Result<slots::Slot, NoAnswer> {
-        let counts = self.counts.as_deref();
-        let slot = match &self.places {
-            Some(places) => places.take(None, counts).await,
-            None => self.slots.take(self.own_slots.as_ref(), counts).await,
-        };
-        slot.ok_or(NoAnswer::Busy(self.times.queue))
     }
 }
 

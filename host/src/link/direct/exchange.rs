@@ -6,7 +6,8 @@
 //! so what becomes of it is said in one place.
 
 use super::core::Core;
-use super::memory::{R, borrow, bytes, handle, list, out_of_bounds, word};
+use super::http::collect_fields;
+use super::memory::{R, borrow, bytes, handle, out_of_bounds};
 use crate::body::{FileSource, Outgoing, bytes_ahead};
 use crate::instance::State;
 use crate::link::calls::{directories, messages as calls};
@@ -74,11 +75,7 @@ pub(super) fn read_answer(
     let memory = &*memory;
     let answer = memory.get(address as usize..).and_then(<[u8]>::first_chunk).ok_or_else(out_of_bounds)?;
     let Some(answer) = Answer::read(answer) else { bail!("what the guest gave as its answer is none") };
-    let fields = list::<16>(memory, answer.fields, answer.field_count, 4)?.iter().map(|entry| {
-        let name = calls::RawName(bytes(memory, word(entry, 0), word(entry, 4))?);
-        Ok((name, bytes(memory, word(entry, 8), word(entry, 12))?))
-    });
-    let Ok(fields) = calls::collect_fields(fields)? else { return Ok(None) };
+    let Ok(fields) = collect_fields(memory, answer.fields, answer.field_count)? else { return Ok(None) };
     let Ok(status) = StatusCode::from_u16(answer.status) else { return Ok(None) };
     if calls::has_forbidden(&mut core.state, &fields) {
         return Ok(None);

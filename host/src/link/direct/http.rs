@@ -10,6 +10,7 @@ use super::streams::subscribe;
 use super::values::Bytes;
 use super::{Functions, Interface};
 use crate::link::calls::messages as calls;
+use http::HeaderMap;
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::HeaderResult;
 use wasmtime_wasi_http::p2::bindings::http::types::{
@@ -37,6 +38,15 @@ fn outcome<T>(outcome: HeaderResult<T>) -> R<Result<T, HeaderError>> {
     })
 }
 
+/// The fields of a list of names and values in the guest's memory, or the error that the guest gets.
+pub(super) fn collect_fields(memory: &[u8], address: u32, count: u32) -> R<Result<HeaderMap, HeaderError>> {
+    let entries = list::<16>(memory, address, count, 4)?.iter().map(|entry| {
+        let name = calls::RawName(bytes(memory, word(entry, 0), word(entry, 4))?);
+        Ok((name, bytes(memory, word(entry, 8), word(entry, 12))?))
+    });
+    calls::collect_fields(entries)
+}
+
 fn add_fields(interface: &mut Interface<'_>) -> R<()> {
     interface
         .plain("[resource-drop]fields", |mut call: Call<'_>, fields: u32| -> R<()> {
@@ -47,13 +57,7 @@ fn add_fields(interface: &mut Interface<'_>) -> R<()> {
         })?
         .plain("[static]fields.from-list", |mut call: Call<'_>, address: u32, count: u32, to: u32| {
             let (memory, state) = call.enter()?;
-            let memory = &*memory;
-            let entries = list::<16>(memory, address, count, 4)?.iter().map(|entry| {
-                let name = calls::RawName(bytes(memory, word(entry, 0), word(entry, 4))?);
-                Ok((name, bytes(memory, word(entry, 8), word(entry, 12))?))
-            });
-            let fields = calls::collect_fields(entries)?;
-            let fields = calls::new_fields(state, fields)?;
+            let fields = calls::new_fields(state, collect_fields(memory, address, count)?)?;
             call.store(to, fields)
         })?
         .plain(
