@@ -1,9 +1,12 @@
 //! What is in archives, and in the directories that they are made of.
 
+use crate::Programs;
+use crate::site::{Site, noise};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::process::Command;
 
 /// Files by path, and directories with nothing.
 pub type Tree = BTreeMap<String, Option<Vec<u8>>>;
@@ -37,4 +40,26 @@ pub fn tree(directory: &Path, name: &str) -> Tree {
         }
     }
     tree
+}
+
+/// Has GNU tar, with this option, and Python extract an archive of this form, and compares that with the site.
+pub fn strangers_extract(programs: Programs, form: &str, option: &str) {
+    let site = Site::new().with("FILES_LISTING", "on").with("FILES_ARCHIVE", "on");
+    site.file("a.txt", noise(100_000)).directory("hollow").file("été/日本.txt", "é");
+    site.file(&format!("é{}/new\nline", "x".repeat(200)), "x").file(&"y".repeat(255), "y");
+    let server = programs.ours(&site, &[]);
+    let archive = site.outside().join(format!("site.{form}"));
+    fs::write(&archive, server.get(&format!("/?archive={form}")).body).unwrap();
+    let python = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])";
+    let extractions: [(&str, &[&str]); 2] = [("tar", &[option]), ("python3", &["-c", python])];
+    for (program, arguments) in extractions {
+        let target = site.outside().join(program);
+        fs::create_dir(&target).unwrap();
+        let mut command = Command::new(program);
+        command.args(arguments).arg(&archive);
+        let output = if program == "tar" { command.arg("-C").arg(&target) } else { command.arg(&target) };
+        let output = output.output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{program}: {output:?}");
+        assert!(tree(&target.join("files"), "files") == tree(site.root(), "files"), "{program}");
+    }
 }

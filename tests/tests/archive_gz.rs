@@ -221,24 +221,5 @@ fn a_large_compressed_archive_takes_little_memory() {
 #[cfg(feature = "strangers")]
 #[test]
 fn gnu_tar_and_python_extract_what_was_compressed() {
-    use std::process::Command;
-
-    let site = site();
-    site.file("a.txt", noise(100_000)).directory("hollow").file("été/日本.txt", "é");
-    site.file(&format!("é{}/new\nline", "x".repeat(200)), "x").file(&"y".repeat(255), "y");
-    let server = programs!().ours(&site, &[]);
-    let archive = site.outside().join("site.tar.gz");
-    fs::write(&archive, server.get("/?archive=tar.gz").body).unwrap();
-    let python = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])";
-    let extractions: [(&str, &[&str]); 2] = [("tar", &["-xzf"]), ("python3", &["-c", python])];
-    for (program, arguments) in extractions {
-        let target = site.outside().join(program);
-        fs::create_dir(&target).unwrap();
-        let mut command = Command::new(program);
-        command.args(arguments).arg(&archive);
-        let output = if program == "tar" { command.arg("-C").arg(&target) } else { command.arg(&target) };
-        let output = output.output().unwrap();
-        assert!(output.status.success() && output.stderr.is_empty(), "{program}: {output:?}");
-        assert!(tree(&target.join("files"), "files") == tree(site.root(), "files"), "{program}");
-    }
+    tests::archive::strangers_extract(programs!(), "tar.gz", "-xzf");
 }
