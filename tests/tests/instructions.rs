@@ -1,7 +1,8 @@
 //! What a request costs, in instructions. They are counted and not timed, so that they do not depend on how busy the machine
 //! is, and a change that makes requests dearer fails before it lands.
 //!
-//! valgrind does not know `openat2`, so that files are opened as on old kernels, which takes more instructions.
+//! valgrind does not know `openat2`, so that files are opened as on old kernels, which takes more instructions. For the same reason the
+//! host leaves rules to the file server, which then reads and parses them for each request; elsewhere it does so once.
 //!
 //! This needs valgrind, and the program as people run it: `cargo build --release -p host`. With `-- --nocapture`, each
 //! test prints its lines of `RECORDED` as they have to be for the counts of this run.

@@ -25,8 +25,8 @@ pub(super) struct Place {
 }
 
 impl Index {
-    /// The index of a file in which rules begin with the lines that `begins` tells of; `None` if it is not a file that has only such
-    /// rules, and as many as it may have. `begins` gives `None` for a line that goes on with the rule before it.
+    /// The index of a file; `None` if it has too many rules or bytes, or a line before the first rule. `pattern` gives the part of a line
+    /// from its pattern on, and `None` for a line that goes on with the rule before it.
     pub(super) fn new(
         content: &[u8],
         file: &'static str,

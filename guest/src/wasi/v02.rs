@@ -59,7 +59,7 @@ impl bindings::exports::wasi::http::incoming_handler::Guest for FileServer {
 /// An opened file.
 pub(super) type File = Descriptor;
 
-/// Decides the answer to a request, and tells the operator what he must know of it.
+/// Decides the answer to a request, and tells the operator what is wrong with the site, if something is.
 pub(super) fn decide(preopen: &Preopen, request: &Request) -> Plan<Descriptor> {
     let settings = &prepared::get_or_read(|| {}).outcome;
     let mut plan = block_on(answer::handle(preopen, settings.as_ref(), request, now));
