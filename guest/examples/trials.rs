@@ -46,7 +46,6 @@ impl bindings::exports::wasi::http::handler::Guest for Trials {
             "/authority" => {
                 Ok(text(&[], format!("{:?} {:?}", request.get_scheme(), request.get_authority())))
             }
-            "/meet" => Ok(meet(argument.parse().unwrap_or_default()).await),
             "/print" => {
                 print(argument.to_owned()).await;
                 Ok(text(&[], "printed".to_owned()))
@@ -152,16 +151,6 @@ fn copy(request: Request) -> Response {
         }
     });
     Response::new(fields(&TRAILER), Some(reader), trailers).0
-}
-
-/// Answers once so many requests are here at the same time.
-async fn meet(expected: u32) -> Response {
-    static HERE: AtomicU32 = AtomicU32::new(0);
-    HERE.fetch_add(1, Ordering::Relaxed);
-    while HERE.load(Ordering::Relaxed) < expected {
-        wait_for(5_000_000).await;
-    }
-    text(&[], "all are here".to_owned())
 }
 
 /// Prints whether the runtime says that the response was sent.
