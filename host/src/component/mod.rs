@@ -29,6 +29,7 @@ use interface::{Edition, InterfaceName};
 use kind::Kind;
 use std::borrow::Cow;
 use std::fmt;
+use std::io::Read as _;
 use std::sync::LazyLock;
 use wasmparser::{Validator, WasmFeatures};
 use wasmtime::Engine;
@@ -42,14 +43,15 @@ macro_rules! built {
 }
 
 /// The file server that is served when no other guest is named.
-pub static BUILT_IN: LazyLock<Vec<u8>> = LazyLock::new(|| decompress(built!("guest.wasm.zst")));
+pub static BUILT_IN: LazyLock<Vec<u8>> = LazyLock::new(|| decompress(built!("guest.wasm.zst"), &[]));
 
 /// The file server that also renders Markdown.
 pub static BUILT_IN_MARKDOWN: LazyLock<Vec<u8>> =
-    LazyLock::new(|| decompress(built!("guest-markdown.wasm.zst")));
+    LazyLock::new(|| decompress(built!("guest-markdown.wasm.zst"), &BUILT_IN));
 
 /// The file server for WASI 0.3.
-pub static BUILT_IN_P3: LazyLock<Vec<u8>> = LazyLock::new(|| decompress(built!("guest-p3.wasm.zst")));
+pub static BUILT_IN_P3: LazyLock<Vec<u8>> =
+    LazyLock::new(|| decompress(built!("guest-p3.wasm.zst"), &BUILT_IN));
 
 /// Tells [`BUILT_IN`] without decompressing it.
 const BUILT_IN_DIGEST: Digest = *built!("guest.wasm.sha256");
@@ -57,9 +59,12 @@ const BUILT_IN_DIGEST: Digest = *built!("guest.wasm.sha256");
 /// Tells [`BUILT_IN_P3`] without decompressing it.
 const BUILT_IN_P3_DIGEST: Digest = *built!("guest-p3.wasm.sha256");
 
-/// Of a damaged file, the empty result is no component, which is an error to whoever reads it.
-fn decompress(file: &[u8]) -> Vec<u8> {
-    zstd::stream::decode_all(file).unwrap_or_default()
+/// Decompresses a component. A damaged one becomes empty, which every reader refuses.
+fn decompress(mut file: &[u8], dictionary: &[u8]) -> Vec<u8> {
+    let mut component = Vec::new();
+    zstd::Decoder::with_dictionary(&mut file, dictionary)
+        .and_then(|mut decoder| decoder.read_to_end(&mut component))
+        .map_or_else(|_| Vec::new(), |_| component)
 }
 
 /// The first eight bytes of WebAssembly: magic, version, layer.
