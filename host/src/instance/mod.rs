@@ -15,7 +15,7 @@ use crate::sandbox::{Allowance, BLOCKING_FILE_CALLS, Network, Requests, Sandbox}
 use crate::wasi::files::Lately;
 use crate::wasi::keyvalue::Store as KeyValueStore;
 use crate::wasi::sidecars::{Compressor, Digester, Sidecars};
-use crate::wasi::{KnownFiles, LastFile, LentBodies, OpenFiles, PathKeys, Streams};
+use crate::wasi::{KnownFiles, LastFile, LentBodies, MissingNames, OpenFiles, PathKeys, Streams};
 use http::{HeaderMap, Response};
 use next::Original;
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub struct FileMemory {
     keys: PathKeys,
     known: KnownFiles,
     open: OpenFiles,
+    missing: MissingNames,
     compressor: Option<Arc<Compressor>>,
     digester: Arc<Digester>,
 }
@@ -363,10 +364,10 @@ impl State {
 
     /// What a call about a file needs.
     pub fn about_files(&mut self) -> AboutFiles<'_> {
-        let FileMemory { keys, known, open, .. } = &*self.template.files;
+        let FileMemory { keys, known, open, missing, .. } = &*self.template.files;
         AboutFiles {
             resources: &self.table,
-            lately: Lately { keys, known, open },
+            lately: Lately { keys, known, open, missing },
             last: &mut self.last_file,
             sidecars: self.sidecars.as_deref_mut(),
         }

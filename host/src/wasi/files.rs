@@ -4,6 +4,7 @@
 use super::entries::descriptor_type;
 use super::known_files::KnownFiles;
 use super::last_file::{Found, LastFile};
+use super::missing_names::MissingNames;
 use super::open_files::OpenFiles;
 use super::path_key::{PathKey, PathKeys};
 use crate::sandbox::BLOCKING_FILE_CALLS;
@@ -56,12 +57,14 @@ pub struct OpenHow {
 /// What is known of files that guests have asked for.
 #[derive(Clone, Copy)]
 pub struct Lately<'a> {
-    /// What both are found by.
+    /// What all of them are found by.
     pub keys: &'a PathKeys,
     /// The paths that have led to regular files.
     pub known: &'a KnownFiles,
     /// The files that are still open.
     pub open: &'a OpenFiles,
+    /// The names that were missing beside them.
+    pub missing: &'a MissingNames,
 }
 
 impl Lately<'_> {
@@ -152,6 +155,12 @@ pub fn stat_at(
         return Ok(found.stat);
     }
     let key = lately.key(directory, path);
+    let beside = last
+        .examined_beside(&directory.dir, path)
+        .and_then(|now| lately.missing.version(lately.keys, directory, path, now));
+    if beside.is_some_and(|version| lately.missing.has(key, version)) {
+        return Err(Failure::Code(ErrorCode::NoEntry));
+    }
     if let Some(found) = lately.find(key, directory, path) {
         let stat = found.stat;
         last.examine(&directory.dir, path, found);
@@ -168,9 +177,15 @@ pub fn stat_at(
         }
         lately.known.set(key, false);
     }
-    let stat = look_at(directory, path)?;
-    last.forget_examined();
-    Ok(stat)
+    let looked = look_at(directory, path);
+    match (&looked, beside) {
+        (Ok(_), _) => last.forget_examined(),
+        (Err(Failure::Code(ErrorCode::NoEntry)), Some(version)) => {
+            lately.missing.note(lately.keys, (directory, path), key, version);
+        }
+        _ => {}
+    }
+    looked
 }
 
 /// Examines what a path below a directory leads to, and remembers nothing.
@@ -268,27 +283,40 @@ fn moment(seconds: i64, nanoseconds: i64) -> Option<Datetime> {
 #[cfg(test)]
 mod tests {
     use super::{Failure, Lately, OpenHow, describe, open_at, stat_at};
-    use crate::wasi::{KnownFiles, LastFile, OpenFiles, PathKeys};
+    use crate::body::METADATA_TTL;
+    use crate::wasi::{KnownFiles, LastFile, MissingNames, OpenFiles, PathKeys};
     use std::fs::File;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
     use std::process::Command;
     use std::sync::Arc;
+    use std::time::Instant;
     use wasmtime_wasi::filesystem::{Descriptor, Dir, FsPerms, OpenMode};
     use wasmtime_wasi::p2::bindings::filesystem::types::{
         DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
     };
 
-    #[derive(Default)]
     struct Memory {
         keys: PathKeys,
         known: KnownFiles,
         open: OpenFiles,
+        missing: MissingNames,
+    }
+
+    impl Default for Memory {
+        fn default() -> Self {
+            Self {
+                keys: PathKeys::default(),
+                known: KnownFiles::default(),
+                open: OpenFiles::default(),
+                missing: MissingNames::of_unsettled_directories(),
+            }
+        }
     }
 
     impl Memory {
         fn lately(&self) -> Lately<'_> {
-            Lately { keys: &self.keys, known: &self.known, open: &self.open }
+            Lately { keys: &self.keys, known: &self.known, open: &self.open, missing: &self.missing }
         }
     }
 
@@ -403,6 +431,29 @@ mod tests {
             assert_eq!((describe(&stat).type_, stat.st_size), (DescriptorType::RegularFile, 7));
             assert_eq!(last.take_examined(&directory.dir, "f").is_some(), is_opened);
             open_at(directory, "f", read(), lately, &mut last).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_variant_that_is_new_is_found() {
+        let Fixture { directory, outside } = &fixture();
+        let (memory, mut last) = (Memory::default(), LastFile::default());
+        let mut is_missing = || {
+            let lately = memory.lately();
+            let mut stat = |path| stat_at(directory, path, PathFlags::SYMLINK_FOLLOW, lately, &mut last);
+            stat("f").unwrap();
+            let variant = stat("f.br");
+            open_at(directory, "f", read(), lately, &mut last).unwrap();
+            code(&variant) == Some(ErrorCode::NoEntry)
+        };
+        // From the second time on, the file is opened when it is examined, and what is missing beside it is remembered.
+        for _ in 0..4 {
+            assert!(is_missing());
+        }
+        std::fs::write(outside.path().join("root/f.br"), "").unwrap();
+        let written = Instant::now();
+        while is_missing() {
+            assert!(written.elapsed() < METADATA_TTL * 1_000, "it is never found");
         }
     }
 

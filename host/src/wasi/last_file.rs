@@ -58,6 +58,13 @@ impl LastFile {
         self.examined = Some((Arc::clone(directory), path.to_owned(), found));
     }
 
+    /// When the file was examined whose name the last name of this path begins with, if that is the file that was examined last.
+    pub fn examined_beside(&self, directory: &Arc<File>, path: &str) -> Option<Instant> {
+        let (start, examined, found) = self.examined.as_ref()?;
+        let rest = path.strip_prefix(examined.as_str())?;
+        (Arc::ptr_eq(start, directory) && !rest.is_empty() && !rest.contains('/')).then_some(found.since)
+    }
+
     /// The file at this path, if it was examined just now.
     pub fn take_examined(&mut self, directory: &Arc<File>, path: &str) -> Option<Found> {
         let (start, examined, found) = self.examined.take()?;

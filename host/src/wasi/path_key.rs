@@ -1,6 +1,6 @@
 //! Paths as what is remembered of them is found: by one hash, which is computed once for each call of a guest.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 
 /// What tells a path from others. Two paths may have the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,12 @@ pub struct PathKeys(RandomState);
 impl PathKeys {
     /// The key of a path that begins at a directory that is open as this file descriptor.
     pub fn of(&self, directory: i32, path: &str) -> PathKey {
-        PathKey(self.0.hash_one((directory, path)))
+        PathKey(self.hash((directory, path)))
+    }
+
+    /// The hash of something else, which no guest can foresee either.
+    pub fn hash(&self, value: impl Hash) -> u64 {
+        self.0.hash_one(value)
     }
 }
 
