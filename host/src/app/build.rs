@@ -203,7 +203,7 @@ struct Machine {
 }
 
 /// What code is compiled from.
-type Key = (Digest, Executor);
+type Key = (Digest, Executor, Renewal);
 
 struct Kept {
     code: Arc<Code>,
@@ -384,7 +384,6 @@ impl Machine {
                 self.edition
             );
         }
-        let code = self.code(&guest, site.executor)?;
         let template = Template::new(sandbox, Stdio::Marked, Arc::clone(&self.files));
         let template =
             Arc::new(if guest.is_built_in() { template.with_sidecars(site.asked.digests) } else { template });
@@ -393,19 +392,20 @@ impl Machine {
             Instances::Auto => Renewal::Restored,
             Instances::New => Renewal::New,
         };
+        let code = self.code(&guest, site.executor, renewal)?;
         let (linked, how) = self.linkers.link(&guest, &code, &template, renewal)?;
         let runs = format!("{} {how}", guest.name());
         let about = About { component: guest.name(), executor: how, grants: grants.summary() };
         Ok((App::new(linked, template, site, shared, about)?, runs))
     }
 
-    fn code(&mut self, guest: &Guest, executor: Executor) -> Result<Arc<Code>> {
-        let key = (guest.digest, executor);
+    fn code(&mut self, guest: &Guest, executor: Executor, renewal: Renewal) -> Result<Arc<Code>> {
+        let key = (guest.digest, executor, renewal);
         if let Some(kept) = self.codes.get_mut(&key) {
             kept.age = 0;
             return Ok(Arc::clone(&kept.code));
         }
-        let code = Arc::new(self.linkers.code(guest, executor)?);
+        let code = Arc::new(self.linkers.code(guest, executor, renewal)?);
         self.codes.insert(key, Kept { code: Arc::clone(&code), age: 0 });
         Ok(code)
     }

@@ -81,14 +81,16 @@ pub fn new(edition: Edition, instances: u32, sizes: &Sizes, cache: Option<Cache>
     let stacks = if is_concurrent { instances.saturating_mul(STACKS_PER_INSTANCE) } else { instances };
     let mut pool = PoolingAllocationConfig::new();
     let total = |each: u32| instances.saturating_mul(each.max(1));
+    // With one for the marks of what was written to.
+    let memories = sizes.memories.saturating_add(1);
     pool.total_component_instances(instances)
         .total_core_instances(total(sizes.core_instances))
-        .total_memories(total(sizes.memories))
+        .total_memories(total(memories))
         .total_tables(total(sizes.tables))
         .total_stacks(stacks)
         .max_core_instances_per_component(sizes.core_instances)
         .max_memories_per_component(sizes.memories)
-        .max_memories_per_module(sizes.memories)
+        .max_memories_per_module(memories)
         .max_tables_per_component(sizes.tables)
         .max_tables_per_module(sizes.tables_in_module)
         .table_elements(sizes.table)

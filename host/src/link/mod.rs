@@ -72,12 +72,12 @@ impl Linkers {
     }
 
     /// Compiles a guest that serves for the ways in which it may run.
-    pub fn code(&self, guest: &Guest, executor: Executor) -> Result<Code> {
+    pub fn code(&self, guest: &Guest, executor: Executor, renewal: Renewal) -> Result<Code> {
         let is_known = executor == Executor::Auto && guest.is_built_in();
         let mut component = if is_known { None } else { Some(self.component(guest)?) };
         let direct = match (executor, &self.direct) {
             (_, None) => Err(IS_CONCURRENT.to_owned()),
-            (Executor::Auto, Some(functions)) => DirectCode::new(&self.engine, guest, functions),
+            (Executor::Auto, Some(functions)) => DirectCode::new(&self.engine, guest, functions, renewal),
             (Executor::Component, _) => Err("--executor component asks for it".to_owned()),
         };
         if direct.is_err() && component.is_none() {

@@ -20,6 +20,11 @@ impl Allowance {
         Self { memory: sizes.memory, table: sizes.table, exceeded: false }
     }
 
+    /// A memory of this size, in bytes, is not the guest's, and does not count.
+    pub fn return_memory(&mut self, bytes: usize) {
+        self.memory = self.memory.saturating_add(bytes);
+    }
+
     /// Whether a growth was denied.
     pub fn was_exceeded(&self) -> bool {
         self.exceeded

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::rewrite::marks;
 use wasmparser::{
     DataKind, ElementKind, Encoding, ExternalKind, FunctionBody, MemoryType, Operator, Parser, Payload,
     TypeRef, ValType,
@@ -204,7 +205,7 @@ fn check_body(function: u32, body: &FunctionBody<'_>) -> Result<(), Unrestorable
     let mut operators = body.get_operators_reader()?;
     while !operators.eof() {
         let operator = operators.read()?;
-        if !changes_only_memory_and_globals(&operator) {
+        if !changes_only_memory_and_globals(&operator) || marks::write(&operator).is_none() {
             let text = format!("{operator:?}");
             let name = text.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
             return Err(Unrestorable::Instruction { function, instruction: name.to_owned() });

@@ -15,7 +15,9 @@
 //! 1. [`plan`] reads what the module has and decides where new types and functions get their indices.
 //! 2. [`reencode`] writes the module again, with every reference to a function at its new index.
 //! 3. [`wrapper`] is the code of a wrapper.
+//! 4. [`marks`] has the module tell which parts of its memory it has written to, where that is asked for.
 
+pub mod marks;
 mod plan;
 mod reencode;
 #[cfg(test)]
@@ -41,6 +43,15 @@ pub struct RewrittenImport<'a> {
     /// Whether it allocates in the memory of the guest: its raw function returns an `i64`, which is either a request for
     /// an allocation (alignment in the upper half, size in the lower one) or negative.
     pub allocates: bool,
+}
+
+/// What is added to a module so that its instances can be put back into their initial state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Additions<'a> {
+    /// The indices of mutable globals, which are exported as well, as [`global_export`] names them.
+    pub globals: &'a [u32],
+    /// Whether writes to the memory are [marked](marks). The module has one memory, which it defines.
+    pub marks: bool,
 }
 
 /// The reason that a module cannot be rewritten.
@@ -97,8 +108,7 @@ pub fn global_export(index: u32) -> String {
 /// Rewrites a core module.
 ///
 /// `imports` are the new names of all its imports, which must be functions, in the order of the module. `realloc` is the
-/// export that allocates. `globals` are the indices of mutable globals, which are exported as well, as [`global_export`]
-/// names them.
+/// export that allocates.
 ///
 /// If any import allocates, a further one, [`HOST`] [`NEXT`], follows the others. Of the custom sections only the name
 /// section remains: others may hold offsets into the code, and would be wrong.
@@ -106,9 +116,9 @@ pub fn rewrite(
     module: &[u8],
     imports: &[RewrittenImport<'_>],
     realloc: Option<&str>,
-    globals: &[u32],
+    additions: Additions<'_>,
 ) -> Result<Vec<u8>, RewriteError> {
-    let mut plan = Plan::of(module, imports, realloc, globals)?;
+    let mut plan = Plan::of(module, imports, realloc, additions)?;
     let mut rewritten = wasm_encoder::Module::new();
     plan.parse_core_module(&mut rewritten, wasmparser::Parser::new(0), module).map_err(|error| {
         RewriteError::Malformed(match error {

@@ -3,7 +3,7 @@
 //! New types follow all others. The new import follows the others, so that the index of each function that the module
 //! defines is higher by one. The wrappers follow all functions.
 
-use super::{RewriteError, RewrittenImport, global_export};
+use super::{Additions, RewriteError, RewrittenImport, global_export, marks};
 use wasmparser::{Export, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 
 /// How a module is rewritten.
@@ -15,8 +15,11 @@ pub struct Plan<'a> {
     functions: u32,
     /// The original index of the allocator; `None` if no import allocates.
     pub realloc: Option<u32>,
-    /// The mutable globals to be exported.
-    pub globals: &'a [u32],
+    /// What is added for restoring.
+    pub additions: Additions<'a>,
+    /// The number of parameters of each defined function, and how many of the functions were written.
+    pub parameters: Vec<u32>,
+    pub written: usize,
 }
 
 /// An imported function.
@@ -52,11 +55,11 @@ impl<'a> Plan<'a> {
         module: &[u8],
         names: &[RewrittenImport<'a>],
         realloc: Option<&str>,
-        globals: &'a [u32],
+        additions: Additions<'a>,
     ) -> Result<Self, RewriteError> {
         let sections = Sections::read(module)?;
         let imports = sections.imports(names)?;
-        sections.check_exports(globals)?;
+        sections.check_exports(additions)?;
         let first = imports.iter().find(|import| import.wrapper.is_some());
         let realloc = match (first, realloc) {
             (None, _) => None,
@@ -68,7 +71,9 @@ impl<'a> Plan<'a> {
             functions: count(&sections.functions)?,
             imports,
             realloc,
-            globals,
+            additions,
+            parameters: sections.parameters()?,
+            written: 0,
         })
     }
 
@@ -182,14 +187,27 @@ impl<'a> Sections<'a> {
         }
     }
 
-    /// Checks that the globals can be exported.
-    fn check_exports(&self, globals: &[u32]) -> Result<(), RewriteError> {
+    /// The number of parameters of each defined function.
+    fn parameters(&self) -> Result<Vec<u32>, RewriteError> {
+        let parameters = self.functions.iter().map(|&ty| match self.types.get(ty as usize) {
+            Some(ty) => count(ty.params()),
+            None => Err(RewriteError::Malformed("a function is of an unknown type".to_owned())),
+        });
+        parameters.collect()
+    }
+
+    /// Checks that what is added can be exported.
+    fn check_exports(&self, Additions { globals, marks }: Additions<'_>) -> Result<(), RewriteError> {
+        let is_taken = |name: &str| self.exports.iter().any(|export| export.name == name);
+        if marks && is_taken(&marks::export()) {
+            return Err(RewriteError::Export(marks::export()));
+        }
         for &global in globals {
             if self.globals.get(global as usize) != Some(&true) {
                 return Err(RewriteError::Global(global));
             }
             let name = global_export(global);
-            if self.exports.iter().any(|export| export.name == name) {
+            if is_taken(&name) {
                 return Err(RewriteError::Export(name));
             }
         }

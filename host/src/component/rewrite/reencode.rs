@@ -1,16 +1,16 @@
 //! Writes a module again, according to a [`Plan`].
 
 use super::plan::Plan;
-use super::{HOST, NEXT, global_export, wrapper};
+use super::{HOST, NEXT, global_export, marks, wrapper};
 use std::convert::Infallible;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     CodeSection, EntityType, ExportKind, ExportSection, FunctionSection, ImportSection, IndirectNameMap,
-    Module, NameMap, NameSection, TypeSection, ValType,
+    MemorySection, Module, NameMap, NameSection, TypeSection, ValType,
 };
 use wasmparser::{
-    CodeSectionReader, CustomSectionReader, ExportSectionReader, FunctionSectionReader, ImportSectionReader,
-    KnownCustom, Name, TypeSectionReader,
+    CodeSectionReader, CustomSectionReader, ExportSectionReader, FunctionBody, FunctionSectionReader,
+    ImportSectionReader, KnownCustom, MemorySectionReader, Name, TypeSectionReader,
 };
 
 type Written<T = ()> = Result<T, Error<Infallible>>;
@@ -63,9 +63,35 @@ impl Reencode for Plan<'_> {
         section: ExportSectionReader<'_>,
     ) -> Written {
         utils::parse_export_section(self, exports, section)?;
-        for &global in self.globals {
+        for &global in self.additions.globals {
             exports.export(&global_export(global), ExportKind::Global, global);
         }
+        if self.additions.marks {
+            exports.export(&marks::export(), ExportKind::Memory, marks::MEMORY);
+        }
+        Ok(())
+    }
+
+    fn parse_memory_section(
+        &mut self,
+        memories: &mut MemorySection,
+        section: MemorySectionReader<'_>,
+    ) -> Written {
+        utils::parse_memory_section(self, memories, section)?;
+        if self.additions.marks {
+            memories.memory(marks::MEMORY_TYPE);
+        }
+        Ok(())
+    }
+
+    fn parse_function_body(&mut self, code: &mut CodeSection, body: FunctionBody<'_>) -> Written {
+        if !self.additions.marks {
+            return utils::parse_function_body(self, code, body);
+        }
+        // A module has as many bodies as defined functions.
+        let parameters = self.parameters.get(self.written).copied().unwrap_or_default();
+        self.written += 1;
+        code.function(&marks::mark(self, parameters, &body)?);
         Ok(())
     }
 

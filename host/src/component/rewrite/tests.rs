@@ -1,6 +1,6 @@
 //! Tests of [`rewrite`](super::rewrite()): that what it makes is valid, and does what the original did.
 
-use super::{HOST, NEXT, RewriteError, RewrittenImport, global_export, rewrite};
+use super::{Additions, HOST, NEXT, RewriteError, RewrittenImport, global_export};
 use crate::component::BUILT_IN;
 use crate::component::restorable::restorable;
 use crate::component::shape::{Function, shape};
@@ -9,6 +9,15 @@ use std::fmt::Write as _;
 use wasmtime::{Caller, Engine, Linker, Module, Store, Val};
 
 const REALLOC: &str = "(func (export \"realloc\") (param i32 i32 i32 i32) (result i32) i32.const 0)";
+
+fn rewrite(
+    module: &[u8],
+    imports: &[RewrittenImport<'_>],
+    realloc: Option<&str>,
+    globals: &[u32],
+) -> Result<Vec<u8>, RewriteError> {
+    super::rewrite(module, imports, realloc, Additions { globals, marks: false })
+}
 
 fn valid(module: &[u8]) {
     wasmparser::Validator::new().validate_all(module).unwrap();

@@ -2,6 +2,7 @@
 
 use super::lowering::{Lower, Out, Pending};
 use super::memory::R;
+use super::written::Written;
 use crate::instance::State;
 use wasmtime::{Caller, Memory, bail};
 
@@ -28,6 +29,11 @@ impl Core {
     pub(super) fn renew(&mut self, state: State) {
         self.state = state;
         self.pending.clear();
+    }
+
+    /// Where the host has written to the memory since the instance was in its initial state.
+    pub(super) fn written(&mut self) -> &mut Written {
+        &mut self.pending.written
     }
 
     /// Whether the guest is allocating memory for the host.

@@ -54,15 +54,22 @@ pub(super) fn write_head<B>(
     };
     let directory = directories::first_directory(&mut core.state)?;
     let directory = directory.map_or(Ok(0), |directory| handle(&directory))?;
-    let Some(mut head) = HeadWriter::new(place, directory, method, target) else { return Ok(None) };
-    for (name, value) in request.headers() {
-        if let Some(name) = Name::find(name.as_str())
-            && head.field(name, value.as_bytes()).is_none()
-        {
-            return Ok(None);
+    let length = HeadWriter::new(place, directory, method, target)
+        .and_then(|head| write_fields(head, request.headers()))
+        .map(|head| head.length());
+    // What does not fit is written as far as it does.
+    core.written().note(start, length.unwrap_or(HEAD_MAX));
+    Ok(length.map(u32::try_from).transpose()?)
+}
+
+/// Writes the fields that answers depend on; `None` if they do not fit.
+fn write_fields<'a>(mut head: HeadWriter<'a>, fields: &HeaderMap) -> Option<HeadWriter<'a>> {
+    for (name, value) in fields {
+        if let Some(name) = Name::find(name.as_str()) {
+            head.field(name, value.as_bytes())?;
         }
     }
-    Ok(Some(u32::try_from(head.length())?))
+    Some(head)
 }
 
 /// Reads the answer at an address; `None` where the handler of `wasi:http` has to send it.

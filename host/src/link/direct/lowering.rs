@@ -7,6 +7,7 @@
 //! [rewritten]: crate::component::rewrite
 
 use super::memory::{MAX_COPY, R, out_of_bounds};
+use super::written::Written;
 use wasmtime::{bail, format_err};
 
 /// What the rewritten module takes for "nothing is left to be allocated".
@@ -68,6 +69,8 @@ pub(super) struct Pending {
     addresses: Vec<u32>,
     /// What the guest is allocating.
     asked: Option<Area>,
+    /// Where results have been written since the instance was in its initial state.
+    pub written: Written,
 }
 
 impl Pending {
@@ -81,7 +84,7 @@ impl Pending {
         self.steps.is_empty()
     }
 
-    /// Forgets everything, and keeps the buffers.
+    /// Forgets everything but what was written, and keeps the buffers.
     pub(super) fn clear(&mut self) {
         self.content.clear();
         self.steps.clear();
@@ -101,12 +104,14 @@ impl Pending {
                 }
                 Step::Put { place, bytes, length } => {
                     let bytes = bytes.get(..usize::from(length)).unwrap_or_default();
-                    write(memory, self.address(place)?, bytes)?;
+                    let address = self.address(place)?;
+                    write(memory, &mut self.written, address, bytes)?;
                 }
                 Step::Finish { place, area, count } => {
                     let address = self.addresses.get(area as usize).copied().ok_or_else(out_of_bounds)?;
                     let list = u64::from(address) | u64::from(count) << 32;
-                    write(memory, self.address(place)?, &list.to_le_bytes())?;
+                    let address = self.address(place)?;
+                    write(memory, &mut self.written, address, &list.to_le_bytes())?;
                 }
             }
         }
@@ -126,6 +131,7 @@ impl Pending {
         let Some(target) = target else { bail!("realloc return: beyond end of memory") };
         let content = self.content.get(start..start + length).ok_or_else(out_of_bounds)?;
         target.get_mut(..length).ok_or_else(out_of_bounds)?.copy_from_slice(content);
+        self.written.note(address as usize, length);
         self.addresses.push(address);
         Ok(())
     }
@@ -138,9 +144,10 @@ impl Pending {
     }
 }
 
-fn write(memory: &mut [u8], address: u32, bytes: &[u8]) -> R<()> {
+fn write(memory: &mut [u8], written: &mut Written, address: u32, bytes: &[u8]) -> R<()> {
     let target = memory.get_mut(address as usize..).and_then(|rest| rest.get_mut(..bytes.len()));
     target.ok_or_else(out_of_bounds)?.copy_from_slice(bytes);
+    written.note(address as usize, bytes.len());
     Ok(())
 }
 
@@ -171,7 +178,7 @@ impl<'a> Out<'a> {
     pub(super) fn put<const SIZE: usize>(&mut self, place: Place, bytes: [u8; SIZE]) -> R<()> {
         const { assert!(SIZE <= PUT_MAX) };
         if self.pending.steps.is_empty() {
-            return write(self.memory, place.offset, &bytes);
+            return write(self.memory, &mut self.pending.written, place.offset, &bytes);
         }
         let mut padded = [0; PUT_MAX];
         padded.iter_mut().zip(bytes).for_each(|(to, from)| *to = from);

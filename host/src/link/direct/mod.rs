@@ -5,6 +5,7 @@
 //! - [`http`], [`http_out`], [`files`], [`streams`], [`system`]: the functions, interface by interface
 //! - [`core`](mod@core): what the host keeps for one core instance
 //! - [`module`]: a module, ready to be instantiated
+//! - [`written`]: which parts of an instance's memory have changed
 //! - [`exchange`]: requests and answers as bytes in memory, without calls of `wasi:http`
 
 mod core;
@@ -19,18 +20,20 @@ pub mod module;
 mod streams;
 mod system;
 mod values;
+mod written;
 
 use self::core::CallExt as _;
 use self::core::{Call, Core};
 use crate::component::one_line;
 use crate::component::rewrite::{HOST, NEXT, RewrittenImport};
 use memory::R;
+use module::Renewal;
 use wasmtime::{Engine, IntoFunc, Linker};
 
 /// Says how a component would be run, without compiling it, in words that follow its name: directly, or why not.
 pub fn explain(component: &[u8]) -> Result<String, String> {
     let functions = Functions::new(&Engine::default()).map_err(|error| one_line(&error))?;
-    let plan = module::Plan::new(component, &functions)?;
+    let plan = module::Plan::new(component, &functions, Renewal::Restored)?;
     Ok(directly(plan.unrestorable.as_deref()))
 }
 

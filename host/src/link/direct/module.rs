@@ -3,18 +3,22 @@
 //!
 //! The initial state is that of a new instance after the module's own preparation ([`PREPARE`]), where it has one, which may
 //! grow the memory. It is kept once, as a copy of the memory and of the mutable globals. An
-//! instance is *restored* by writing all of it back; where instances are not restored, each new one is prepared by writing what the
-//! preparation has changed.
+//! instance is *restored* by writing back the globals and all parts of the memory that were [written] to; where instances are not
+//! restored, each new one is prepared by writing what the preparation has changed.
 //!
-//! [`restorable`] proves from the module's instructions that an instance has no other state.
+//! [`restorable`] proves from the module's instructions that an instance has no other state, and [`marks`] has them tell what they
+//! write to.
+//!
+//! [written]: super::written
 
 use super::Functions;
 use super::core::Core;
 use super::exchange;
 use super::memory::handle;
+use super::written::TRACKED_BYTES_MAX;
 use crate::body::Outgoing;
 use crate::component::restorable::{Restorable, restorable};
-use crate::component::rewrite::{RewrittenImport, global_export, rewrite};
+use crate::component::rewrite::{Additions, RewrittenImport, global_export, marks, rewrite};
 use crate::component::shape::{Function, Shape, shape};
 use crate::component::{Guest, one_line};
 use crate::engine;
@@ -22,6 +26,7 @@ use crate::instance::{State, Template};
 use crate::sandbox::Allowance;
 use ::guest::exchange::EXPORT as ANSWER;
 use http::{Request, Response};
+use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 use wasmtime::component::Resource;
@@ -36,8 +41,9 @@ use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 /// returns nothing, and leaves no handle.
 const PREPARE: &str = "wasi-httpd:prepare";
 
-/// The largest memory that is restored, in bytes: writing more costs more than a new instance does.
-const MAX_RESTORED_BYTES: usize = 256 * 1024;
+/// The largest memory that is restored, in bytes: guests with more write more of it for each request, up to where a new instance costs
+/// less.
+const MAX_RESTORED_BYTES: usize = TRACKED_BYTES_MAX;
 
 /// The largest memory that a preparation may leave, in bytes, where the module does not begin with more: what the file server needs for
 /// the longest rules. What it has written is copied into each new instance.
@@ -46,14 +52,14 @@ const MAX_PREPARED_BYTES: usize = 512 * 1024;
 /// The size of a page of WebAssembly.
 const PAGE_OF_WASM: u64 = 64 * 1024;
 
-/// How much of the memory is compared at a time to find what has changed, and what is zero.
+/// How much of the memory is compared at a time to find what a preparation has changed.
 const PAGE_BYTES: usize = 4096;
 
 /// A handler of `wasi:http/incoming-handler`, by its core signature: the handles of the request and of the outparam.
 type Handler = TypedFunc<(u32, u32), ()>;
 
 /// What becomes of an instance that has answered a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Renewal {
     /// It ends.
     New,
@@ -93,24 +99,18 @@ struct Exports {
     exchange: Option<[ModuleExport; 2]>,
     /// The mutable globals.
     globals: Vec<ModuleExport>,
+    /// The marks of what was written to, where instances are restored.
+    marks: Option<ModuleExport>,
 }
 
 /// The initial state of an instance.
 struct Initial {
     memory: Box<[u8]>,
-    /// The parts of the memory that are all zeros, and those that are not.
-    runs: Vec<Run>,
     globals: Vec<Val>,
     /// Where the module has a place for the heads of requests, if it can answer them as bytes in memory.
     place: Option<u32>,
     /// What differs from an instance that was not prepared.
     changed: Vec<Range<usize>>,
-}
-
-/// Adjacent pages.
-struct Run {
-    range: Range<usize>,
-    is_zero: bool,
 }
 
 /// An instance.
@@ -120,6 +120,7 @@ pub struct Instance {
     exchange: Option<exchange::Function>,
     place: Option<u32>,
     memory: Memory,
+    marks: Option<Memory>,
     globals: Vec<Global>,
     /// What it may still grow by.
     allowance: Allowance,
@@ -133,10 +134,15 @@ pub struct WrittenHead {
 }
 
 impl DirectCode {
-    /// Compiles the main module of a guest, or says why it does not fit.
-    pub fn new(engine: &Engine, guest: &Guest, functions: &Functions) -> Result<Self, String> {
+    /// Compiles the main module of a guest for instances that are renewed in this way, or says why it does not fit.
+    pub fn new(
+        engine: &Engine,
+        guest: &Guest,
+        functions: &Functions,
+        renewal: Renewal,
+    ) -> Result<Self, String> {
         let explained = |error: wasmtime::Error| one_line(&error);
-        let Plan { rewritten, shape, globals, unrestorable } = Plan::new(&guest.bytes, functions)?;
+        let Plan { rewritten, shape, globals, unrestorable } = Plan::new(&guest.bytes, functions, renewal)?;
         let module = wasmtime::Module::new(engine, &rewritten).map_err(explained)?;
         let pre = functions.linker.instantiate_pre(&module).map_err(explained)?;
         let exports = Exports::of(&module, &shape, &globals)?;
@@ -145,7 +151,7 @@ impl DirectCode {
 }
 
 impl Module {
-    /// Links a module to what its instances have, and prepares it, or says why that fails.
+    /// Links a module to what its instances have, and prepares it, or says why that fails. It was compiled for this renewal.
     pub fn new(code: &DirectCode, template: &Arc<Template>, renewal: Renewal) -> Result<Self, String> {
         let DirectCode { pre, exports, unrestorable } = code.clone();
         let mut linked =
@@ -185,6 +191,10 @@ impl Module {
         let memory = export(&mut store, &self.exports.memory)?.into_memory();
         let Some(memory) = memory else { bail!("the memory is something else") };
         let handle = function(export(&mut store, &self.exports.handle)?, &store, "the handler")?;
+        let marks = match &self.exports.marks {
+            Some(marks) => export(&mut store, marks)?.into_memory(),
+            None => None,
+        };
         let exchange = match &self.exports.exchange {
             Some([answer, _]) => Some(function(export(&mut store, answer)?, &store, ANSWER)?),
             None => None,
@@ -194,9 +204,13 @@ impl Module {
             _ => bail!("a global is something else"),
         });
         let globals = globals.collect::<wasmtime::Result<Vec<_>>>()?;
+        if let Some(marks) = marks {
+            let bytes = marks.data_size(&store);
+            store.data_mut().state.allowance().return_memory(bytes);
+        }
         store.data_mut().set_memory(memory);
         let allowance = *store.data_mut().state.allowance();
-        Ok((Instance { store, handle, exchange, place: None, memory, globals, allowance }, instance))
+        Ok((Instance { store, handle, exchange, place: None, memory, marks, globals, allowance }, instance))
     }
 
     /// Puts an instance that has answered a request back into its initial state. It cannot be where its memory has grown, or
@@ -205,12 +219,13 @@ impl Module {
         let Some(initial) = self.initial.as_ref().filter(|_| self.new_because.is_none()) else {
             return Ok(false);
         };
+        let Some(marks) = instance.marks else { return Ok(false) };
         if instance.store.data().is_allocating()
             || instance.memory.data_size(&instance.store) != initial.memory.len()
         {
             return Ok(false);
         }
-        initial.restore(instance)?;
+        initial.restore(instance, marks)?;
         let mut state = self.template.state();
         *state.allowance() = instance.allowance;
         instance.store.data_mut().renew(state);
@@ -247,7 +262,7 @@ impl Module {
             }
             let changed = changed(&unprepared, &memory);
             let globals = instance.globals.iter().map(|global| global.get(&mut instance.store)).collect();
-            Ok(Initial { runs: runs(&memory), memory, globals, place, changed })
+            Ok(Initial { memory, globals, place, changed })
         })
     }
 }
@@ -283,7 +298,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Plans to link a component to these functions, or says why it does not fit.
-    pub(super) fn new(component: &[u8], functions: &Functions) -> Result<Self, String> {
+    pub(super) fn new(component: &[u8], functions: &Functions, renewal: Renewal) -> Result<Self, String> {
         let shape = shape(component).map_err(|misfit| misfit.to_string())?;
         let module = component.get(shape.main.clone()).unwrap_or_default();
         let (globals, unrestorable) = match restorable(module) {
@@ -294,7 +309,9 @@ impl Plan {
             Err(why) => (Vec::new(), Some(why.to_string())),
         };
         let imports = imports(&shape, functions)?;
-        let rewritten = rewrite(module, &imports, shape.realloc.as_deref(), &globals);
+        let marks = unrestorable.is_none() && renewal == Renewal::Restored;
+        let additions = Additions { globals: &globals, marks };
+        let rewritten = rewrite(module, &imports, shape.realloc.as_deref(), additions);
         let rewritten = rewritten.map_err(|error| error.to_string())?;
         Ok(Self { rewritten, shape, globals, unrestorable })
     }
@@ -317,6 +334,7 @@ impl Exports {
                 .iter()
                 .map(|&global| export(&global_export(global)))
                 .collect::<Result<_, _>>()?,
+            marks: module.get_export_index(&marks::export()),
         })
     }
 }
@@ -363,15 +381,19 @@ impl Initial {
         self.set_globals(instance)
     }
 
-    /// Writes all of it back.
-    fn restore(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+    /// Writes back what was written to.
+    fn restore(&self, instance: &mut Instance, marks: Memory) -> wasmtime::Result<()> {
+        let (marks, core) = marks.data_and_store_mut(&mut instance.store);
+        let blocks = self.memory.len().div_ceil(marks::BLOCK_BYTES);
+        let mut written = mem::take(core.written());
+        written.take(marks.get_mut(..blocks).unwrap_or_default());
         let memory = instance.memory.data_mut(&mut instance.store);
-        for Run { range, is_zero } in &self.runs {
-            if let (Some(to), Some(from)) = (memory.get_mut(range.clone()), self.memory.get(range.clone())) {
-                if *is_zero { to.fill(0) } else { to.copy_from_slice(from) }
+        for range in written.ranges(memory.len()) {
+            if let (Some(to), Some(from)) = (memory.get_mut(range.clone()), self.memory.get(range)) {
+                to.copy_from_slice(from);
             }
         }
-        debug_assert!(*memory == *self.memory, "all of the memory was written");
+        debug_assert!(*memory == *self.memory, "all that was written to is written back");
         self.set_globals(instance)
     }
 
@@ -381,20 +403,6 @@ impl Initial {
         }
         Ok(())
     }
-}
-
-/// The pages of a memory, adjacent ones of a kind together.
-fn runs(memory: &[u8]) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (at, page) in memory.chunks(PAGE_BYTES).enumerate() {
-        let is_zero = page.iter().all(|&byte| byte == 0);
-        let start = at * PAGE_BYTES;
-        match runs.last_mut() {
-            Some(run) if run.is_zero == is_zero => run.range.end = start + page.len(),
-            _ => runs.push(Run { range: start..start + page.len(), is_zero }),
-        }
-    }
-    runs
 }
 
 /// The parts of a memory that differ; `after` may be longer, and what was not there before was zero.

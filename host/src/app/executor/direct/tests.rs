@@ -72,7 +72,7 @@ async fn a_restored_instance_is_a_new_one() {
         let Opened { guest, sizes, sandbox } = give(guest, Purpose::Serve, &grants, &limits).unwrap();
         let engine = engine::first(Edition::V02, 4, &sizes, &Resources::open()).unwrap();
         let functions = Functions::new(&engine).unwrap();
-        let code = DirectCode::new(&engine, &guest, &functions).unwrap();
+        let code = DirectCode::new(&engine, &guest, &functions, Renewal::Restored).unwrap();
         let template = Arc::new(Template::new(sandbox, Stdio::Marked, Arc::default()));
         Module::new(&code, &template, Renewal::Restored).unwrap()
     });
