@@ -60,29 +60,29 @@ use Executor::{Component, ComponentReused, New, Restored};
 
 /// Instructions for each request.
 const RECORDED: &[(Executor, Case, u64)] = &[
-    (Restored, Small, 51_400),
-    (Restored, Browser, 72_300),
-    (Restored, NotModified, 47_800),
-    (Restored, Missing, 38_900),
-    (Restored, Range, 59_400),
-    (Restored, Listing, 10_715_700),
-    (Restored, Rules, 82_400),
-    (Restored, ManyRules, 688_700),
+    (Restored, Small, 53_600),
+    (Restored, Browser, 74_300),
+    (Restored, NotModified, 47_600),
+    (Restored, Missing, 37_700),
+    (Restored, Range, 62_200),
+    (Restored, Listing, 12_305_900),
+    (Restored, Rules, 87_100),
+    (Restored, ManyRules, 750_500),
     (New, Small, 74_100),
-    (New, Browser, 94_000),
-    (New, NotModified, 69_400),
-    (New, Missing, 60_200),
-    (New, Range, 82_800),
-    (Component, Small, 168_300),
-    (Component, Browser, 222_100),
-    (Component, NotModified, 153_500),
-    (Component, Missing, 148_600),
-    (Component, Range, 181_700),
-    (ComponentReused, Small, 87_100),
-    (ComponentReused, Browser, 140_200),
-    (ComponentReused, NotModified, 71_900),
-    (ComponentReused, Missing, 68_300),
-    (ComponentReused, Range, 99_700),
+    (New, Browser, 95_000),
+    (New, NotModified, 69_000),
+    (New, Missing, 60_100),
+    (New, Range, 83_100),
+    (Component, Small, 168_000),
+    (Component, Browser, 221_100),
+    (Component, NotModified, 151_700),
+    (Component, Missing, 147_800),
+    (Component, Range, 181_400),
+    (ComponentReused, Small, 86_900),
+    (ComponentReused, Browser, 140_000),
+    (ComponentReused, NotModified, 71_800),
+    (ComponentReused, Missing, 67_300),
+    (ComponentReused, Range, 98_000),
 ];
 
 impl Executor {
@@ -149,7 +149,7 @@ fn count(executor: Executor, case: Case) -> u64 {
         "--callgrind-out-file=/dev/null",
     ];
     let site = case.site();
-    let options = [executor.options(), case.options(), &["--quiet", "--max-instances", "4"]].concat();
+    let options = [executor.options(), case.options(), &["--quiet", "--max-instances", "2"]].concat();
     let server = programs!().ours_under(&valgrind, &host, &site, &options);
     let mut client = server.connect();
     let (target, fields, status) = case.request();
