@@ -47,9 +47,9 @@ pub(super) type Call<'a> = Caller<'a, Core>;
 
 /// What calls do with their caller.
 pub(super) trait CallExt {
-    /// The guest's memory and the host's state. A guest may not call while it allocates memory for the host (component model,
-    /// `may_leave`).
-    fn enter(&mut self) -> R<(&mut [u8], &mut State)>;
+    /// The guest's memory, to be read, and the host's state. A guest may not call while it allocates memory for the host (component
+    /// model, `may_leave`).
+    fn enter(&mut self) -> R<(&[u8], &mut State)>;
 
     /// The host's state.
     fn state(&mut self) -> R<&mut State>;
@@ -66,7 +66,7 @@ pub(super) trait CallExt {
 
 impl CallExt for Call<'_> {
     #[inline]
-    fn enter(&mut self) -> R<(&mut [u8], &mut State)> {
+    fn enter(&mut self) -> R<(&[u8], &mut State)> {
         let (memory, core) = split(self)?;
         may_leave(core)?;
         Ok((memory, &mut core.state))
