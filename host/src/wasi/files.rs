@@ -262,12 +262,13 @@ pub fn read(file: &fs::File, length: u64, offset: u64) -> Result<(Vec<u8>, bool)
 #[allow(
     clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
-    reason = "lengths and nanoseconds are small and not negative"
+    clippy::useless_conversion,
+    reason = "lengths and nanoseconds are small and not negative, and the number of links has 32 bits on AArch64"
 )]
 pub fn describe(stat: &Stat) -> DescriptorStat {
     DescriptorStat {
         type_: descriptor_type(FileType::from_raw_mode(stat.st_mode)),
-        link_count: stat.st_nlink,
+        link_count: stat.st_nlink.into(),
         size: stat.st_size as u64,
         data_access_timestamp: moment(stat.st_atime, stat.st_atime_nsec as i64),
         data_modification_timestamp: moment(stat.st_mtime, stat.st_mtime_nsec as i64),
