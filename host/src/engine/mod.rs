@@ -81,8 +81,8 @@ pub fn new(edition: Edition, instances: u32, sizes: &Sizes, cache: Option<Cache>
     let stacks = if is_concurrent { instances.saturating_mul(STACKS_PER_INSTANCE) } else { instances };
     let mut pool = PoolingAllocationConfig::new();
     let total = |each: u32| instances.saturating_mul(each.max(1));
-    // With one for the marks of what was written to.
-    let memories = sizes.memories.saturating_add(1);
+    // With one for the marks of what was written to, which only modules of WASI 0.2 have.
+    let memories = sizes.memories.saturating_add(u32::from(!is_concurrent));
     pool.total_component_instances(instances)
         .total_core_instances(total(sizes.core_instances))
         .total_memories(total(memories))
