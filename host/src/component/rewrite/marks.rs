@@ -49,10 +49,10 @@ pub enum Write {
     Nothing,
 }
 
-/// Defines a function that tells whether an instruction has a place in memory, and another one for its name.
+/// Defines a function that names the instructions with a place in memory.
 macro_rules! define_places {
     ($(@$proposal:ident $op:ident $({ $($field:ident: $ty:ty),* })? => $visit:ident ($($arity:tt)*))*) => {
-        /// The name of an instruction that has a place in memory.
+        /// The name of an instruction, if it has a place in memory.
         fn place_of(operator: &Operator<'_>) -> Option<&'static str> {
             match operator {
                 $(Operator::$op { .. } => {

@@ -46,7 +46,7 @@ pub struct RewrittenImport<'a> {
 }
 
 /// What is added to a module so that its instances can be put back into their initial state.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Additions<'a> {
     /// The indices of mutable globals, which are exported as well, as [`global_export`] names them.
     pub globals: &'a [u32],

@@ -17,9 +17,8 @@ pub struct Plan<'a> {
     pub realloc: Option<u32>,
     /// What is added for restoring.
     pub additions: Additions<'a>,
-    /// The number of parameters of each defined function, and how many of the functions were written.
+    /// The number of parameters of each defined function.
     pub parameters: Vec<u32>,
-    pub written: usize,
 }
 
 /// An imported function.
@@ -73,7 +72,6 @@ impl<'a> Plan<'a> {
             realloc,
             additions,
             parameters: sections.parameters()?,
-            written: 0,
         })
     }
 

@@ -3,14 +3,15 @@
 use super::plan::Plan;
 use super::{HOST, NEXT, global_export, marks, wrapper};
 use std::convert::Infallible;
+use std::mem;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{
     CodeSection, EntityType, ExportKind, ExportSection, FunctionSection, ImportSection, IndirectNameMap,
     MemorySection, Module, NameMap, NameSection, TypeSection, ValType,
 };
 use wasmparser::{
-    CodeSectionReader, CustomSectionReader, ExportSectionReader, FunctionBody, FunctionSectionReader,
-    ImportSectionReader, KnownCustom, MemorySectionReader, Name, TypeSectionReader,
+    CodeSectionReader, CustomSectionReader, ExportSectionReader, FunctionSectionReader, ImportSectionReader,
+    KnownCustom, MemorySectionReader, Name, TypeSectionReader,
 };
 
 type Written<T = ()> = Result<T, Error<Infallible>>;
@@ -84,19 +85,15 @@ impl Reencode for Plan<'_> {
         Ok(())
     }
 
-    fn parse_function_body(&mut self, code: &mut CodeSection, body: FunctionBody<'_>) -> Written {
-        if !self.additions.marks {
-            return utils::parse_function_body(self, code, body);
-        }
-        // A module has as many bodies as defined functions.
-        let parameters = self.parameters.get(self.written).copied().unwrap_or_default();
-        self.written += 1;
-        code.function(&marks::mark(self, parameters, &body)?);
-        Ok(())
-    }
-
     fn parse_code_section(&mut self, code: &mut CodeSection, section: CodeSectionReader<'_>) -> Written {
-        utils::parse_code_section(self, code, section)?;
+        if self.additions.marks {
+            // A module has as many bodies as defined functions.
+            for (body, parameters) in section.into_iter().zip(mem::take(&mut self.parameters)) {
+                code.function(&marks::mark(self, parameters, &body?)?);
+            }
+        } else {
+            utils::parse_code_section(self, code, section)?;
+        }
         let Some(realloc) = self.realloc.map(|realloc| self.function(realloc)) else { return Ok(()) };
         for (raw, import) in (0..).zip(&self.imports) {
             if let Some(wrapper) = &import.wrapper {
