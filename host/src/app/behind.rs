@@ -59,7 +59,7 @@ impl Behind {
         let is_head = *request.method() == Method::HEAD;
         let app = Arc::clone(&self.app);
         // What it computes is a part of what the component in front of it takes.
-        match app.respond(request, &self.conn, self.subject.clone(), None).await {
+        match app.respond(Box::new(request), &self.conn, self.subject.clone(), None).await {
             // Its length is not that of a body. Dropped, what answers goes on as it does before a client.
             Ok(response) if is_head || is_bodiless(response.status()) => {
                 Ok(response.map(|_| Outgoing::empty()))

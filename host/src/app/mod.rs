@@ -45,7 +45,7 @@ use behind::Behind;
 use bytes::Bytes;
 use executor::{Executor, Reuse};
 use http::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, request};
 use http_body::Body;
 use running::{Fault, GuestFuture, Name, Running};
 use serde::Serialize;
@@ -161,7 +161,8 @@ pub struct Load {
 
 /// A request on its way to a guest.
 struct Job {
-    request: Request<RequestBody>,
+    head: request::Parts,
+    body: RequestBody,
     scheme: http::uri::Scheme,
     response: oneshot::Sender<GuestResponse>,
     /// Ends the body of the request.
@@ -300,7 +301,7 @@ impl App {
     /// logged in, and how long its guest runs.
     pub async fn respond<B>(
         self: Arc<Self>,
-        mut request: Request<B>,
+        mut request: Box<Request<B>>,
         conn: &ConnInfo,
         subject: Subject,
         mut recorder: Option<&mut Recorder>,
@@ -327,7 +328,7 @@ impl App {
         }
         let archive = self.admit_archive(&request)?;
         let slot = self.take_slot().await?.with_archive(archive.clone());
-        let (mut parts, body) = request.into_parts();
+        let (mut parts, body) = (*request).into_parts();
         if let Some(stripped) = &self.stripped {
             stripped.strip(&mut parts.uri);
         }
@@ -341,14 +342,16 @@ impl App {
             let host = parts.headers.get(HOST).cloned();
             Arc::new(Behind::new(app, conn, &subject, host))
         });
-        let job = Job {
-            request: Request::from_parts(parts, body),
+        // Passed on several times.
+        let job = Box::new(Job {
+            head: parts,
+            body,
             scheme: conn.scheme.clone(),
             response: sender,
             end: end.clone(),
             tag: subject.tag().clone(),
             next: behind.clone().map(|behind| behind as Arc<dyn Next>),
-        };
+        });
         let app = Arc::clone(&self);
         let guest = async move {
             // An instance with several requests at a time is counted once.
@@ -449,7 +452,7 @@ async fn head(
     running: &mut Running,
     receiver: oneshot::Receiver<GuestResponse>,
     is_head: bool,
-) -> Result<(Response<Outgoing>, Option<Fault>), Silence> {
+) -> Result<(Box<Response<Outgoing>>, Option<Fault>), Silence> {
     // Once the guest has ended, the receiver must answer at once, even when this task has used up its budget.
     let mut receiver = pin!(unconstrained(receiver));
     let mut given_up = false;

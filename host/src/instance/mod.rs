@@ -36,8 +36,8 @@ const EXPECTED_RESOURCES: usize = 12;
 /// Random bytes that one call may ask for; a key needs 32.
 const MAX_RANDOM_BYTES: u64 = 64 * 1024;
 
-/// What a guest sets as its response, or the code that it gives instead.
-pub type GuestResponse = Result<Response<Outgoing>, String>;
+/// What a guest sets as its response, or the code that it gives instead. It is passed on several times.
+pub type GuestResponse = Result<Box<Response<Outgoing>>, String>;
 
 /// Where a guest's standard streams lead.
 #[derive(Clone, Debug)]

@@ -44,13 +44,13 @@ impl Executor {
         self.idle.count()
     }
 
-    pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
+    pub(super) async fn answer(&self, job: Box<Job>) -> wasmtime::Result<()> {
         let idle = if self.uses > 1 { self.idle.take() } else { None };
         let mut instance = match idle {
             Some(instance) => instance,
             None => self.instantiate().await?,
         };
-        let (request, outparam) = begin(instance.store.data_mut(), job)?;
+        let (request, outparam) = begin(instance.store.data_mut(), *job)?;
         let handler = instance.guest.wasi_http_incoming_handler();
         if let Err(error) = handler.call_handle(&mut instance.store, request, outparam).await {
             return Err(blame(error, instance.store.data_mut()));

@@ -83,7 +83,7 @@ impl Executor {
         self.idle.count()
     }
 
-    pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
+    pub(super) async fn answer(&self, job: Box<Job>) -> wasmtime::Result<()> {
         let idle = if self.uses > 1 { self.idle.take() } else { None };
         let mut instance = match idle {
             Some(instance) => instance,
@@ -136,10 +136,10 @@ impl Instances {
 pub(super) async fn answer(
     store: &Accessor<State>,
     guest: &Service,
-    job: Job,
+    job: Box<Job>,
     output: Output,
 ) -> wasmtime::Result<()> {
-    let Job { request, scheme, response, mut end, tag, next } = job;
+    let Job { head, body, scheme, response, mut end, tag, next } = *job;
     if next.is_some() {
         // What was passed on may be read after this instance has ended, and what was not ends with it.
         end = None;
@@ -149,7 +149,7 @@ pub(super) async fn answer(
         if output == Output::OfRequest {
             state.begin_request(None, None, tag, next);
         }
-        begin(state, request, scheme)
+        begin(state, http::Request::from_parts(head, body), scheme)
     })?;
     match guest.wasi_http_handler().call_handle(store, request).await? {
         Ok(given) => give(store, given, response).await?,
@@ -190,7 +190,7 @@ async fn give(
         Given::Own(response) => {
             let end = response.body().end_handle();
             // A connection that is gone does not want it.
-            if sender.send(Ok(response)).is_ok() {
+            if sender.send(Ok(Box::new(response))).is_ok() {
                 end.ended().await;
             }
         }
@@ -199,7 +199,7 @@ async fn give(
             let (mut writer, outgoing) = body(None);
             store.with(|mut store| store.data_mut().streams().begin_body(&writer));
             let Some(stream) = writer.take_stream() else { return Ok(()) };
-            if sender.send(Ok(http::Response::from_parts(parts, outgoing))).is_ok()
+            if sender.send(Ok(Box::new(http::Response::from_parts(parts, outgoing)))).is_ok()
                 && let Some(trailers) = forward(content, &stream).await
             {
                 // Its length is the other server's to say.

@@ -59,7 +59,7 @@ impl Executor {
         self.idle.count()
     }
 
-    pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
+    pub(super) async fn answer(&self, job: Box<Job>) -> wasmtime::Result<()> {
         let idle = match self.kind {
             Kind::New => None,
             Kind::Restored | Kind::Reused { .. } => self.idle.take(),
@@ -91,14 +91,14 @@ impl Executor {
         Ok(())
     }
 
-    async fn answer_with(&self, instance: &mut Instance, job: Job) -> wasmtime::Result<()> {
+    async fn answer_with(&self, instance: &mut Instance, job: Box<Job>) -> wasmtime::Result<()> {
         // A request that may be passed on is known by its handle. An instance that is used as it is left has it in its memory what was
         // decided before.
         if job.next.is_none() && !matches!(self.kind, Kind::Reused { .. }) {
             let state = instance.state();
-            state.begin_sidecars(job.request.headers());
+            state.begin_sidecars(&job.head.headers);
             state.begin_request(None, job.end.clone(), job.tag.clone(), None);
-            if let Some(head) = instance.write_head(&job.request)?
+            if let Some(head) = instance.write_head(&job.head)?
                 && let Some(response) = instance.exchange(head).await?
             {
                 // The receiver is gone if the client has left.
@@ -106,7 +106,7 @@ impl Executor {
                 return Ok(());
             }
         }
-        let (request, outparam) = begin(instance.state(), job)?;
+        let (request, outparam) = begin(instance.state(), *job)?;
         instance.handle(&request, &outparam).await
     }
 

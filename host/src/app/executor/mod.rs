@@ -83,12 +83,13 @@ impl Executor {
 
     /// Has an instance answer a request. It is kept for another one only if it has done so to its end and within its
     /// limits.
-    pub(super) async fn answer(&self, job: Job) -> wasmtime::Result<()> {
+    pub(super) async fn answer(&self, job: Box<Job>) -> wasmtime::Result<()> {
         match self {
-            Self::Component(executor) => executor.answer(job).await,
-            Self::Concurrent(executor) => executor.answer(job).await,
-            Self::Workers(workers) => workers.answer(job).await,
             Self::Direct(executor) => executor.answer(job).await,
+            // In memory of its own, which the one above does without: what waits is much larger.
+            Self::Component(executor) => Box::pin(executor.answer(job)).await,
+            Self::Concurrent(executor) => Box::pin(executor.answer(job)).await,
+            Self::Workers(workers) => Box::pin(workers.answer(job)).await,
         }
     }
 }
@@ -108,16 +109,15 @@ fn begin(
     state: &mut State,
     job: Job,
 ) -> wasmtime::Result<(Resource<HostIncomingRequest>, Resource<HostResponseOutparam>)> {
-    let Job { request, scheme, response, end, tag, next } = job;
-    state.begin_sidecars(request.headers());
+    let Job { head, body, scheme, response, end, tag, next } = job;
+    state.begin_sidecars(&head.headers);
     let mut original = None;
     let request = if next.is_some() {
-        let (head, body) = request.into_parts();
         let body = Lent::new(body);
         original = Some((head.clone(), body.handle()));
         Request::from_parts(head, body.boxed_unsync())
     } else {
-        request
+        Request::from_parts(head, body)
     };
     let mut http = state.http();
     let scheme = if scheme == Scheme::HTTPS { GuestScheme::Https } else { GuestScheme::Http };

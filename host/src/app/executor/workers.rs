@@ -60,7 +60,7 @@ struct Count {
 
 /// A request on its way to an instance.
 struct Task {
-    job: Job,
+    job: Box<Job>,
     done: oneshot::Sender<wasmtime::Result<()>>,
 }
 
@@ -122,7 +122,7 @@ impl Workers {
     }
 
     /// Has an instance answer a request, which is given up when this is dropped.
-    pub(super) async fn answer(self: &Arc<Self>, job: Job) -> wasmtime::Result<()> {
+    pub(super) async fn answer(self: &Arc<Self>, job: Box<Job>) -> wasmtime::Result<()> {
         let (done, finished) = oneshot::channel();
         let worker = self.worker();
         let mut claim = Claim { worker: Arc::clone(&worker), is_done: false };

@@ -259,9 +259,11 @@ impl Connections {
     /// Answers a request: by the app, or where it is not for a guest, by a refusal.
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         state: &Shared<'_>,
     ) -> Result<Response<Answer>, NoAnswer> {
+        // Passed on several times.
+        let mut request = Box::new(request);
         state.progress.reach(Point::Request);
         let identified = identify(&mut request, state.info);
         let info = identified.as_deref().unwrap_or(state.info);

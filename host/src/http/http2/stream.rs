@@ -151,7 +151,7 @@ impl Connections {
         let admission = share.admit();
         let (head, stream) = request.into_parts();
         let content = Incoming::new(stream, &head.headers);
-        let request = Request::from_parts(head, content);
+        let request = Box::new(Request::from_parts(head, content));
         let method = request.method().clone();
         let continues = expects_continue(request.headers()).then(|| request.body().asked());
         // In memory of its own, which an answer that waits for its client no longer needs.
@@ -175,7 +175,7 @@ impl Connections {
     /// Has the app answer a request, or where it is not for a guest, refuses it. Without a share, it was not admitted.
     async fn answer_request(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Box<Request<Incoming>>,
         info: &ConnInfo,
         share: Option<&Share>,
     ) -> Result<Answer, Broken> {

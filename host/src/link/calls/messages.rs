@@ -245,7 +245,7 @@ pub fn set_response(
             let mut response = http::Response::new(body.unwrap_or_else(Outgoing::empty));
             *response.status_mut() = status;
             *response.headers_mut() = headers.into();
-            Ok(response)
+            Ok(Box::new(response))
         }
         Err(code) => Err(code.to_string()),
     };

@@ -16,7 +16,7 @@ use ::guest::exchange::{Answer, Content, HEAD_MAX, HeadWriter};
 use ::guest::request::{Method, Name};
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, request};
 use std::sync::Arc;
 use wasmtime::{Memory, Store, TypedFunc, bail};
 use wasmtime_wasi::filesystem::Descriptor;
@@ -34,19 +34,19 @@ pub(super) async fn allocate(store: &mut Store<Core>, realloc: &Realloc) -> R<u3
 }
 
 /// Writes what the guest reads of a request to its place, and gives how many bytes that takes; `None` if it is too long.
-pub(super) fn write_head<B>(
+pub(super) fn write_head(
     memory: Memory,
     store: &mut Store<Core>,
     place: u32,
-    request: &Request<B>,
+    request: &request::Parts,
 ) -> R<Option<u32>> {
     let (memory, core) = memory.data_and_store_mut(store);
     let start = place as usize;
     let Some(place) = memory.get_mut(start..start.saturating_add(HEAD_MAX)) else {
         bail!("the place for heads lies out of the bounds of the memory");
     };
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    let method = match *request.method() {
+    let target = request.uri.path_and_query().map_or("", |target| target.as_str());
+    let method = match request.method {
         http::Method::GET => Method::Get,
         http::Method::HEAD => Method::Head,
         http::Method::OPTIONS => Method::Options,
@@ -55,7 +55,7 @@ pub(super) fn write_head<B>(
     let directory = directories::first_directory(&mut core.state)?;
     let directory = directory.map_or(Ok(0), |directory| handle(&directory))?;
     let length = HeadWriter::new(place, directory, method, target)
-        .and_then(|head| write_fields(head, request.headers()))
+        .and_then(|head| write_fields(head, &request.headers))
         .map(|head| head.length());
     // What does not fit is written as far as it does.
     core.written().note(start, length.unwrap_or(HEAD_MAX));
@@ -77,7 +77,7 @@ pub(super) fn read_answer(
     memory: Memory,
     store: &mut Store<Core>,
     address: u32,
-) -> R<Option<Response<Outgoing>>> {
+) -> R<Option<Box<Response<Outgoing>>>> {
     let (memory, core) = memory.data_and_store_mut(store);
     let memory = &*memory;
     let answer = memory.get(address as usize..).and_then(<[u8]>::first_chunk).ok_or_else(out_of_bounds)?;
@@ -88,7 +88,7 @@ pub(super) fn read_answer(
         return Ok(None);
     }
     let Some(body) = body(memory, &mut core.state, answer.content, &fields)? else { return Ok(None) };
-    let mut response = Response::new(body);
+    let mut response = Box::new(Response::new(body));
     *response.status_mut() = status;
     *response.headers_mut() = fields;
     Ok(Some(response))

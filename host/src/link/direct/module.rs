@@ -25,7 +25,7 @@ use crate::engine;
 use crate::instance::{State, Template};
 use crate::sandbox::Allowance;
 use ::guest::exchange::EXPORT as ANSWER;
-use http::{Request, Response};
+use http::{Response, request};
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -431,7 +431,7 @@ impl Instance {
     }
 
     /// Writes the head of a request into its memory; `None` if it takes none, or not this one.
-    pub fn write_head<B>(&mut self, request: &Request<B>) -> wasmtime::Result<Option<WrittenHead>> {
+    pub fn write_head(&mut self, request: &request::Parts) -> wasmtime::Result<Option<WrittenHead>> {
         let Some((function, place)) = self.exchange.as_ref().zip(self.place) else { return Ok(None) };
         let length = exchange::write_head(self.memory, &mut self.store, place, request)?;
         Ok(length.map(|length| WrittenHead { function: function.clone(), place, length }))
@@ -439,7 +439,7 @@ impl Instance {
 
     /// Has it answer that request as bytes in its memory; `None` where the [handler](Self::handle) has to be called. It can answer no other
     /// request before it is restored.
-    pub async fn exchange(&mut self, head: WrittenHead) -> wasmtime::Result<Option<Response<Outgoing>>> {
+    pub async fn exchange(&mut self, head: WrittenHead) -> wasmtime::Result<Option<Box<Response<Outgoing>>>> {
         let WrittenHead { function, place, length } = head;
         match function.call_async(&mut self.store, (place, length)).await? {
             0 => Ok(None),

@@ -31,7 +31,8 @@ async fn handle(mut store: Store<'_>, (request, outparam): Arguments) -> wasmtim
     let body = body.filter(|_| is_unread);
     let body = body.context("a request is passed on before its body is taken, and not after that")?;
     let request = Request::from_parts(original.head, body);
-    let response = Next::respond(next, request).await.map_err(|error| error.to_string());
+    let response = Next::respond(next, request).await;
+    let response = response.map(Box::new).map_err(|error| error.to_string());
     store.data_mut().respond(number, response);
     Ok(())
 }

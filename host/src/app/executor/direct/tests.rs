@@ -35,9 +35,9 @@ async fn answer(instance: &mut Instance, method: &str, target: &str, fields: &[(
     let limits = BodyLimits { size: 1 << 20, time: Duration::from_secs(9), rate: 500 };
     let (body, end) = request_body(content, limits);
     let (response, receiver) = oneshot::channel();
-    let request = request.body(body).unwrap();
+    let (head, ()) = request.body(()).unwrap().into_parts();
     let (end, tag) = (end.map(Arc::new), Tag { site: Label::default(), id: RequestId::next() });
-    let job = Job { request, scheme: Scheme::HTTP, response, end, tag, next: None };
+    let job = Job { head, body, scheme: Scheme::HTTP, response, end, tag, next: None };
     let (request, outparam) = begin(instance.state(), job).unwrap();
     // As the connection does: the guest runs while its body is sent.
     let taken = async {
