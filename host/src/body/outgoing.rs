@@ -49,8 +49,11 @@ impl From<Incomplete> for wasmtime_wasi_http::Error {
 /// [`SocketBody`](super::SocketBody) leaves that to the socket.
 #[derive(Debug)]
 pub struct Outgoing {
-    queue: Shared,
-    /// A body that is sent on, before what is in the queue.
+    /// What the guest writes; `None` where all of it was known from the start.
+    queue: Option<Shared>,
+    /// What is left of a body that was known from the start.
+    whole: Option<Piece>,
+    /// A body that is sent on, before the others.
     inner: Option<Box<Inner>>,
 }
 
@@ -92,13 +95,8 @@ impl Inner {
         context: &mut Context<'_>,
         file_max: u64,
     ) -> Poll<Option<Result<Piece, Incomplete>>> {
-        if let Some(mut rest) = self.rest.take() {
-            if let Piece::File(range) = &mut rest
-                && range.length > file_max
-            {
-                self.rest = Some(Piece::File(range.split_off(file_max)));
-            }
-            return Poll::Ready(Some(Ok(rest)));
+        if let Some(piece) = take(&mut self.rest, file_max) {
+            return Poll::Ready(Some(Ok(piece)));
         }
         while !self.is_over {
             match ready!(self.source.poll_part(context, file_max)) {
@@ -141,6 +139,11 @@ pub struct OutgoingEnd {
 impl OutgoingEnd {
     pub(super) fn new(queue: &Shared) -> Self {
         Self { queue: Arc::downgrade(&queue.0), inner: None }
+    }
+
+    /// The end of a body that was known from the start, which is there.
+    fn of_whole() -> Self {
+        Self { queue: Weak::new(), inner: None }
     }
 
     /// Ends the body as unfinished, unless it has ended.
@@ -188,7 +191,7 @@ pub enum Part {
 
 impl Outgoing {
     pub(super) fn new(queue: Shared) -> Self {
-        Self { queue, inner: None }
+        Self { queue: Some(queue), whole: None, inner: None }
     }
 
     /// A body that another component has begun, sent on as it comes.
@@ -212,31 +215,28 @@ impl Outgoing {
     /// What ends this body from the outside.
     pub fn end_handle(&self) -> OutgoingEnd {
         let inner = self.inner.as_ref().and_then(|inner| inner.source.end_handle());
-        OutgoingEnd { inner: inner.map(Box::new), ..OutgoingEnd::new(&self.queue) }
+        let end = self.queue.as_ref().map_or_else(OutgoingEnd::of_whole, OutgoingEnd::new);
+        OutgoingEnd { inner: inner.map(Box::new), ..end }
     }
 
     /// A body of no bytes.
     pub fn empty() -> Self {
-        Self::complete(None)
+        Self::whole(None)
     }
 
     /// A body of these bytes.
     pub fn of_bytes(bytes: Bytes) -> Self {
-        Self::complete((!bytes.is_empty()).then(|| Piece::Bytes(Buffered::counted(bytes))))
+        Self::whole((!bytes.is_empty()).then(|| Piece::Bytes(Buffered::counted(bytes))))
     }
 
     /// A body of this range of a file.
     pub fn of_file(range: FileRange) -> Self {
-        Self::complete((range.length > 0).then(|| Piece::File(range)))
+        Self::whole((range.length > 0).then(|| Piece::File(range)))
     }
 
     /// A body of one piece, or none.
-    fn complete(piece: Option<Piece>) -> Self {
-        let mut queue = Queue { end: Some(End::Finished(None)), ..Queue::default() };
-        if let Some(piece) = piece {
-            queue.push(piece);
-        }
-        Self::new(Shared(Arc::new(Mutex::new(queue))))
+    fn whole(piece: Option<Piece>) -> Self {
+        Self { queue: None, whole: piece, inner: None }
     }
 
     /// Bytes that are still to come, if the body has ended completely and without trailers.
@@ -245,7 +245,10 @@ impl Outgoing {
             Some(inner) => inner.left()?,
             None => 0,
         };
-        let queue = self.queue.lock();
+        let Some(queue) = &self.queue else {
+            return Some(inner + self.whole.as_ref().map_or(0, Piece::len));
+        };
+        let queue = queue.lock();
         let is_finished = matches!(queue.end, Some(End::Finished(None)));
         is_finished.then(|| inner + queue.pieces.iter().map(Piece::len).sum::<u64>())
     }
@@ -262,15 +265,22 @@ impl Outgoing {
                 Some(Ok(piece)) => return Poll::Ready(Some(Ok(Part::Piece(piece)))),
                 Some(Err(error)) => {
                     self.inner = None;
-                    let mut queue = self.queue.lock();
-                    queue.tell_sent(false);
-                    queue.end = Some(End::Finished(None));
+                    self.whole = None;
+                    if let Some(queue) = &self.queue {
+                        let mut queue = queue.lock();
+                        queue.tell_sent(false);
+                        queue.end = Some(End::Finished(None));
+                    }
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => trailers_of_inner = inner.trailers.take(),
             }
         }
-        let mut queue = self.queue.lock();
+        let Some(queue) = &self.queue else {
+            let part = take(&mut self.whole, file_max).map(Part::Piece);
+            return Poll::Ready(part.or(trailers_of_inner.map(Part::Trailers)).map(Ok));
+        };
+        let mut queue = queue.lock();
         if let Some(Piece::File(range)) = queue.pieces.front_mut()
             && range.length > file_max
         {
@@ -304,9 +314,18 @@ impl Outgoing {
 
     /// Puts the rest of the piece that was taken last back to the front.
     fn put_back(&mut self, rest: Piece) {
-        match &mut self.inner {
-            Some(inner) if !inner.is_over => inner.rest = Some(rest),
-            _ => self.queue.lock().put_back(rest),
+        match (&mut self.inner, &self.queue) {
+            (Some(inner), _) if !inner.is_over => inner.rest = Some(rest),
+            (_, Some(queue)) => queue.lock().put_back(rest),
+            (_, None) => match self.whole.take() {
+                None => self.whole = Some(rest),
+                Some(after) => {
+                    let mut queue = Queue { end: Some(End::Finished(None)), ..Queue::default() };
+                    queue.push(rest);
+                    queue.push(after);
+                    self.queue = Some(Shared(Arc::new(Mutex::new(queue))));
+                }
+            },
         }
     }
 
@@ -415,8 +434,9 @@ impl Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
+        let Some(queue) = &self.queue else { return };
         let is_inner_complete = self.inner.as_ref().is_none_or(|inner| inner.left() == Some(0));
-        let mut queue = self.queue.lock();
+        let mut queue = queue.lock();
         // Where the length is known, the HTTP library does not poll after the last piece.
         let is_complete =
             is_inner_complete && queue.pieces.is_empty() && matches!(queue.end, Some(End::Finished(None)));
@@ -426,6 +446,17 @@ impl Drop for Outgoing {
         queue.wake_writer();
         queue.wake_watcher();
     }
+}
+
+/// Takes a piece out; of a file, at most `file_max` bytes.
+fn take(place: &mut Option<Piece>, file_max: u64) -> Option<Piece> {
+    let mut piece = place.take()?;
+    if let Piece::File(range) = &mut piece
+        && range.length > file_max
+    {
+        *place = Some(Piece::File(range.split_off(file_max)));
+    }
+    Some(piece)
 }
 
 /// The first bytes of a range.
@@ -509,6 +540,29 @@ mod tests {
         assert_eq!(outgoing.size_hint().exact(), Some(expected.len() as u64));
         assert_eq!(all(&mut outgoing), (expected, Ok(())));
         assert!(outgoing.is_end_stream());
+    }
+
+    #[test]
+    fn a_body_that_is_known_from_the_start_is_complete() {
+        let content: Vec<u8> = (0..=250).cycle().take(READ_MAX + 20).collect();
+        let mut file = Outgoing::of_file(range(&content, 5, READ_MAX as u64 + 10));
+        let end = file.end_handle();
+        // As a guest that has ended does.
+        end.end();
+        assert!(pin!(end.ended()).poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(file.size_hint().exact(), Some(READ_MAX as u64 + 10));
+        let Poll::Ready(Some(Ok(first))) = next(&mut file) else { panic!("there is no first part") };
+        let first = first.into_data().unwrap();
+        file.put_back_bytes(first.slice(10..));
+        assert!(all(&mut file) == (content[15..READ_MAX + 15].to_vec(), Ok(())));
+
+        let mut bytes = Outgoing::of_bytes(Bytes::from_static(b"text"));
+        assert!(!bytes.is_end_stream());
+        assert_eq!(all(&mut bytes), (b"text".to_vec(), Ok(())));
+        for mut empty in [Outgoing::empty(), Outgoing::of_bytes(Bytes::new())] {
+            assert!(empty.is_end_stream());
+            assert_eq!(all(&mut empty), (Vec::new(), Ok(())));
+        }
     }
 
     #[test]
