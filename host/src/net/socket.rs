@@ -51,6 +51,15 @@ impl Socket {
         Hangup::new(Arc::clone(&self.stream))
     }
 
+    /// Writes bytes by the calls for sockets, which take a thirtieth less than those for files.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let (socket, flags) = (self.stream.as_fd(), SendFlags::NOSIGNAL);
+        Ok(match slices {
+            [slice] => send(socket, slice, flags)?,
+            _ => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?,
+        })
+    }
+
     /// Writes what stands before a placeholder, and then of the range that it stands for at most `most` bytes.
     fn write_with_file(&self, before: &[IoSlice<'_>], most: usize) -> io::Result<usize> {
         let length: usize = before.iter().map(|slice| slice.len()).sum();
@@ -206,7 +215,7 @@ impl AsyncWrite for Socket {
         loop {
             ready!(self.stream.poll_write_ready(context))?;
             let outcome = match placeholder {
-                None => self.stream.try_write_vectored(slices),
+                None => self.stream.try_io(Interest::WRITABLE, || self.write(slices)),
                 Some(at) => {
                     let write = || self.write_with_file(&slices[..at], slices[at].len());
                     self.stream.try_io(Interest::WRITABLE, write)

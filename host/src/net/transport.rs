@@ -1,7 +1,7 @@
 //! A connected socket of either family: what TCP and unix sockets have in common.
 
 use rustix::net::{RecvFlags, recv};
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::task::{Context, Poll, ready};
 use tokio::io::{Interest, ReadBuf, Ready};
@@ -71,13 +71,6 @@ impl Transport {
         match self {
             Self::Tcp(stream) => stream.try_read_buf(buffer),
             Self::Unix(stream) => stream.try_read_buf(buffer),
-        }
-    }
-
-    pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write_vectored(slices),
-            Self::Unix(stream) => stream.try_write_vectored(slices),
         }
     }
 
