@@ -152,7 +152,7 @@ pub fn stat_at(
     if !flags.contains(PathFlags::SYMLINK_FOLLOW) {
         let found = open_beneath(directory, path, OFlags::PATH | OFlags::NOFOLLOW)?;
         last.forget_examined();
-        return Ok(found.stat);
+        return Ok(*found.stat);
     }
     let key = lately.key(directory, path);
     let beside = last
@@ -162,7 +162,7 @@ pub fn stat_at(
         return Err(Failure::Code(ErrorCode::NoEntry));
     }
     if let Some(found) = lately.find(key, directory, path) {
-        let stat = found.stat;
+        let stat = *found.stat;
         last.examine(&directory.dir, path, found);
         return Ok(stat);
     }
@@ -171,7 +171,7 @@ pub fn stat_at(
             && found.is_file()
         {
             lately.note(key, &found);
-            let stat = found.stat;
+            let stat = *found.stat;
             last.examine(&directory.dir, path, found);
             return Ok(stat);
         }
@@ -199,7 +199,7 @@ pub fn look_at(directory: &Dir, path: &str) -> Result<Stat, Failure> {
         }
     }
     // This opens nothing, so that it waits for nothing, has no side effects and needs no permission to read.
-    open_beneath(directory, path, OFlags::PATH).map(|found| found.stat)
+    open_beneath(directory, path, OFlags::PATH).map(|found| *found.stat)
 }
 
 /// Opens the regular file that a path below a directory leads to, and remembers nothing.
@@ -235,7 +235,7 @@ fn open_beneath(directory: &Dir, path: &str, flags: OFlags) -> Result<Found, Fai
     } else {
         Descriptor::File(File::new(file, perms, mode, BLOCKING_FILE_CALLS))
     };
-    Ok(Found { descriptor, stat, since })
+    Ok(Found { descriptor, stat: Box::new(stat), since })
 }
 
 /// Reads a piece of a file, and tells whether it is at its end. Unlike the runtime's own, this clears no buffer

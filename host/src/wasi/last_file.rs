@@ -14,7 +14,7 @@ pub struct LastFile {
     /// The file that was examined, until it is opened.
     examined: Option<(Arc<File>, String, Found)>,
     /// The number of the descriptor that was opened, with what is known of it until the guest asks.
-    opened: Option<(u32, Stat, Instant)>,
+    opened: Option<(u32, Box<Stat>, Instant)>,
     /// The number of the descriptor whose length the guest was told last.
     length: Option<(u32, TimedLength)>,
     /// The path that led to a regular file when the runtime examined it, and when.
@@ -25,8 +25,8 @@ pub struct LastFile {
 pub struct Found {
     /// What guests read it by.
     pub descriptor: Descriptor,
-    /// What is known of it.
-    pub stat: Stat,
+    /// What is known of it, apart: this is passed on several times.
+    pub stat: Box<Stat>,
     /// Since when.
     pub since: Instant,
 }
@@ -73,12 +73,12 @@ impl LastFile {
     }
 
     /// A file was opened, and got a descriptor of this number.
-    pub fn open(&mut self, number: u32, stat: Stat, since: Instant) {
+    pub fn open(&mut self, number: u32, stat: Box<Stat>, since: Instant) {
         *self = Self { opened: Some((number, stat, since)), ..Self::default() };
     }
 
     /// What opening this descriptor has told, if that was just now.
-    pub fn take_opened(&mut self, number: u32) -> Option<(Stat, Instant)> {
+    pub fn take_opened(&mut self, number: u32) -> Option<(Box<Stat>, Instant)> {
         let (_, stat, since) = self.opened.take_if(|(opened, ..)| *opened == number)?;
         (since.elapsed() < METADATA_TTL).then_some((stat, since))
     }

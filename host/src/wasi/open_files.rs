@@ -120,9 +120,9 @@ impl OpenFiles {
             (kept.file.clone(), kept.identity, now)
         };
         // Without the lock: on a file system that hangs, this waits.
-        let stat = examine()?;
-        let found = Found { descriptor: Descriptor::File(file), stat, since };
-        (Identity::from(&stat) == identity).then_some(found)
+        let stat = Box::new(examine()?);
+        let is_same = Identity::from(&*stat) == identity;
+        is_same.then(|| Found { descriptor: Descriptor::File(file), stat, since })
     }
 
     /// Keeps a file open that this path has led to.
@@ -130,7 +130,7 @@ impl OpenFiles {
         let Descriptor::File(file) = &found.descriptor else { return };
         // Without a runtime nothing would close it in time.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let identity = Identity::from(&found.stat);
+        let identity = Identity::from(&*found.stat);
         let kept = Kept { path, file: file.clone(), identity, since: found.since };
         let replaced = lock(self.0.place(path)).replace(kept);
         drop(replaced);
@@ -171,7 +171,7 @@ mod tests {
 
     fn keep(open: &OpenFiles, path: &Path, since: Instant) {
         let file = File::new(fs::File::open(path).unwrap(), FsPerms::ReadOnly, OpenMode::READ, true);
-        let found = Found { descriptor: Descriptor::File(file), stat: stat(path).unwrap(), since };
+        let found = Found { descriptor: Descriptor::File(file), stat: Box::new(stat(path).unwrap()), since };
         open.keep(key(path), &found);
     }
 

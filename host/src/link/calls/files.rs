@@ -47,7 +47,7 @@ pub fn stat(state: &mut State, descriptor: &File) -> Outcome<DescriptorStat> {
                 .map_err(|error| io::Error::from(error).into()));
         }
         descriptor => match (last.take_opened(number), descriptor) {
-            (Some(known), _) => Ok(known),
+            (Some((stat, since)), _) => Ok((*stat, since)),
             (None, Descriptor::File(file)) => {
                 let sidecar = sidecars.and_then(|sidecars| sidecars.stat(&file.file));
                 sidecar.map_or_else(|| fstat(&file.file), Ok).map(|stat| (stat, Instant::now()))

@@ -142,7 +142,7 @@ impl Sidecars {
         if let Err(Failure::Code(ErrorCode::NoEntry)) = outcome
             && let Some(found) = self.digests(directory, path)
         {
-            let stat = found.stat;
+            let stat = *found.stat;
             last.examine(&directory.dir, path, found);
             return Ok(stat);
         }
@@ -154,7 +154,7 @@ impl Sidecars {
             }
             (Some(coding), outcome) if self.is_missing(&outcome) => match self.find(directory, coding) {
                 Some(found) => {
-                    let stat = found.stat;
+                    let stat = *found.stat;
                     last.examine(&directory.dir, path, found);
                     Ok(stat)
                 }
@@ -208,7 +208,7 @@ impl Sidecars {
         if self.digester.is_some() && !path.ends_with(digest::SUFFIX) {
             let (directory, path, file) =
                 (Arc::clone(&directory.dir), path.to_owned(), Arc::clone(&file.file));
-            self.opened = Some(Opened { directory, path, file, stat: found.stat });
+            self.opened = Some(Opened { directory, path, file, stat: *found.stat });
         }
     }
 
@@ -238,7 +238,7 @@ impl Sidecars {
         let mut stat = *stat;
         stat.st_size = i64::try_from(text.len()).ok()?;
         let file = filesystem::File::new(memory, FsPerms::ReadOnly, OpenMode::READ, BLOCKING_FILE_CALLS);
-        Some(Found { descriptor: Descriptor::File(file), stat, since: Instant::now() })
+        Some(Found { descriptor: Descriptor::File(file), stat: Box::new(stat), since: Instant::now() })
     }
 
     /// The metadata of an open file, if it is a sidecar. Those that the kernel has of it are of the memory that it is in.
@@ -296,7 +296,11 @@ impl Sidecars {
                 let mut stat = examined.stat;
                 stat.st_size = i64::try_from(size).ok()?;
                 self.found = Some((Arc::clone(&file.file), stat));
-                Some(Found { descriptor: Descriptor::File(file), stat, since: examined.since })
+                Some(Found {
+                    descriptor: Descriptor::File(file),
+                    stat: Box::new(stat),
+                    since: examined.since,
+                })
             }
         }
     }
