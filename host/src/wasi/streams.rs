@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub struct Streams {
     files: Vec<(u32, Weak<FileSource>)>,
     bodies: Vec<(u32, Weak<BodyStream>)>,
-    /// The bodies that the instance has begun in its current request.
-    open: OpenBodies,
+    /// The bodies that the instance has begun in its current request, if it has begun any.
+    open: Option<OpenBodies>,
 }
 
 /// Bodies that an instance has begun. It is shared with what has to end them before the instance is dropped.
@@ -61,17 +61,19 @@ impl Streams {
 
     /// The instance has begun a body.
     pub fn begin_body(&mut self, body: &BodyWriter) {
-        self.open.begin(body.end_handle());
+        self.open.get_or_insert_default().begin(body.end_handle());
     }
 
     /// Ends the bodies that were begun and not finished.
     pub fn end_bodies(&self) {
-        self.open.end_all();
+        if let Some(open) = &self.open {
+            open.end_all();
+        }
     }
 
-    /// The bodies that were begun.
-    pub fn open_bodies(&self) -> OpenBodies {
-        self.open.clone()
+    /// The bodies that are begun.
+    pub fn open_bodies(&mut self) -> OpenBodies {
+        self.open.get_or_insert_default().clone()
     }
 }
 

@@ -4,6 +4,7 @@ use super::lowering::{Lower, Out, Pending};
 use super::memory::R;
 use super::written::Written;
 use crate::instance::State;
+use crate::sandbox::Allowance;
 use wasmtime::{Caller, Memory, bail};
 
 /// What the host keeps for one core instance.
@@ -25,9 +26,9 @@ impl Core {
         self.memory = Some(memory);
     }
 
-    /// The instance is in its initial state, as far as the host's own state goes.
-    pub(super) fn renew(&mut self, state: State) {
-        self.state = state;
+    /// The instance is in its initial state, and may still grow by this. So is what the host keeps for it from here on.
+    pub(super) fn renew(&mut self, may_grow: Allowance) {
+        self.state.renew(may_grow);
         self.pending.clear();
     }
 

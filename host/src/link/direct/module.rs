@@ -226,9 +226,7 @@ impl Module {
             return Ok(false);
         }
         initial.restore(instance, marks)?;
-        let mut state = self.template.state();
-        *state.allowance() = instance.allowance;
-        instance.store.data_mut().renew(state);
+        instance.store.data_mut().renew(instance.allowance);
         instance.store.set_epoch_deadline(1);
         Ok(true)
     }
