@@ -20,7 +20,8 @@ const MAX_RESTORED_USES: u32 = 1_000;
 pub(in crate::app) struct Executor {
     module: Module,
     kind: Kind,
-    idle: Idle<Used>,
+    /// In boxes, because they are moved in and out for each request.
+    idle: Idle<Box<Used>>,
     counts: Option<Arc<InstanceCounts>>,
 }
 
@@ -110,10 +111,10 @@ impl Executor {
         instance.handle(&request, &outparam).await
     }
 
-    async fn instantiate(&self) -> wasmtime::Result<Used> {
+    async fn instantiate(&self) -> wasmtime::Result<Box<Used>> {
         if let Some(counts) = &self.counts {
             counts.created.increment();
         }
-        Ok(Used { instance: self.module.instantiate().await?, uses: 0 })
+        Ok(Box::new(Used { instance: self.module.instantiate().await?, uses: 0 }))
     }
 }

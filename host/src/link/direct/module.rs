@@ -52,8 +52,8 @@ const MAX_PREPARED_BYTES: usize = 512 * 1024;
 /// The size of a page of WebAssembly.
 const PAGE_OF_WASM: u64 = 64 * 1024;
 
-/// How much of the memory is compared at a time to find what a preparation has changed.
-const PAGE_BYTES: usize = 4096;
+/// How much of the memory is compared at a time to find what a preparation has changed, in bytes.
+const COMPARED_BYTES: usize = 256;
 
 /// A handler of `wasi:http/incoming-handler`, by its core signature: the handles of the request and of the outparam.
 type Handler = TypedFunc<(u32, u32), ()>;
@@ -107,20 +107,25 @@ struct Exports {
 struct Initial {
     memory: Box<[u8]>,
     globals: Vec<Val>,
+    /// Which of the globals differ from those of an instance that was not prepared.
+    changed_globals: Vec<usize>,
     /// Where the module has a place for the heads of requests, if it can answer them as bytes in memory.
     place: Option<u32>,
-    /// What differs from an instance that was not prepared.
+    /// Which parts of the memory do.
     changed: Vec<Range<usize>>,
 }
 
 /// An instance.
 pub struct Instance {
     store: Store<Core>,
-    handle: Handler,
+    linked: wasmtime::Instance,
+    /// Where the handler is, and the handler itself, once it was called.
+    handle: (ModuleExport, Option<Handler>),
     exchange: Option<exchange::Function>,
     place: Option<u32>,
     memory: Memory,
     marks: Option<Memory>,
+    /// The mutable globals, where it may be restored.
     globals: Vec<Global>,
     /// What it may still grow by.
     allowance: Allowance,
@@ -174,15 +179,18 @@ impl Module {
 
     /// A new instance, in its initial state.
     pub async fn instantiate(&self) -> wasmtime::Result<Instance> {
-        let (mut instance, _) = self.unprepared().await?;
+        let mut instance = self.unprepared().await?;
         if let Some(initial) = &self.initial {
-            initial.apply(&mut instance).await?;
+            initial.apply(&mut instance, &self.exports).await?;
             instance.place = initial.place;
+            if self.new_because.is_none() {
+                instance.globals = instance.find_globals(&self.exports)?;
+            }
         }
         Ok(instance)
     }
 
-    async fn unprepared(&self) -> wasmtime::Result<(Instance, wasmtime::Instance)> {
+    async fn unprepared(&self) -> wasmtime::Result<Instance> {
         let core = Core::new(self.template.state());
         let mut store =
             self.template.store(self.pre.module().engine(), core, |core: &mut Core| core.state.allowance());
@@ -190,7 +198,6 @@ impl Module {
         let export = |store: &mut Store<Core>, name: &ModuleExport| export(&instance, store, name);
         let memory = export(&mut store, &self.exports.memory)?.into_memory();
         let Some(memory) = memory else { bail!("the memory is something else") };
-        let handle = function(export(&mut store, &self.exports.handle)?, &store, "the handler")?;
         let marks = match &self.exports.marks {
             Some(marks) => export(&mut store, marks)?.into_memory(),
             None => None,
@@ -199,18 +206,23 @@ impl Module {
             Some([answer, _]) => Some(function(export(&mut store, answer)?, &store, ANSWER)?),
             None => None,
         };
-        let globals = self.exports.globals.iter().map(|global| match export(&mut store, global)? {
-            Extern::Global(global) => Ok(global),
-            _ => bail!("a global is something else"),
-        });
-        let globals = globals.collect::<wasmtime::Result<Vec<_>>>()?;
         if let Some(marks) = marks {
             let bytes = marks.data_size(&store);
             store.data_mut().state.allowance().return_memory(bytes);
         }
         store.data_mut().set_memory(memory);
         let allowance = *store.data_mut().state.allowance();
-        Ok((Instance { store, handle, exchange, place: None, memory, marks, globals, allowance }, instance))
+        Ok(Instance {
+            store,
+            linked: instance,
+            handle: (self.exports.handle, None),
+            exchange,
+            place: None,
+            memory,
+            marks,
+            globals: Vec::new(),
+            allowance,
+        })
     }
 
     /// Puts an instance that has answered a request back into its initial state. It cannot be where its memory has grown, or
@@ -235,16 +247,22 @@ impl Module {
     fn prepare(&self) -> wasmtime::Result<Initial> {
         // A guest that computes for ever must not stop the start.
         engine::run_within(self.pre.module().engine(), self.template.sandbox().time(), async {
-            let (mut instance, exports) = self.unprepared().await?;
+            let mut instance = self.unprepared().await?;
+            instance.handler()?;
+            let globals = instance.find_globals(&self.exports)?;
+            let values = |instance: &mut Instance| {
+                globals.iter().map(|global| global.get(&mut instance.store)).collect::<Vec<_>>()
+            };
             let unprepared: Box<[u8]> = instance.memory.data(&instance.store).into();
+            let unprepared_globals = values(&mut instance);
             if let Some(prepare) = &self.exports.prepare {
-                let prepare = export(&exports, &mut instance.store, prepare)?;
+                let prepare = export(&instance.linked, &mut instance.store, prepare)?;
                 let prepare = function::<(), ()>(prepare, &instance.store, PREPARE)?;
                 prepare.call_async(&mut instance.store, ()).await?;
             }
             let place = match &self.exports.exchange {
                 Some([_, realloc]) => {
-                    let realloc = export(&exports, &mut instance.store, realloc)?;
+                    let realloc = export(&instance.linked, &mut instance.store, realloc)?;
                     let realloc = function(realloc, &instance.store, "cabi_realloc")?;
                     Some(exchange::allocate(&mut instance.store, &realloc).await?)
                 }
@@ -259,8 +277,11 @@ impl Module {
                 bail!("its `{PREPARE}` has left a handle");
             }
             let changed = changed(&unprepared, &memory);
-            let globals = instance.globals.iter().map(|global| global.get(&mut instance.store)).collect();
-            Ok(Initial { memory, globals, place, changed })
+            let globals = values(&mut instance);
+            let both = globals.iter().zip(&unprepared_globals).enumerate();
+            let changed_globals = both.filter(|(_, (after, before))| !is_same(after, before));
+            let changed_globals = changed_globals.map(|(at, _)| at).collect();
+            Ok(Initial { memory, globals, changed_globals, place, changed })
         })
     }
 }
@@ -364,7 +385,7 @@ fn too_large(bytes: u64) -> Option<String> {
 
 impl Initial {
     /// Writes what the preparation has changed into a new instance: the size and parts of the memory, and globals.
-    async fn apply(&self, instance: &mut Instance) -> wasmtime::Result<()> {
+    async fn apply(&self, instance: &mut Instance, exports: &Exports) -> wasmtime::Result<()> {
         let grown = self.memory.len().saturating_sub(instance.memory.data_size(&instance.store));
         if grown > 0 {
             let pages = grown as u64 / instance.memory.page_size(&instance.store);
@@ -376,7 +397,12 @@ impl Initial {
                 to.copy_from_slice(from);
             }
         }
-        self.set_globals(instance)
+        for &at in &self.changed_globals {
+            if let (Some(global), Some(value)) = (exports.globals.get(at), self.globals.get(at)) {
+                instance.find_global(global)?.set(&mut instance.store, *value)?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes back what was written to.
@@ -392,10 +418,6 @@ impl Initial {
             }
         }
         debug_assert!(*memory == *self.memory, "all that was written to is written back");
-        self.set_globals(instance)
-    }
-
-    fn set_globals(&self, instance: &mut Instance) -> wasmtime::Result<()> {
         for (global, value) in instance.globals.iter().zip(&self.globals) {
             global.set(&mut instance.store, *value)?;
         }
@@ -403,13 +425,32 @@ impl Initial {
     }
 }
 
+/// Whether two values of a global are the same, bit by bit. References are taken for different ones.
+fn is_same(one: &Val, other: &Val) -> bool {
+    match (one, other) {
+        (Val::I32(one), Val::I32(other)) => one == other,
+        (Val::I64(one), Val::I64(other)) => one == other,
+        (Val::F64(one), Val::F64(other)) => one == other,
+        (Val::F32(one), Val::F32(other)) => one == other,
+        (Val::V128(one), Val::V128(other)) => one == other,
+        _ => false,
+    }
+}
+
 /// The parts of a memory that differ; `after` may be longer, and what was not there before was zero.
 fn changed(before: &[u8], after: &[u8]) -> Vec<Range<usize>> {
-    const NEW: &[u8] = &[0; PAGE_BYTES];
-    let before = before.chunks(PAGE_BYTES).chain(std::iter::repeat(NEW));
-    let pages = before.zip(after.chunks(PAGE_BYTES)).enumerate();
-    let changed = pages.filter(|(_, (before, after))| before != after);
-    changed.map(|(at, (_, after))| at * PAGE_BYTES..at * PAGE_BYTES + after.len()).collect()
+    const NEW: &[u8] = &[0; COMPARED_BYTES];
+    let before = before.chunks(COMPARED_BYTES).chain(std::iter::repeat(NEW));
+    let mut changed: Vec<Range<usize>> = Vec::new();
+    for (at, (before, after)) in before.zip(after.chunks(COMPARED_BYTES)).enumerate() {
+        let start = at * COMPARED_BYTES;
+        match changed.last_mut() {
+            _ if before == after => {}
+            Some(last) if last.end == start => last.end += after.len(),
+            _ => changed.push(start..start + after.len()),
+        }
+    }
+    changed
 }
 
 impl Instance {
@@ -425,7 +466,29 @@ impl Instance {
         outparam: &Resource<HostResponseOutparam>,
     ) -> wasmtime::Result<()> {
         let handles = (handle(request)?, handle(outparam)?);
-        self.handle.call_async(&mut self.store, handles).await
+        self.handler()?.call_async(&mut self.store, handles).await
+    }
+
+    fn handler(&mut self) -> wasmtime::Result<Handler> {
+        let (place, handler) = &mut self.handle;
+        Ok(match handler {
+            Some(handler) => handler.clone(),
+            none => {
+                let found = export(&self.linked, &mut self.store, place)?;
+                none.insert(function(found, &self.store, "the handler")?).clone()
+            }
+        })
+    }
+
+    fn find_global(&mut self, global: &ModuleExport) -> wasmtime::Result<Global> {
+        let Extern::Global(global) = export(&self.linked, &mut self.store, global)? else {
+            bail!("a global is something else");
+        };
+        Ok(global)
+    }
+
+    fn find_globals(&mut self, exports: &Exports) -> wasmtime::Result<Vec<Global>> {
+        exports.globals.iter().map(|global| self.find_global(global)).collect()
     }
 
     /// Writes the head of a request into its memory; `None` if it takes none, or not this one.
@@ -452,5 +515,53 @@ impl Instance {
         let memory = self.memory.data(&self.store).to_vec();
         let globals = self.globals.iter().map(|global| format!("{:?}", global.get(&mut self.store)));
         (memory, globals.collect(), self.store.data().state.resources().is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{COMPARED_BYTES, changed, is_same};
+    use proptest::prelude::*;
+    use wasmtime::Val;
+
+    proptest! {
+        #[test]
+        fn what_has_changed_makes_one_memory_of_the_other(
+            before in prop::collection::vec(0..2_u8, 0..2_000),
+            changes in prop::collection::vec((0..3_000_usize, any::<u8>()), 0..6),
+            grown in 0..1_000_usize,
+        ) {
+            let mut after = before.clone();
+            after.resize(before.len() + grown, 0);
+            for (at, value) in changes {
+                if let Some(byte) = after.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            let mut made = before.clone();
+            made.resize(after.len(), 0);
+            let mut end = None;
+            for range in changed(&before, &after) {
+                prop_assert!(end.is_none_or(|end| range.start > end), "adjacent parts are one");
+                end = Some(range.end);
+                made[range.clone()].copy_from_slice(&after[range]);
+            }
+            prop_assert_eq!(made, after);
+        }
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_copied() {
+        let mut after = vec![0; 4 * COMPARED_BYTES];
+        after[COMPARED_BYTES] = 1;
+        assert_eq!(changed(&[], &after), [COMPARED_BYTES..2 * COMPARED_BYTES]);
+    }
+
+    #[test]
+    fn globals_are_compared_bit_by_bit() {
+        let nan = Val::F64(f64::NAN.to_bits());
+        assert!(is_same(&nan, &nan) && is_same(&Val::I32(-1), &Val::I32(-1)));
+        assert!(!is_same(&Val::F32(0.0_f32.to_bits()), &Val::F32((-0.0_f32).to_bits())));
+        assert!(!is_same(&Val::I32(0), &Val::I64(0)));
     }
 }
