@@ -85,15 +85,20 @@ pub fn trim() {
     let releases = RELEASES.load(Ordering::Relaxed);
     if releases.wrapping_sub(TRIMMED.get()) >= RELEASES_PER_TRIM {
         TRIMMED.set(releases);
-        // SAFETY: it may be called at any time, by any thread, and concerns free memory only.
-        #[allow(unsafe_code)]
-        unsafe {
-            mi_collect(true);
-        }
+        collect();
         // What was released here may be another thread's, which sleeps: a task that does nothing wakes it.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async {});
         }
+    }
+}
+
+/// Gives the free memory of this thread's heap back to the system, which takes some hundred microseconds.
+pub fn collect() {
+    // SAFETY: it may be called at any time, by any thread, and concerns free memory only.
+    #[allow(unsafe_code)]
+    unsafe {
+        mi_collect(true);
     }
 }
 

@@ -102,6 +102,8 @@ pub fn serve(given: Serve, sources: Sources) -> Result<()> {
     let workers = opened.workers;
     let blocking_threads = config.instances as usize + SPARE_THREADS;
     let mut ready = compile(opened, sources, given, config, watched)?;
+    // Components were read and compiled, for which some megabytes were needed.
+    allocator::collect();
 
     stderr::start();
     ready.reloader.builder.start_ticking()?;
