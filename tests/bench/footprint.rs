@@ -23,8 +23,9 @@ const FIRST_BYTE_ROUNDS: usize = 51;
 /// The number of connections over which memory is averaged.
 const CONNECTIONS: u32 = 500;
 
-/// How long a server may take to process the last connections before its memory is read.
-const SETTLE_TIME: Duration = Duration::from_millis(500);
+/// How long a server may take to process the last connections before its memory is read. wasi-httpd takes up to two seconds to give
+/// the buffers of idle connections back.
+const SETTLE_TIME: Duration = Duration::from_secs(3);
 
 /// The results for one server.
 #[derive(Debug, Serialize)]
