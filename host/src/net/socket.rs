@@ -52,8 +52,8 @@ impl Socket {
     }
 
     /// Writes bytes by the calls for sockets, which take a thirtieth less than those for files.
-    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (socket, flags) = (self.stream.as_fd(), SendFlags::NOSIGNAL);
+    fn write(&self, slices: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+        let (socket, flags) = (self.stream.as_fd(), flags | SendFlags::NOSIGNAL);
         Ok(match slices {
             [slice] => send(socket, slice, flags)?,
             _ => sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags)?,
@@ -63,12 +63,7 @@ impl Socket {
     /// Writes what stands before a placeholder, and then of the range that it stands for at most `most` bytes.
     fn write_with_file(&self, before: &[IoSlice<'_>], most: usize) -> io::Result<usize> {
         let length: usize = before.iter().map(|slice| slice.len()).sum();
-        let socket = self.stream.as_fd();
-        let mut written = 0;
-        if length > 0 {
-            let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-            written = sendmsg(socket, before, &mut SendAncillaryBuffer::default(), flags)?;
-        }
+        let written = if length > 0 { self.write(before, SendFlags::MORE)? } else { 0 };
         if written < length {
             return Ok(written);
         }
@@ -215,7 +210,7 @@ impl AsyncWrite for Socket {
         loop {
             ready!(self.stream.poll_write_ready(context))?;
             let outcome = match placeholder {
-                None => self.stream.try_io(Interest::WRITABLE, || self.write(slices)),
+                None => self.stream.try_io(Interest::WRITABLE, || self.write(slices, SendFlags::empty())),
                 Some(at) => {
                     let write = || self.write_with_file(&slices[..at], slices[at].len());
                     self.stream.try_io(Interest::WRITABLE, write)
