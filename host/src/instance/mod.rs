@@ -109,8 +109,10 @@ impl Template {
 
     /// The state of one new instance.
     pub fn state(self: &Arc<Self>) -> State {
+        let mut table = ResourceTable::with_capacity(EXPECTED_RESOURCES);
+        table.set_max_capacity(self.sandbox.handles());
         State {
-            table: self.table(),
+            table,
             context: None,
             filesystem: self.filesystem.clone(),
             http: WasiHttpCtx::new(),
@@ -124,12 +126,6 @@ impl Template {
             request: None,
             template: Arc::clone(self),
         }
-    }
-
-    fn table(&self) -> ResourceTable {
-        let mut table = ResourceTable::with_capacity(EXPECTED_RESOURCES);
-        table.set_max_capacity(self.sandbox.handles());
-        table
     }
 
     /// A store for one new instance. Its guest gives way to others at every tick of the engine.
@@ -232,34 +228,7 @@ pub struct State {
 impl State {
     /// Becomes the state of a new instance, which may still grow by this.
     pub fn renew(&mut self, may_grow: Allowance) {
-        // In place, because all of it is large. It names each field, so that none is forgotten.
-        let Self {
-            table,
-            context,
-            filesystem,
-            http,
-            requests,
-            allowance,
-            streams,
-            lent,
-            last_file,
-            sidecars,
-            scratch,
-            request,
-            template,
-        } = self;
-        *table = template.table();
-        *context = None;
-        filesystem.clone_from(&template.filesystem);
-        *http = WasiHttpCtx::new();
-        *requests = template.sandbox.requests();
-        *allowance = may_grow;
-        *streams = Streams::default();
-        *lent = LentBodies::default();
-        *last_file = LastFile::default();
-        *sidecars = None;
-        *scratch = None;
-        *request = None;
+        *self = Self { allowance: may_grow, ..self.template.state() };
     }
 
     /// The directories as they are now, each with the name that the guest knows it by. One that was replaced on disk was
