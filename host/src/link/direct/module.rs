@@ -107,8 +107,8 @@ struct Exports {
 struct Initial {
     memory: Box<[u8]>,
     globals: Vec<Val>,
-    /// Which of the globals differ from those of an instance that was not prepared.
-    changed_globals: Vec<usize>,
+    /// Those of the globals that differ from those of an instance that was not prepared.
+    changed_globals: Vec<(ModuleExport, Val)>,
     /// Where the module has a place for the heads of requests, if it can answer them as bytes in memory.
     place: Option<u32>,
     /// Which parts of the memory do.
@@ -181,7 +181,7 @@ impl Module {
     pub async fn instantiate(&self) -> wasmtime::Result<Instance> {
         let mut instance = self.unprepared().await?;
         if let Some(initial) = &self.initial {
-            initial.apply(&mut instance, &self.exports).await?;
+            initial.apply(&mut instance).await?;
             instance.place = initial.place;
             if self.new_because.is_none() {
                 instance.globals = instance.find_globals(&self.exports)?;
@@ -278,9 +278,9 @@ impl Module {
             }
             let changed = changed(&unprepared, &memory);
             let globals = values(&mut instance);
-            let both = globals.iter().zip(&unprepared_globals).enumerate();
+            let both = self.exports.globals.iter().zip(globals.iter().zip(&unprepared_globals));
             let changed_globals = both.filter(|(_, (after, before))| !is_same(after, before));
-            let changed_globals = changed_globals.map(|(at, _)| at).collect();
+            let changed_globals = changed_globals.map(|(global, (after, _))| (*global, *after)).collect();
             Ok(Initial { memory, globals, changed_globals, place, changed })
         })
     }
@@ -385,7 +385,7 @@ fn too_large(bytes: u64) -> Option<String> {
 
 impl Initial {
     /// Writes what the preparation has changed into a new instance: the size and parts of the memory, and globals.
-    async fn apply(&self, instance: &mut Instance, exports: &Exports) -> wasmtime::Result<()> {
+    async fn apply(&self, instance: &mut Instance) -> wasmtime::Result<()> {
         let grown = self.memory.len().saturating_sub(instance.memory.data_size(&instance.store));
         if grown > 0 {
             let pages = grown as u64 / instance.memory.page_size(&instance.store);
@@ -397,10 +397,8 @@ impl Initial {
                 to.copy_from_slice(from);
             }
         }
-        for &at in &self.changed_globals {
-            if let (Some(global), Some(value)) = (exports.globals.get(at), self.globals.get(at)) {
-                instance.find_global(global)?.set(&mut instance.store, *value)?;
-            }
+        for (global, value) in &self.changed_globals {
+            instance.find_global(global)?.set(&mut instance.store, *value)?;
         }
         Ok(())
     }
