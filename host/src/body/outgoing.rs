@@ -49,12 +49,18 @@ impl From<Incomplete> for wasmtime_wasi_http::Error {
 /// [`SocketBody`](super::SocketBody) leaves that to the socket.
 #[derive(Debug)]
 pub struct Outgoing {
-    /// What the guest writes; `None` where all of it was known from the start.
-    queue: Option<Shared>,
-    /// What is left of a body that was known from the start.
-    whole: Option<Piece>,
-    /// A body that is sent on, before the others.
+    content: Content,
+    /// A body that is sent on, before the content.
     inner: Option<Box<Inner>>,
+}
+
+/// Where the pieces of a body are.
+#[derive(Debug)]
+enum Content {
+    /// In the queue that its guest writes to.
+    Queue(Shared),
+    /// Here: all of it was known from the start, and this is left.
+    Whole(Option<Piece>),
 }
 
 /// Where the parts of a body that is sent on come from.
@@ -191,7 +197,7 @@ pub enum Part {
 
 impl Outgoing {
     pub(super) fn new(queue: Shared) -> Self {
-        Self { queue: Some(queue), whole: None, inner: None }
+        Self { content: Content::Queue(queue), inner: None }
     }
 
     /// A body that another component has begun, sent on as it comes.
@@ -215,7 +221,10 @@ impl Outgoing {
     /// What ends this body from the outside.
     pub fn end_handle(&self) -> OutgoingEnd {
         let inner = self.inner.as_ref().and_then(|inner| inner.source.end_handle());
-        let end = self.queue.as_ref().map_or_else(OutgoingEnd::of_whole, OutgoingEnd::new);
+        let end = match &self.content {
+            Content::Queue(queue) => OutgoingEnd::new(queue),
+            Content::Whole(_) => OutgoingEnd::of_whole(),
+        };
         OutgoingEnd { inner: inner.map(Box::new), ..end }
     }
 
@@ -236,7 +245,7 @@ impl Outgoing {
 
     /// A body of one piece, or none.
     fn whole(piece: Option<Piece>) -> Self {
-        Self { queue: None, whole: piece, inner: None }
+        Self { content: Content::Whole(piece), inner: None }
     }
 
     /// Bytes that are still to come, if the body has ended completely and without trailers.
@@ -245,10 +254,10 @@ impl Outgoing {
             Some(inner) => inner.left()?,
             None => 0,
         };
-        let Some(queue) = &self.queue else {
-            return Some(inner + self.whole.as_ref().map_or(0, Piece::len));
+        let queue = match &self.content {
+            Content::Queue(queue) => queue.lock(),
+            Content::Whole(piece) => return Some(inner + piece.as_ref().map_or(0, Piece::len)),
         };
-        let queue = queue.lock();
         let is_finished = matches!(queue.end, Some(End::Finished(None)));
         is_finished.then(|| inner + queue.pieces.iter().map(Piece::len).sum::<u64>())
     }
@@ -265,22 +274,26 @@ impl Outgoing {
                 Some(Ok(piece)) => return Poll::Ready(Some(Ok(Part::Piece(piece)))),
                 Some(Err(error)) => {
                     self.inner = None;
-                    self.whole = None;
-                    if let Some(queue) = &self.queue {
-                        let mut queue = queue.lock();
-                        queue.tell_sent(false);
-                        queue.end = Some(End::Finished(None));
+                    match &mut self.content {
+                        Content::Queue(queue) => {
+                            let mut queue = queue.lock();
+                            queue.tell_sent(false);
+                            queue.end = Some(End::Finished(None));
+                        }
+                        Content::Whole(piece) => *piece = None,
                     }
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => trailers_of_inner = inner.trailers.take(),
             }
         }
-        let Some(queue) = &self.queue else {
-            let part = take(&mut self.whole, file_max).map(Part::Piece);
-            return Poll::Ready(part.or(trailers_of_inner.map(Part::Trailers)).map(Ok));
+        let mut queue = match &mut self.content {
+            Content::Queue(queue) => queue.lock(),
+            Content::Whole(piece) => {
+                let part = take(piece, file_max).map(Part::Piece);
+                return Poll::Ready(part.or(trailers_of_inner.map(Part::Trailers)).map(Ok));
+            }
         };
-        let mut queue = queue.lock();
         if let Some(Piece::File(range)) = queue.pieces.front_mut()
             && range.length > file_max
         {
@@ -314,16 +327,16 @@ impl Outgoing {
 
     /// Puts the rest of the piece that was taken last back to the front.
     fn put_back(&mut self, rest: Piece) {
-        match (&mut self.inner, &self.queue) {
+        match (&mut self.inner, &mut self.content) {
             (Some(inner), _) if !inner.is_over => inner.rest = Some(rest),
-            (_, Some(queue)) => queue.lock().put_back(rest),
-            (_, None) => match self.whole.take() {
-                None => self.whole = Some(rest),
+            (_, Content::Queue(queue)) => queue.lock().put_back(rest),
+            (_, Content::Whole(piece)) => match piece.take() {
+                None => *piece = Some(rest),
                 Some(after) => {
                     let mut queue = Queue { end: Some(End::Finished(None)), ..Queue::default() };
                     queue.push(rest);
                     queue.push(after);
-                    self.queue = Some(Shared(Arc::new(Mutex::new(queue))));
+                    self.content = Content::Queue(Shared(Arc::new(Mutex::new(queue))));
                 }
             },
         }
@@ -434,7 +447,7 @@ impl Body for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        let Some(queue) = &self.queue else { return };
+        let Content::Queue(queue) = &self.content else { return };
         let is_inner_complete = self.inner.as_ref().is_none_or(|inner| inner.left() == Some(0));
         let mut queue = queue.lock();
         // Where the length is known, the HTTP library does not poll after the last piece.
